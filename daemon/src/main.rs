@@ -1,0 +1,2 @@
+//! hookyard.
+fn main() {}

@@ -1,0 +1,52 @@
+//! An event: what a source sent, verified, and as it will stay for ever.
+
+use bytes::Bytes;
+
+use super::clock::UnixMillis;
+use super::ids::{EventId, IdempotencyKey, SourceName};
+
+/// A verified request, not yet stored. Made by `ingest`, given to the store, which names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    pub source: SourceName,
+    pub idempotency_key: IdempotencyKey,
+    /// The provider's own id (`evt_…`).
+    pub provider_id: String,
+    /// The provider's word for what happened (`checkout.session.completed`).
+    pub event_type: String,
+    /// The connected account, where the provider named one.
+    pub account: Option<String>,
+    /// Whether real money moved, where the provider said.
+    pub livemode: Option<bool>,
+    pub content_type: String,
+    /// The request's headers that matter, names in lower case, in the order received. Never a secret.
+    pub headers: Vec<(String, String)>,
+    /// The very bytes received: what the signature covers.
+    pub body: Bytes,
+    pub received: UnixMillis,
+}
+
+/// A stored event. Immutable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    pub id: EventId,
+    pub envelope: Envelope,
+}
+
+/// What the store made of an envelope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    /// A new event, now on disk.
+    New(EventId),
+    /// The same idempotency key is on disk already, as this event.
+    Duplicate(EventId),
+}
+
+impl Appended {
+    /// The stored event, whichever request brought it.
+    pub fn event(self) -> EventId {
+        match self {
+            Self::New(id) | Self::Duplicate(id) => id,
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The words of hookyard as plain types: ids, event, delivery, attempt, retry schedule, clock, limits.
+//!
+//! Pure: no I/O, no serde, no store, no time but through [`clock::Clock`]. Every other module speaks these types;
+//! the ones at an edge (store codec, operator API, host protocol) mirror them there.
+
+pub mod attempt;
+pub mod clock;
+pub mod delivery;
+pub mod event;
+pub mod ids;
+pub mod limits;
+pub mod memory;
+pub mod retry;
+pub mod verdict;

@@ -1,0 +1,235 @@
+//! The only state of hookyard: events, where each stands, and what the handlers remember.
+//!
+//! Everything above speaks [`Store`] and knows neither sled nor any other engine. Two engines pass one contract suite
+//! (`contract.rs`): [`sled`], where events live, and [`memory`], the plain model that the suite holds it against.
+//!
+//! Rules of the trait, so that a fleet's database can be an engine too: batches in and out, owned values, no closures
+//! or iterators, the store's own clock and ids, a token on every lease, and **every method that changes something
+//! returns only after the change is durable**.
+
+#[cfg(test)]
+mod contract;
+pub mod memory;
+pub mod sled;
+pub mod wake;
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::model::attempt::Attempt;
+use crate::model::clock::UnixMillis;
+use crate::model::delivery::{Delivery, DeliveryState, LeaseToken};
+use crate::model::event::{Appended, Envelope, Event};
+use crate::model::ids::{DeliveryId, EventId, HandlerName, PluginId, StepId};
+use crate::model::memory::{Expect, KvPut, KvValue, StepState};
+use crate::model::verdict::Decision;
+use wake::Wakes;
+
+/// What the pipeline asks of storage.
+#[async_trait]
+pub trait Store: Send + Sync + fmt::Debug + 'static {
+    /// Stores the envelope, its idempotency key and the mark "to be routed" in one atomic write; on disk when it returns.
+    /// Decides duplicates itself: two calls at once with one key make one event.
+    async fn append(&self, envelope: Envelope) -> Result<Appended, StoreError>;
+
+    /// Up to `max` events that are stored and not yet routed, oldest first.
+    async fn to_route(&self, max: usize) -> Result<Vec<Event>, StoreError>;
+
+    /// For each event: stores the decision, makes its deliveries (due at once), and takes the mark away: one atomic
+    /// write. An event that carries no mark any more is left as it is.
+    async fn route(&self, decisions: Vec<(EventId, Decision)>) -> Result<(), StoreError>;
+
+    /// Takes up to `request.max` due deliveries of one handler, those due longest first.
+    async fn lease(&self, request: LeaseRequest) -> Result<Leased, StoreError>;
+
+    /// Records an attempt and moves the delivery on, if `token` still holds it.
+    async fn settle(&self, settlement: Settlement) -> Result<Settled, StoreError>;
+
+    /// Takes back every lease of a process that is gone. Called once, before dispatch starts. Each such delivery gets an
+    /// attempt [`crate::model::attempt::Outcome::Interrupted`] and is due at once. Returns how many there were.
+    async fn take_back_leases(&self) -> Result<usize, StoreError>;
+
+    /// Marks the step as begun and says how it stood before. On disk when it returns.
+    async fn step_begin(&self, step: StepId) -> Result<StepState, StoreError>;
+
+    /// Records that the step is finished, with what it wants to remember. On disk when it returns.
+    async fn step_end(&self, step: StepId, memo: Vec<u8>) -> Result<(), StoreError>;
+
+    /// The step's idempotency key for the far side: the same over retries, restarts and reloads. 64 lower-case hex digits.
+    fn step_key(&self, step: &StepId) -> String;
+
+    /// The value and its version, 1 for the first.
+    async fn kv_get(&self, plugin: PluginId, key: Vec<u8>) -> Result<Option<KvValue>, StoreError>;
+
+    /// Writes if the version is the expected one. On disk when it returns.
+    async fn kv_put(
+        &self,
+        plugin: PluginId,
+        key: Vec<u8>,
+        value: Vec<u8>,
+        expect: Expect,
+    ) -> Result<KvPut, StoreError>;
+
+    /// One event, whole.
+    async fn event(&self, id: EventId) -> Result<Option<Event>, StoreError>;
+
+    /// What routing decided; `None` while the event waits for it.
+    async fn decision(&self, id: EventId) -> Result<Option<Decision>, StoreError>;
+
+    /// Events by id. Bodies are left empty where `query.bodies` is false.
+    async fn events(&self, query: EventQuery) -> Result<Page<Event, EventId>, StoreError>;
+
+    /// Deliveries by event id, then handler.
+    async fn deliveries(&self, query: DeliveryQuery) -> Result<Page<Delivery, DeliveryId>, StoreError>;
+
+    /// Every attempt at one delivery, first to last.
+    async fn attempts(&self, id: DeliveryId) -> Result<Vec<Attempt>, StoreError>;
+
+    /// How many of what there are.
+    async fn counts(&self) -> Result<Counts, StoreError>;
+
+    /// Whether the store still takes writes. A failed sync is final.
+    fn health(&self) -> Health;
+
+    /// The wake-ups that this store gives after each commit.
+    fn wakes(&self) -> &Wakes;
+
+    /// Finishes what is queued, syncs, and takes no more. Idempotent.
+    async fn close(&self) -> Result<(), StoreError>;
+}
+
+/// Which deliveries a handler's loop takes.
+#[derive(Debug, Clone)]
+pub struct LeaseRequest {
+    pub handler: HandlerName,
+    pub max: usize,
+    /// How long the lease stands: the handler's deadline and its grace.
+    pub lease: Duration,
+}
+
+/// What a lease brought.
+#[derive(Debug, Clone, Default)]
+pub struct Leased {
+    pub deliveries: Vec<LeasedDelivery>,
+    /// When the handler's next delivery is due that was not taken; `None` where there is none.
+    pub next_due: Option<UnixMillis>,
+}
+
+/// One delivery, held, with its event.
+#[derive(Debug, Clone)]
+pub struct LeasedDelivery {
+    /// In state `Leased`; `attempts` counts this one.
+    pub delivery: Delivery,
+    pub token: LeaseToken,
+    pub event: Event,
+}
+
+/// The end of an attempt.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    pub delivery: DeliveryId,
+    pub token: LeaseToken,
+    pub attempt: Attempt,
+    pub next: DeliveryState,
+}
+
+/// Whether a settlement took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    Applied,
+    /// The lease had run out and was taken back: nothing was changed.
+    LostLease,
+}
+
+/// Which events to list.
+#[derive(Debug, Clone, Default)]
+pub struct EventQuery {
+    /// At most this many rows; 0 or more than [`crate::model::limits::PAGE_ROWS_MAX`] means that.
+    pub limit: usize,
+    /// Only rows after this one (older, where `newest_first`).
+    pub after: Option<EventId>,
+    pub newest_first: bool,
+    pub bodies: bool,
+    pub event_type: Option<String>,
+    pub provider_id: Option<String>,
+    pub routing: Option<Routing>,
+}
+
+/// How far routing came with an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Routing {
+    Waiting,
+    Delivered,
+    Unrouted,
+    Dropped,
+}
+
+/// Which deliveries to list.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryQuery {
+    pub limit: usize,
+    pub after: Option<DeliveryId>,
+    pub newest_first: bool,
+    pub event: Option<EventId>,
+    pub handler: Option<HandlerName>,
+    /// One of the words of [`DeliveryState::word`].
+    pub state: Option<String>,
+}
+
+/// Some rows, and where the next page begins.
+#[derive(Debug, Clone)]
+pub struct Page<T, C> {
+    pub rows: Vec<T>,
+    /// Pass as `after` for more; `None` at the end.
+    pub next: Option<C>,
+}
+
+/// How many of what the store holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    pub events: u64,
+    pub to_route: u64,
+    pub unrouted: u64,
+    pub dropped: u64,
+    pub pending: u64,
+    pub leased: u64,
+    pub delivered: u64,
+    pub ignored: u64,
+    pub dead: u64,
+    pub cancelled: u64,
+}
+
+/// Whether the store takes writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    Ready,
+    /// Too little disk space for new events; what is stored is still worked on.
+    Full {
+        free_bytes: u64,
+    },
+    /// Closed on purpose.
+    Closed,
+    /// A write or sync failed: final until a restart. The words say what.
+    Failed {
+        why: String,
+    },
+}
+
+/// Why the store refused.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    #[error("the disk is nearly full: {free_bytes} bytes are free and {need_bytes} must stay so")]
+    Full { free_bytes: u64, need_bytes: u64 },
+    #[error("the store is busy: {waiting} writes wait already")]
+    Busy { waiting: usize },
+    #[error("the store is closed")]
+    Closed,
+    #[error("the store failed and takes no more writes until a restart: {why}")]
+    Failed { why: String },
+    #[error("{what} is {bytes} bytes; at most {max} are kept")]
+    TooLarge { what: &'static str, bytes: usize, max: usize },
+    #[error("the store holds something that cannot be read: {what}")]
+    Corrupt { what: String },
+}
