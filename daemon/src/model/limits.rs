@@ -8,6 +8,8 @@ pub const BODY_BYTES_DEFAULT_MAX: usize = 1024 * 1024;
 pub const SIGNATURE_HEADER_BYTES_MAX: usize = 8 * 1024;
 /// v1 values looked at in one header: Stripe sends one for each active secret.
 pub const SIGNATURES_MAX: usize = 32;
+/// Secrets of one source: two while one is rolled, live and test beside each other; each costs a MAC per request.
+pub const SECRETS_MAX: usize = 8;
 /// All headers of one request together; hyper refuses more with 431.
 pub const HEADER_BYTES_MAX: usize = 32 * 1024;
 /// The headers kept with an event, names and values together; the rest is left out.
