@@ -8,10 +8,46 @@ pub const BODY_BYTES_DEFAULT_MAX: usize = 1024 * 1024;
 pub const SIGNATURE_HEADER_BYTES_MAX: usize = 8 * 1024;
 /// v1 values looked at in one header: Stripe sends one for each active secret.
 pub const SIGNATURES_MAX: usize = 32;
+/// Secrets of one source: two while one is rolled, live and test beside each other; each costs a MAC per request.
+pub const SECRETS_MAX: usize = 8;
 /// All headers of one request together; hyper refuses more with 431.
 pub const HEADER_BYTES_MAX: usize = 32 * 1024;
 /// The headers kept with an event, names and values together; the rest is left out.
 pub const KEPT_HEADER_BYTES_MAX: usize = 8 * 1024;
+/// Connections open at once by default: a slow one costs a few KB, and a file descriptor of the usual 1024.
+pub const CONNECTIONS_DEFAULT_MAX: usize = 800;
+/// Requests worked on at once by default; each may hold one body, so this bounds the memory at 256 of them.
+pub const IN_FLIGHT_DEFAULT_MAX: usize = 256;
+/// From the first byte of a connection to its first whole request head, the TLS handshake included.
+pub const HEADER_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+/// From a request's head to the end of its body.
+pub const BODY_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+/// How long a connection may go without a request before it is closed.
+pub const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
+/// How long an answer waits for the disk. Stripe gives up somewhere above; what is stored later answers its retry.
+pub const APPEND_WAIT_MAX: Duration = Duration::from_secs(8);
+/// What `Retry-After` says where nothing better is known.
+pub const RETRY_AFTER: Duration = Duration::from_secs(10);
+/// Requests at once on one HTTP/2 connection: one connection must not take all that are in flight.
+pub const HTTP2_STREAMS_MAX: u32 = 64;
+/// Streams that a peer opened and reset before they were looked at: more is an attack (CVE-2023-44487).
+pub const HTTP2_PENDING_RESETS_MAX: usize = 20;
+/// How long a closed connection still swallows what the peer sends, so that the last answer is not lost to a reset.
+pub const LINGER: Duration = Duration::from_secs(1);
+/// How much it swallows.
+pub const LINGER_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How long a connection that was told to close may take before it is cut, where no request is in flight.
+pub const CLOSE_GRACE: Duration = Duration::from_secs(2);
+/// How long the door waits after a failed accept (no file descriptors left) before it tries again.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often the certificate files are looked at.
+pub const CERTIFICATE_POLL: Duration = Duration::from_secs(2);
+/// A certificate or key file; chains are below 20 KB.
+pub const CERTIFICATE_BYTES_MAX: u64 = 1024 * 1024;
+/// Log lines about refused requests in one second; the rest is counted and told with the next line.
+pub const REFUSAL_LINES_PER_SECOND: u32 = 10;
+/// Keys at the top of an event: Stripe's have 12. Bounds the search for duplicates.
+pub const TOP_LEVEL_KEYS_MAX: usize = 256;
 /// Ids and types that a provider names; Stripe's are below 100.
 pub const PROVIDER_WORD_BYTES_MAX: usize = 512;
 

@@ -1,1 +1,37 @@
-//! observe
+//! Logs: one subscriber for the process, to stderr. Called once, by `main`, before anything else runs.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people; coloured on a terminal.
+    #[default]
+    Text,
+    /// One JSON object a line, for collectors.
+    Json,
+}
+
+/// Why the log could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum ObserveError {
+    #[error("`{filter}` is no log filter: write such as `info` or `info,hookyard::ingest=debug`")]
+    Filter { filter: String, source: ParseError },
+    #[error("the log is set up already")]
+    Twice,
+}
+
+/// Sends what passes `filter` to stderr.
+pub fn init(format: LogFormat, filter: &str) -> Result<(), ObserveError> {
+    let parsed = EnvFilter::try_new(filter)
+        .map_err(|source| ObserveError::Filter { filter: filter.to_owned(), source })?;
+    let log = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr);
+    let set = match format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    };
+    set.map_err(|_| ObserveError::Twice)
+}

@@ -1,0 +1,53 @@
+//! Says in the log why requests were refused, but never as fast as somebody can send bad ones.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
+use super::answer::Refusal;
+use crate::model::ids::SourceName;
+use crate::model::limits::REFUSAL_LINES_PER_SECOND;
+
+/// One a door.
+#[derive(Debug)]
+pub(super) struct RefusalLog {
+    lines: DefaultDirectRateLimiter,
+    untold: AtomicU64,
+}
+
+impl RefusalLog {
+    pub(super) fn new() -> Self {
+        let per_second = NonZeroU32::new(REFUSAL_LINES_PER_SECOND).expect("the constant is not 0");
+        Self { lines: RateLimiter::direct(Quota::per_second(per_second)), untold: AtomicU64::new(0) }
+    }
+
+    /// One line with the reason. The body, the signature and the path of an unknown source are not in it.
+    pub(super) fn tell(&self, refusal: &Refusal, source: Option<&SourceName>, peer: SocketAddr) {
+        let Some(untold) = self.line() else { return };
+        let source = source.map_or("-", SourceName::as_str);
+        let (status, reason) = (refusal.status().as_u16(), refusal.reason());
+        let cause = std::error::Error::source(refusal).map(ToString::to_string).unwrap_or_default();
+        if refusal.is_ours() {
+            tracing::error!(source, %peer, status, reason, cause, untold, "a request was refused: {refusal}");
+        } else {
+            tracing::warn!(source, %peer, status, reason, cause, untold, "a request was refused: {refusal}");
+        }
+    }
+
+    /// One line that all places for connections are taken.
+    pub(super) fn tell_full(&self, connections_max: usize) {
+        let Some(untold) = self.line() else { return };
+        tracing::warn!(connections_max, untold, "every connection is taken: idle ones close, new ones wait");
+    }
+
+    /// How many lines were left out before this one; `None` where this one is left out too.
+    fn line(&self) -> Option<u64> {
+        if self.lines.check().is_err() {
+            self.untold.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(self.untold.swap(0, Ordering::Relaxed))
+    }
+}
