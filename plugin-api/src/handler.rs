@@ -1,0 +1,57 @@
+//! What a plugin's author implements, and how making it can fail.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+
+use crate::outcome::chain;
+use crate::{Cx, Event, Failure, Host, Outcome};
+
+/// A plugin: made once for each configured handler, then called for each attempt at a delivery.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a hookyard handler",
+    note = "implement `hookyard_plugin::Handler` for it; see the example in the crate's documentation"
+)]
+pub trait Handler: Sized + Send + Sync + 'static {
+    /// The handler's `settings` of the configuration.
+    type Settings: DeserializeOwned;
+
+    /// Makes the handler: opens what it needs. Called once, before any event; an error keeps the old one running.
+    fn create(settings: Self::Settings, host: &Host<'_>) -> Result<Self, CreateError>;
+
+    /// Looks at settings without any effect outside: what their types cannot say.
+    fn check(settings: &Self::Settings) -> Result<(), CreateError> {
+        let _ = settings;
+        Ok(())
+    }
+
+    /// Works on one event. May block, until [`Cx::remaining`] is zero. Called from several threads at once.
+    fn handle(&self, event: &Event<'_>, cx: &Cx<'_>) -> Result<Outcome, Failure>;
+}
+
+/// Why a handler could not be made. Any error turns into one through `?`, with its causes.
+pub struct CreateError(String);
+
+impl CreateError {
+    /// A sentence for the operator: what is wrong, and what to do about it. No secrets.
+    pub fn new(sentence: impl Into<String>) -> Self {
+        Self(sentence.into())
+    }
+
+    /// The sentence.
+    pub fn message(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for CreateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CreateError({:?})", self.0)
+    }
+}
+
+impl<E: std::error::Error> From<E> for CreateError {
+    fn from(error: E) -> Self {
+        Self(chain(&error))
+    }
+}

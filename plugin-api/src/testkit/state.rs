@@ -1,0 +1,85 @@
+//! What the bench's host remembers: the plain model of what hookyard's store keeps.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::{Mutex, MutexGuard};
+
+use super::Before;
+use crate::abi;
+
+/// The memory of one bench.
+#[derive(Debug)]
+pub(super) struct State {
+    secrets: BTreeMap<String, String>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// By event id and step; `None` where it was begun and not ended.
+    steps: BTreeMap<(String, String), Option<Vec<u8>>>,
+    kv: BTreeMap<Vec<u8>, (Vec<u8>, u64)>,
+    log: Vec<String>,
+}
+
+impl State {
+    pub(super) fn new(secrets: BTreeMap<String, String>) -> Self {
+        Self { secrets, inner: Mutex::default() }
+    }
+
+    pub(super) fn secret(&self, name: &str) -> Option<&str> {
+        self.secrets.get(name).map(String::as_str)
+    }
+
+    pub(super) fn step_begin(&self, event_id: &str, step: &str) -> (Before, Vec<u8>) {
+        match self.inner().steps.entry((event_id.to_owned(), step.to_owned())) {
+            Entry::Vacant(place) => {
+                place.insert(None);
+                (Before::Run, Vec::new())
+            }
+            Entry::Occupied(place) => match place.get() {
+                Some(memo) => (Before::Done, memo.clone()),
+                None => (Before::Unsure, Vec::new()),
+            },
+        }
+    }
+
+    pub(super) fn step_end(&self, event_id: &str, step: &str, memo: &[u8]) {
+        self.inner().steps.insert((event_id.to_owned(), step.to_owned()), Some(memo.to_vec()));
+    }
+
+    pub(super) fn step_ended(&self, event_id: &str, step: &str) -> bool {
+        matches!(self.inner().steps.get(&(event_id.to_owned(), step.to_owned())), Some(Some(_)))
+    }
+
+    pub(super) fn make_unsure(&self, event_id: &str, step: &str) {
+        self.inner().steps.insert((event_id.to_owned(), step.to_owned()), None);
+    }
+
+    pub(super) fn kv_get(&self, key: &[u8]) -> Option<(Vec<u8>, u64)> {
+        self.inner().kv.get(key).cloned()
+    }
+
+    pub(super) fn kv_put(&self, key: &[u8], value: &[u8], expect_version: u64) -> abi::Status {
+        let mut inner = self.inner();
+        let version = inner.kv.get(key).map_or(0, |(_, version)| *version);
+        if expect_version != abi::EXPECT_ANYTHING && expect_version != version {
+            return abi::E_CONFLICT;
+        }
+        inner.kv.insert(key.to_vec(), (value.to_vec(), version + 1));
+        abi::OK
+    }
+
+    pub(super) fn log_line(&self, line: String) {
+        self.inner().log.push(line);
+    }
+
+    pub(super) fn log(&self) -> Vec<String> {
+        self.inner().log.clone()
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // Nothing panics while it holds the lock.
+        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
