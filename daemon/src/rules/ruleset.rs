@@ -1,0 +1,161 @@
+//! The compiled rules of one snapshot, and the verdict on an event.
+//!
+//! Built by `config` when a snapshot is checked; `route` asks it once an event, and the verdict is stored with the
+//! event, so that a retry never routes anew.
+
+use std::collections::BTreeMap;
+
+use super::condition::Condition;
+use super::evaluate::holds;
+use super::extract::extract;
+use super::watch::Watch;
+use crate::model::ids::{HandlerName, RuleName, SourceName};
+use crate::model::verdict::{Assignment, Verdict};
+
+/// Every rule in file order, and the default that stands behind them.
+#[derive(Debug, Clone)]
+pub struct RuleSet {
+    rules: Vec<Rule>,
+    fallback: Fallback,
+    watch: Watch,
+    livemodes: BTreeMap<SourceName, Livemode>,
+}
+
+/// One `[[rule]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    pub name: RuleName,
+    /// `false` keeps the rule checked, and never asks it.
+    pub enabled: bool,
+    /// The sources whose events it sees; empty for all.
+    pub sources: Vec<SourceName>,
+    pub when: Condition,
+    pub action: Action,
+    /// Its handlers get a copy, and the search goes on, down to the default, as if it had not matched.
+    pub continues: bool,
+}
+
+/// What a rule does with an event that it matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Never empty, each once.
+    Deliver(Vec<HandlerName>),
+    Drop {
+        reason: String,
+    },
+}
+
+/// `[default]`: what becomes of an event that no rule takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fallback {
+    Deliver(Vec<HandlerName>),
+    Unrouted,
+}
+
+/// `[source.x] livemode`: which of the provider's two worlds a source takes events from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Livemode {
+    #[default]
+    Any,
+    Live,
+    Test,
+}
+
+/// The name under which [`Verdict`] shows the default's assignments; no rule may have it.
+pub const DEFAULT_RULE: &str = "default";
+
+const NO_RULE: &str = "no rule took it";
+
+impl RuleSet {
+    /// Rules in file order whose conditions were parsed into `watch`. A source that `livemodes` does not name is `Any`.
+    pub fn new(
+        rules: Vec<Rule>,
+        fallback: Fallback,
+        watch: Watch,
+        livemodes: BTreeMap<SourceName, Livemode>,
+    ) -> Self {
+        Self { rules, fallback, watch, livemodes }
+    }
+
+    /// The rules in file order, those with `enabled = false` included.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// What becomes of an event that no rule takes.
+    pub fn fallback(&self) -> &Fallback {
+        &self.fallback
+    }
+
+    /// Who gets an event of `source` with this body (the very bytes received).
+    ///
+    /// Total and pure. Unrouted, with the reason, is also: an event of the other livemode than the source takes, or of
+    /// none where it takes only one; a body that is not JSON; a body in which a key that some rule looks at stands
+    /// twice. A rule that drops ends the search; copies that earlier rules asked for are still delivered.
+    pub fn decide(&self, source: &SourceName, livemode: Option<bool>, body: &[u8]) -> Verdict {
+        let expected = self.livemodes.get(source).copied().unwrap_or_default();
+        if let Some(reason) = expected.refuses(livemode) {
+            return unrouted(reason);
+        }
+        let extracted = match extract(&self.watch, body) {
+            Ok(extracted) => extracted,
+            Err(unreadable) => return unrouted(unreadable.to_string()),
+        };
+        if let Some(key) = extracted.duplicate {
+            return unrouted(format!("the key `{key}`, which rules look at, stands twice in one object"));
+        }
+        self.first_match(|rule| rule.sees(source) && holds(&rule.when, &extracted.root))
+    }
+
+    fn first_match(&self, matches: impl Fn(&Rule) -> bool) -> Verdict {
+        let mut assignments = Vec::new();
+        for rule in self.rules.iter().filter(|rule| matches(rule)) {
+            match &rule.action {
+                Action::Deliver(handlers) => assign(&mut assignments, handlers, &rule.name),
+                Action::Drop { reason } if assignments.is_empty() => {
+                    return Verdict::Dropped { rule: rule.name.clone(), reason: reason.clone() };
+                }
+                Action::Drop { .. } => {}
+            }
+            if !rule.continues {
+                return Verdict::Deliver(assignments);
+            }
+        }
+        if let Fallback::Deliver(handlers) = &self.fallback {
+            assign(&mut assignments, handlers, &RuleName::new(DEFAULT_RULE));
+        }
+        if assignments.is_empty() { unrouted(NO_RULE) } else { Verdict::Deliver(assignments) }
+    }
+}
+
+impl Rule {
+    fn sees(&self, source: &SourceName) -> bool {
+        self.enabled && (self.sources.is_empty() || self.sources.contains(source))
+    }
+}
+
+impl Livemode {
+    /// Why a source that takes this mode refuses such an event, if it does.
+    fn refuses(self, livemode: Option<bool>) -> Option<&'static str> {
+        match (self, livemode) {
+            (Self::Any, _) | (Self::Live, Some(true)) | (Self::Test, Some(false)) => None,
+            (Self::Live, Some(false)) => Some("a test event at a source that takes live ones"),
+            (Self::Test, Some(true)) => Some("a live event at a source that takes test ones"),
+            (Self::Live, None) => Some("an event without a livemode at a source that takes live ones"),
+            (Self::Test, None) => Some("an event without a livemode at a source that takes test ones"),
+        }
+    }
+}
+
+/// A handler gets one delivery, under the first rule that names it.
+fn assign(assignments: &mut Vec<Assignment>, handlers: &[HandlerName], rule: &RuleName) {
+    for handler in handlers {
+        if !assignments.iter().any(|assignment| assignment.handler == *handler) {
+            assignments.push(Assignment { handler: handler.clone(), rule: rule.clone() });
+        }
+    }
+}
+
+fn unrouted(reason: impl Into<String>) -> Verdict {
+    Verdict::Unrouted { reason: reason.into() }
+}
