@@ -1,1 +1,75 @@
-//! route
+//! Routing: stored events → rules → deliveries.
+//!
+//! One loop, started by `app`. Each round reads events that carry the mark "to be routed", asks the rules, and hands the
+//! verdicts back to the store, which makes the deliveries and takes the marks away in one atomic write. A crash anywhere
+//! leaves the marks, and the round is done again with nothing doubled. Routing never talks to dispatch: the store rings.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info};
+
+use crate::model::event::Event;
+use crate::model::ids::{EventId, SnapshotHash};
+use crate::model::limits::{IDLE_POLL, ROUTE_BATCH_MAX};
+use crate::model::verdict::{Decision, Verdict};
+use crate::rules::RuleSet;
+use crate::store::{Store, StoreError};
+
+/// The rules and the configuration that they stand in.
+#[derive(Debug)]
+pub struct RoutingTable {
+    pub snapshot: SnapshotHash,
+    pub rules: RuleSet,
+}
+
+/// Routes until `shutdown`; what is then still marked is routed after the next start.
+pub async fn run(store: Arc<dyn Store>, table: Arc<RoutingTable>, shutdown: CancellationToken) {
+    let mut bell = store.wakes().on_events();
+    while !shutdown.is_cancelled() {
+        bell.borrow_and_update();
+        match route_batch(&*store, &table).await {
+            Ok(ROUTE_BATCH_MAX) => continue,
+            Ok(_) => {}
+            Err(error) => error!(%error, "routing waits: the store did not answer"),
+        }
+        tokio::select! {
+            _ = bell.changed() => {}
+            () = tokio::time::sleep(IDLE_POLL) => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
+}
+
+/// Routes up to [`ROUTE_BATCH_MAX`] events and says how many there were.
+async fn route_batch(store: &dyn Store, table: &RoutingTable) -> Result<usize, StoreError> {
+    let events = store.to_route(ROUTE_BATCH_MAX).await?;
+    if events.is_empty() {
+        return Ok(0);
+    }
+    let decisions: Vec<(EventId, Decision)> =
+        events.iter().map(|event| (event.id, decide(table, event))).collect();
+    for (id, decision) in &decisions {
+        tell(*id, &decision.verdict);
+    }
+    store.route(decisions).await?;
+    Ok(events.len())
+}
+
+fn decide(table: &RoutingTable, event: &Event) -> Decision {
+    let envelope = &event.envelope;
+    let verdict = table.rules.decide(&envelope.source, envelope.livemode, &envelope.body);
+    Decision { snapshot: table.snapshot.clone(), verdict }
+}
+
+fn tell(event: EventId, verdict: &Verdict) {
+    match verdict {
+        Verdict::Deliver(assignments) => {
+            for assignment in assignments {
+                debug!(%event, handler = %assignment.handler, rule = %assignment.rule, "routed");
+            }
+        }
+        Verdict::Unrouted { reason } => info!(%event, reason, "unrouted: kept, delivered to nobody"),
+        Verdict::Dropped { rule, reason } => info!(%event, %rule, reason, "dropped by a rule: kept"),
+    }
+}

@@ -1,1 +1,101 @@
-//! admin
+//! The operator listener: read-only JSON over HTTP, behind a token, apart from the door.
+//!
+//! Called by operators' tools, first of all by the `cli` of this same binary. It knows the store and what `app` tells it
+//! of the handlers, never the insides of a stage. Its JSON shapes are mirror types ([`view`]), so that the model may
+//! change without breaking a script.
+//!
+//! | path | what |
+//! |---|---|
+//! | `GET /healthz` | 200 while the process lives; no token |
+//! | `GET /readyz` | 200 while events are accepted, else 503 with the reason; no token |
+//! | `GET /v1/status` | versions, handlers, counts |
+//! | `GET /v1/events?…` | a page of events |
+//! | `GET /v1/events/{id}` | one event, its decision, deliveries and attempts |
+//! | `GET /v1/deliveries?…` | a page of deliveries |
+
+mod answer;
+mod auth;
+mod pages;
+pub mod view;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::store::{Health, Store};
+use answer::{Failure, Pretty};
+use view::{HandlerView, StatusView};
+
+/// What the operator API reads from.
+#[derive(Debug)]
+pub struct Admin {
+    pub store: Arc<dyn Store>,
+    pub token: SecretString,
+    pub facts: Facts,
+    pub handlers: Arc<dyn HandlerStatus>,
+}
+
+/// What does not change while the daemon runs.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    pub version: &'static str,
+    pub snapshot: String,
+    pub door: SocketAddr,
+    pub dev: bool,
+}
+
+/// How the handlers are; answered by `app`, which holds the hosts.
+pub trait HandlerStatus: Send + Sync + fmt::Debug + 'static {
+    /// One row a handler, by name.
+    fn handlers(&self) -> Vec<HandlerView>;
+}
+
+/// Serves until `shutdown`, then lets requests under way finish.
+pub async fn serve(listener: TcpListener, admin: Admin, shutdown: CancellationToken) -> std::io::Result<()> {
+    let admin = Arc::new(admin);
+    let guarded = Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/events", get(pages::events))
+        .route("/v1/events/{id}", get(pages::event))
+        .route("/v1/deliveries", get(pages::deliveries))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&admin), auth::require_token));
+    let router = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .merge(guarded)
+        .fallback(|| async { Failure::not_found("there is nothing here; see the paths under /v1") })
+        .with_state(admin);
+    axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await
+}
+
+async fn ready(State(admin): State<Arc<Admin>>) -> Response {
+    match admin.store.health() {
+        Health::Ready => "ready\n".into_response(),
+        not_ready => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", view::health_words(&not_ready))).into_response()
+        }
+    }
+}
+
+async fn status(State(admin): State<Arc<Admin>>) -> Result<Pretty<StatusView>, Failure> {
+    let counts = admin.store.counts().await?;
+    Ok(Pretty(StatusView {
+        version: admin.facts.version.to_owned(),
+        snapshot: admin.facts.snapshot.clone(),
+        door: admin.facts.door.to_string(),
+        dev: admin.facts.dev,
+        store: view::health_words(&admin.store.health()),
+        counts: counts.into(),
+        handlers: admin.handlers.handlers(),
+    }))
+}

@@ -156,3 +156,76 @@ impl Delivery {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::attempt::Detail;
+    use crate::model::ids::{EventId, HandlerName};
+
+    fn delivery() -> Delivery {
+        let id = DeliveryId { event: EventId::from_parts(1, 1), handler: HandlerName::new("sumo") };
+        Delivery::new(id, RuleName::new("sumo purchase"), SnapshotHash::new("00"), UnixMillis(0))
+    }
+
+    fn outcomes() -> impl Strategy<Value = Outcome> {
+        prop_oneof![
+            Just(Outcome::Done(Detail::default())),
+            Just(Outcome::Ignore(Detail::default())),
+            Just(Outcome::Reject(Detail::default())),
+            (0_u64..100_000).prop_map(|seconds| Outcome::Retry {
+                after: (seconds % 2 == 0).then(|| Duration::from_secs(seconds)),
+                detail: Detail::default()
+            }),
+            Just(Outcome::TimedOut { limit: Duration::from_secs(30) }),
+            Just(Outcome::Crashed { what: "SIGSEGV".to_owned() }),
+            Just(Outcome::Interrupted),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_life_ends_within_the_schedule_and_never_lives_on(
+            outcomes in prop::collection::vec(outcomes(), 1..40),
+            attempts in 1_u32..12,
+        ) {
+            let schedule = RetrySchedule { attempts, ..RetrySchedule::default() };
+            let (mut delivery, mut now) = (delivery(), UnixMillis(0));
+            for (round, outcome) in outcomes.iter().enumerate() {
+                let token = LeaseToken(round as u64);
+                let Some(due) = delivery.state.wakes_at() else {
+                    prop_assert!(delivery.lease(UnixMillis(u64::MAX), UnixMillis(u64::MAX), token).is_none());
+                    return Ok(());
+                };
+                if due > now {
+                    prop_assert!(delivery.lease(now, now, token).is_none(), "leased before it was due");
+                }
+                now = now.max(due);
+                delivery = delivery.lease(now, now.plus(Duration::from_secs(60)), token).expect("it is due");
+                prop_assert!(delivery.is_held_by(token));
+                prop_assert!(!delivery.is_held_by(LeaseToken(u64::MAX)));
+                prop_assert_eq!(delivery.attempts as usize, round + 1);
+                prop_assert!(delivery.attempts <= attempts, "one attempt more than the schedule has");
+                delivery.state = delivery.after(outcome, &schedule, 0.5, now);
+                let finished = delivery.state.wakes_at().is_none();
+                match outcome {
+                    Outcome::Done(_) => prop_assert_eq!(delivery.state.word(), "delivered"),
+                    Outcome::Ignore(_) => prop_assert_eq!(delivery.state.word(), "ignored"),
+                    Outcome::Reject(_) => prop_assert_eq!(delivery.state.word(), "dead"),
+                    _ => prop_assert_eq!(finished, delivery.attempts == attempts, "dead exactly when spent"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_lease_that_ran_out_can_be_taken_again() {
+        let held = delivery().lease(UnixMillis(5), UnixMillis(10), LeaseToken(1)).expect("due");
+        assert!(held.lease(UnixMillis(9), UnixMillis(20), LeaseToken(2)).is_none());
+        let taken = held.lease(UnixMillis(10), UnixMillis(20), LeaseToken(2)).expect("the lease ran out");
+        assert!(taken.is_held_by(LeaseToken(2)) && !taken.is_held_by(LeaseToken(1)));
+        assert_eq!(taken.attempts, 2);
+    }
+}

@@ -1,0 +1,68 @@
+//! How the operator API answers: pretty JSON, and one place that maps errors to statuses.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::store::StoreError;
+
+/// A JSON answer that a person can read with curl.
+#[derive(Debug)]
+pub(super) struct Pretty<T>(pub T);
+
+impl<T: Serialize> IntoResponse for Pretty<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec_pretty(&self.0) {
+            Ok(mut body) => {
+                body.push(b'\n');
+                ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+            }
+            Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+        }
+    }
+}
+
+/// An error answer: `{"error": "…"}`.
+#[derive(Debug)]
+pub(super) struct Failure {
+    status: StatusCode,
+    error: String,
+}
+
+impl Failure {
+    pub(super) fn not_found(error: impl Into<String>) -> Self {
+        Self { status: StatusCode::NOT_FOUND, error: error.into() }
+    }
+
+    pub(super) fn bad_request(error: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, error: error.into() }
+    }
+
+    pub(super) fn unauthorized() -> Self {
+        Self {
+            status: StatusCode::UNAUTHORIZED,
+            error: "the operator token is missing or wrong: send `Authorization: Bearer <token>`".to_owned(),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let status = match error {
+            StoreError::Full { .. }
+            | StoreError::Busy { .. }
+            | StoreError::Closed
+            | StoreError::Failed { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            StoreError::TooLarge { .. } => StatusCode::BAD_REQUEST,
+            StoreError::Corrupt { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self { status, error: error.to_string() }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        (self.status, Json(serde_json::json!({ "error": self.error }))).into_response()
+    }
+}

@@ -1,0 +1,232 @@
+//! The operator API's JSON shapes. Written by `admin`, read by `cli`; times are RFC 3339 with milliseconds, UTC.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::attempt::Attempt;
+use crate::model::clock::UnixMillis;
+use crate::model::delivery::{Delivery, DeliveryState};
+use crate::model::event::Event;
+use crate::model::verdict::{Decision, Verdict};
+use crate::store::{Counts, Health};
+
+/// `GET /v1/status`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StatusView {
+    pub version: String,
+    pub snapshot: String,
+    /// Where the door listens.
+    pub door: String,
+    pub dev: bool,
+    /// `ready`, or why not.
+    pub store: String,
+    pub counts: CountsView,
+    pub handlers: Vec<HandlerView>,
+}
+
+/// How many of what the store holds.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct CountsView {
+    pub events: u64,
+    pub to_route: u64,
+    pub unrouted: u64,
+    pub dropped: u64,
+    pub pending: u64,
+    pub leased: u64,
+    pub delivered: u64,
+    pub ignored: u64,
+    pub dead: u64,
+    pub cancelled: u64,
+}
+
+/// One handler and its host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HandlerView {
+    pub handler: String,
+    pub plugin_id: String,
+    pub plugin_version: String,
+    pub sha256: String,
+    pub up: bool,
+    /// Why it is not up; empty where it is.
+    pub why_down: String,
+    pub pid: Option<u32>,
+    pub in_flight: usize,
+    pub restarts: u64,
+    pub crashes: u64,
+}
+
+/// A page of rows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PageView<T> {
+    pub rows: Vec<T>,
+    /// Pass as `after` for the next page; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next: Option<String>,
+}
+
+/// One event in a list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EventView {
+    pub event: String,
+    pub source: String,
+    pub provider_id: String,
+    #[serde(rename = "type")]
+    pub event_type: String,
+    pub account: Option<String>,
+    pub livemode: Option<bool>,
+    pub received: String,
+}
+
+/// `GET /v1/events/{id}`: everything known of one event.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EventDetailView {
+    #[serde(flatten)]
+    pub event: EventView,
+    pub body_bytes: usize,
+    pub content_type: String,
+    /// `waiting`, `delivered to …`, `unrouted: …`, `dropped by …`.
+    pub routing: String,
+    /// The configuration that routed it.
+    pub snapshot: Option<String>,
+    pub deliveries: Vec<DeliveryView>,
+    /// The body as received, where it was asked for (`?body=true`).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub body: Option<String>,
+}
+
+/// One delivery.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeliveryView {
+    pub event: String,
+    pub handler: String,
+    pub rule: String,
+    /// pending, leased, delivered, ignored, dead, cancelled.
+    pub state: String,
+    pub attempts: u32,
+    /// When it is due, when its lease ends, or when it came to its end.
+    pub at: String,
+    /// Why it is dead; empty otherwise.
+    pub reason: String,
+    /// Each try, first to last; only where one event is shown.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub tries: Vec<AttemptView>,
+}
+
+/// One attempt.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AttemptView {
+    pub number: u32,
+    pub started: String,
+    pub duration_ms: u64,
+    pub outcome: String,
+    pub code: String,
+    pub message: String,
+    pub result: Option<serde_json::Value>,
+    pub log: Vec<String>,
+}
+
+impl From<Counts> for CountsView {
+    fn from(counts: Counts) -> Self {
+        Self {
+            events: counts.events,
+            to_route: counts.to_route,
+            unrouted: counts.unrouted,
+            dropped: counts.dropped,
+            pending: counts.pending,
+            leased: counts.leased,
+            delivered: counts.delivered,
+            ignored: counts.ignored,
+            dead: counts.dead,
+            cancelled: counts.cancelled,
+        }
+    }
+}
+
+impl From<&Event> for EventView {
+    fn from(event: &Event) -> Self {
+        let envelope = &event.envelope;
+        Self {
+            event: event.id.to_string(),
+            source: envelope.source.to_string(),
+            provider_id: envelope.provider_id.clone(),
+            event_type: envelope.event_type.clone(),
+            account: envelope.account.clone(),
+            livemode: envelope.livemode,
+            received: time(envelope.received),
+        }
+    }
+}
+
+impl From<&Delivery> for DeliveryView {
+    fn from(delivery: &Delivery) -> Self {
+        let (at, reason) = match &delivery.state {
+            DeliveryState::Pending { due: at } | DeliveryState::Leased { until: at, .. } => {
+                (at, String::new())
+            }
+            DeliveryState::Delivered { at }
+            | DeliveryState::Ignored { at }
+            | DeliveryState::Cancelled { at } => (at, String::new()),
+            DeliveryState::Dead { at, reason } => (at, reason.to_string()),
+        };
+        Self {
+            event: delivery.id.event.to_string(),
+            handler: delivery.id.handler.to_string(),
+            rule: delivery.rule.to_string(),
+            state: delivery.state.word().to_owned(),
+            attempts: delivery.attempts,
+            at: time(*at),
+            reason,
+            tries: Vec::new(),
+        }
+    }
+}
+
+impl From<&Attempt> for AttemptView {
+    fn from(attempt: &Attempt) -> Self {
+        let detail = attempt.outcome.detail();
+        let result = detail.and_then(|detail| detail.result.as_deref());
+        Self {
+            number: attempt.number,
+            started: time(attempt.started),
+            duration_ms: u64::try_from(attempt.duration.as_millis()).unwrap_or(u64::MAX),
+            outcome: attempt.outcome.word().to_owned(),
+            code: detail.map(|detail| detail.code.clone()).unwrap_or_default(),
+            message: attempt.outcome.message(),
+            // What is no JSON is shown as the text that it is.
+            result: result.map(|text| serde_json::from_str(text).unwrap_or_else(|_| text.into())),
+            log: attempt.log.clone(),
+        }
+    }
+}
+
+/// The routing of an event in words.
+pub fn routing_words(decision: Option<&Decision>) -> String {
+    match decision.map(|decision| &decision.verdict) {
+        None => "waiting to be routed".to_owned(),
+        Some(Verdict::Deliver(assignments)) => {
+            let by: Vec<String> =
+                assignments.iter().map(|a| format!("{} by rule \"{}\"", a.handler, a.rule)).collect();
+            format!("delivered to {}", by.join(", "))
+        }
+        Some(Verdict::Unrouted { reason }) => format!("unrouted: {reason}"),
+        Some(Verdict::Dropped { rule, reason }) => format!("dropped by rule \"{rule}\": {reason}"),
+    }
+}
+
+/// The store's health in words.
+pub fn health_words(health: &Health) -> String {
+    match health {
+        Health::Ready => "ready".to_owned(),
+        Health::Full { free_bytes } => {
+            format!("refusing new events: only {free_bytes} bytes are free on its disk")
+        }
+        Health::Closed => "closed".to_owned(),
+        Health::Failed { why } => format!("failed, restart needed: {why}"),
+    }
+}
+
+/// RFC 3339 with milliseconds.
+fn time(at: UnixMillis) -> String {
+    let millis = i64::try_from(at.0).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(millis).map_or_else(|_| millis.to_string(), |at| format!("{at:.3}"))
+}
