@@ -1,0 +1,103 @@
+//! The files of one configuration: the main one, and `rules/*.toml` beside it in the order of their names.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use super::faults::{Faults, FileId};
+use crate::rules::Fault;
+
+/// A thousand rules take a quarter of it; more is a wrong file.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// One a team is plenty; more is a wrong directory.
+const FILES_MAX: usize = 256;
+
+/// A file that was read.
+#[derive(Debug)]
+pub(super) struct ConfigFile {
+    pub(super) path: PathBuf,
+    /// Empty where it could not be read.
+    pub(super) text: String,
+}
+
+/// A file's tables, as far as its syntax allows.
+#[derive(Debug)]
+pub(super) struct Document<'text> {
+    pub(super) file: FileId,
+    pub(super) table: DeTable<'text>,
+}
+
+/// Reads every file; those that cannot be read are faults.
+pub(super) fn read(main: &Path) -> (Vec<ConfigFile>, Vec<(FileId, Fault)>) {
+    let (mut files, mut faults) = (Vec::new(), Vec::new());
+    let mut add = |path: PathBuf, text: Result<String, io::Error>, help: &str| {
+        if let Err(error) = &text {
+            let message = format!("cannot read {}: {error}", path.display());
+            faults.push((FileId(files.len()), Fault::new(0..0, message).help(help)));
+        }
+        files.push(ConfigFile { path, text: text.unwrap_or_default() });
+    };
+    add(main.to_owned(), read_text(main), "give the path of the main file with --config");
+    let directory = main.parent().unwrap_or(Path::new("")).join("rules");
+    match rule_files(&directory) {
+        Ok(paths) => {
+            for path in paths {
+                let text = read_text(&path);
+                add(path, text, "make it readable, or take it out of the directory");
+            }
+        }
+        Err(error) => add(directory, Err(error), "make the directory readable, or take it away"),
+    }
+    (files, faults)
+}
+
+/// The tables of every file; what is not TOML is a fault, and the rest of that file is still read.
+pub(super) fn parse<'text>(files: &'text [ConfigFile], faults: &mut Faults<'_>) -> Vec<Document<'text>> {
+    let parse = |(number, file): (usize, &'text ConfigFile)| {
+        let file_id = FileId(number);
+        let (table, errors) = DeTable::parse_recoverable(&file.text);
+        for error in errors {
+            let end = file.text.len();
+            let span = error.span().unwrap_or(end..end);
+            let help = "mend this line; what follows from it is left out of this report";
+            faults.syntax(
+                file_id,
+                Fault::new(span, format!("this is not TOML: {}", error.message())).help(help),
+            );
+        }
+        Document { file: file_id, table: table.into_inner() }
+    };
+    files.iter().enumerate().map(parse).collect()
+}
+
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(io::Error::other(format!("it is larger than {FILE_BYTES_MAX} bytes")));
+    }
+    Ok(text)
+}
+
+fn rule_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if path.extension().is_some_and(|extension| extension == "toml") && !hidden {
+            paths.push(path);
+        }
+        if paths.len() > FILES_MAX {
+            return Err(io::Error::other(format!("it holds more than {FILES_MAX} files")));
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}

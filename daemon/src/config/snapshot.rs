@@ -1,0 +1,153 @@
+//! What a checked configuration says, and every default that it has where the files say nothing.
+//!
+//! Made by `check`, shared by every stage, never changed: a reload makes a new one.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::model::ids::{HandlerName, PluginName, SnapshotHash, SourceName};
+use crate::model::retry::RetrySchedule;
+use crate::rules::{Livemode, RuleSet};
+
+/// Only this machine: whoever wants the world to come in says so.
+pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
+/// Stripe holds a few connections; a thousand leave room for a replay and bound the memory of idle ones.
+pub const CONNECTIONS_DEFAULT_MAX: usize = 1024;
+/// Requests between header and answer: each may hold a whole body.
+pub const IN_FLIGHT_DEFAULT_MAX: usize = 256;
+/// A header is one packet or two: who needs longer is not a webhook.
+pub const HEADER_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+/// A megabyte over a bad line; longer than Stripe itself waits for an answer.
+pub const BODY_TIMEOUT_DEFAULT: Duration = Duration::from_secs(20);
+/// Longer than the keep-alive of the common proxies, so that it is they who close.
+pub const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(75);
+/// As long as a handler may take by default: a stop then cuts no attempt.
+pub const DRAIN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// Beside the process that is started, as every other path of a configuration.
+pub const STORE_PATH_DEFAULT: &str = "var/hookyard";
+/// Enough for the queue's hot pages; the store works with less.
+pub const CACHE_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
+/// What Stripe's own libraries use.
+pub const TOLERANCE_DEFAULT: Duration = Duration::from_secs(5 * 60);
+/// Attempts of one handler at the same time.
+pub const CONCURRENCY_DEFAULT: usize = 8;
+/// One host process serves no more calls at once.
+pub const CONCURRENCY_MAX: usize = 64;
+/// Database, mail and a slow far side.
+pub const HANDLER_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+
+/// An immutable, checked configuration generation.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Over what the files say, comments and order of keys aside. Secrets are not in it: a rolled secret behind an
+    /// unchanged reference leaves the hash as it was.
+    pub hash: SnapshotHash,
+    pub server: Server,
+    pub store: StoreSettings,
+    /// In the order of their names.
+    pub sources: Vec<Source>,
+    pub plugins: BTreeMap<PluginName, Plugin>,
+    pub handlers: BTreeMap<HandlerName, Handler>,
+    pub rules: RuleSet,
+}
+
+/// `[server]`
+#[derive(Debug, Clone)]
+pub struct Server {
+    pub listen: SocketAddr,
+    /// `None`: no operator listener.
+    pub admin: Option<Admin>,
+    /// `None`: plain HTTP, for a proxy before it.
+    pub tls: Option<Tls>,
+    pub body_bytes_max: usize,
+    pub connections_max: usize,
+    pub in_flight_max: usize,
+    pub header_timeout: Duration,
+    pub body_timeout: Duration,
+    pub idle_timeout: Duration,
+    /// How long a stop waits for running attempts.
+    pub drain_timeout: Duration,
+}
+
+/// `[server] admin`
+#[derive(Debug, Clone)]
+pub struct Admin {
+    pub listen: SocketAddr,
+    pub token: SecretString,
+}
+
+/// `[server] tls`: PEM files, readable when the configuration was checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// `[store]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// A directory, made when it is not there.
+    pub path: PathBuf,
+    pub cache_bytes: u64,
+    /// With less free space the store refuses new events.
+    pub free_bytes_min: u64,
+}
+
+/// `[source.x]`
+#[derive(Debug, Clone)]
+pub struct Source {
+    pub name: SourceName,
+    /// The URL's path, with its leading `/`; no two sources have the same.
+    pub path: String,
+    pub scheme: Scheme,
+    pub livemode: Livemode,
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// How a source's requests are signed.
+#[derive(Debug, Clone)]
+pub enum Scheme {
+    Stripe {
+        /// None blank. At least one, but under `--dev`, where an unset variable is left out.
+        secrets: Vec<SecretString>,
+        /// Never zero.
+        tolerance: Duration,
+    },
+}
+
+/// `[source.x] rate_limit`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    pub per_second: NonZeroU32,
+    pub burst: NonZeroU32,
+}
+
+/// `[plugin.x]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plugin {
+    pub name: PluginName,
+    pub path: PathBuf,
+    /// 64 hex digits in lower case. `None` only under `--dev`.
+    pub sha256: Option<String>,
+}
+
+/// `[handler.x]`
+#[derive(Debug, Clone)]
+pub struct Handler {
+    pub name: HandlerName,
+    pub plugin: PluginName,
+    /// 1 to [`CONCURRENCY_MAX`].
+    pub concurrency: usize,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    pub retry: RetrySchedule,
+    /// An object, as the plugin gets it; its meaning is the plugin's.
+    pub settings: serde_json::Value,
+    /// What the plugin may ask for by name.
+    pub secrets: BTreeMap<String, SecretString>,
+}
