@@ -4,6 +4,7 @@ use super::StoreError;
 use crate::model::event::Envelope;
 use crate::model::ids::StepId;
 use crate::model::limits::{EVENT_BODY_BYTES_MAX, EVENT_META_BYTES_MAX, KEY_BYTES_MAX, MEMO_BYTES_MAX};
+use crate::model::verdict::{Decision, Verdict};
 
 /// A name that becomes part of a row's key: a handler, a plugin, a rule.
 pub(super) fn name(what: &'static str, text: &str) -> Result<(), StoreError> {
@@ -42,6 +43,18 @@ pub(super) fn envelope(envelope: &Envelope) -> Result<(), StoreError> {
         + envelope.content_type.len();
     within("an event's ids and headers", words + headers, EVENT_META_BYTES_MAX)?;
     within("an event's body", envelope.body.len(), EVENT_BODY_BYTES_MAX)
+}
+
+/// The names in a decision.
+pub(super) fn decision(decision: &Decision) -> Result<(), StoreError> {
+    match &decision.verdict {
+        Verdict::Deliver(to) => to.iter().try_for_each(|one| {
+            name("a handler's name", one.handler.as_str())?;
+            name("a rule's name", one.rule.as_str())
+        }),
+        Verdict::Dropped { rule, .. } => name("a rule's name", rule.as_str()),
+        Verdict::Unrouted { .. } => Ok(()),
+    }
 }
 
 fn within(what: &'static str, bytes: usize, max: usize) -> Result<(), StoreError> {

@@ -126,6 +126,9 @@ impl Store for MemoryStore {
     }
 
     async fn route(&self, decisions: Vec<(EventId, Decision)>) -> Result<(), StoreError> {
+        for (_, decision) in &decisions {
+            check::decision(decision)?;
+        }
         let mut state = self.open()?;
         for (event, decision) in decisions {
             if !state.to_route.remove(&event) {

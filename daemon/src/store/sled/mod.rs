@@ -15,9 +15,11 @@
 //! Reading order: `keys` and `codec` (rows), `events` (chunks), `round` (one commit), `commands` and `deliveries` (what
 //! changes), `writer` (the thread), `reads`, `open`, `verify`.
 
+mod calls;
 mod codec;
 mod commands;
 mod deliveries;
+mod engine;
 mod events;
 mod fault;
 mod high_water;
@@ -26,6 +28,8 @@ mod open;
 mod reads;
 mod round;
 mod space;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod writer;
 
@@ -34,27 +38,26 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sled::Tree;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 pub use open::OpenError;
 
+use self::calls::{job, read_panicked};
 use self::commands::Prepared;
+use self::engine::Engine;
 use self::fault::Fault;
-use self::open::Engine;
-use self::round::Round;
 use self::space::Space;
 use self::writer::{Job, READERS_WAIT, Shared};
 use super::step_key::{StoreKey, step_key};
 use super::wake::Wakes;
 use super::{
-    Counts, DeliveryQuery, EventQuery, Health, LeaseRequest, Leased, LeasedDelivery, Page, Settled,
-    Settlement, Store, StoreError, check,
+    Counts, DeliveryQuery, EventQuery, Health, LeaseRequest, Leased, Page, Settled, Settlement, Store,
+    StoreError, check,
 };
-use crate::model::attempt::{Attempt, Detail, Outcome};
+use crate::model::attempt::Attempt;
 use crate::model::clock::Clock;
-use crate::model::delivery::{DeadReason, Delivery, DeliveryState, LeaseToken};
+use crate::model::delivery::Delivery;
 use crate::model::event::{Appended, Envelope, Event};
 use crate::model::ids::{DeliveryId, EventId, PluginId, StepId};
 use crate::model::limits::{
@@ -130,89 +133,6 @@ impl SledStore {
         let found = tokio::task::spawn_blocking(move || verify::verify(&engine)).await;
         found.map_err(|error| read_panicked(&error))?.map_err(Fault::into_store_error)
     }
-
-    /// Runs a command in the writer; returns when what it changed is on disk.
-    async fn write<T: Send + 'static>(
-        &self,
-        bytes: usize,
-        command: impl FnOnce(&mut Round) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let (job, answer) = job(bytes, command);
-        if self.jobs.send(job).await.is_err() {
-            return Err(self.shared.refusal().await);
-        }
-        self.answered(answer).await
-    }
-
-    async fn answered<T>(&self, answer: Answer<T>) -> Result<T, StoreError> {
-        match answer.await {
-            Ok(result) => result,
-            Err(_) => Err(self.shared.refusal().await),
-        }
-    }
-
-    /// Runs a reader on the blocking pool.
-    async fn read<T: Send + 'static>(
-        &self,
-        reader: impl FnOnce(&Tree) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let engine = self.engine()?;
-        let found = tokio::task::spawn_blocking(move || reader(&engine.tree)).await;
-        found.map_err(|error| read_panicked(&error))?.map_err(Fault::into_store_error)
-    }
-
-    fn engine(&self) -> Result<Arc<Engine>, StoreError> {
-        if let Health::Failed { why } = self.shared.health() {
-            return Err(StoreError::Failed { why });
-        }
-        let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
-        engine.clone().ok_or(StoreError::Closed)
-    }
-
-    /// Joins leased deliveries with their events. One whose event cannot be read becomes a dead letter, so that it
-    /// neither stops its handler nor is forgotten.
-    async fn with_events(
-        &self,
-        taken: Vec<(Delivery, LeaseToken)>,
-    ) -> Result<Vec<LeasedDelivery>, StoreError> {
-        let joined = self
-            .read(|tree| {
-                let join = |(delivery, token): (Delivery, LeaseToken)| {
-                    let event = match events::read_event(tree, delivery.id.event, true) {
-                        Ok(found) => found.ok_or_else(|| "the event is missing".to_owned()),
-                        Err(Fault::Refused(why)) => Err(why.to_string()),
-                        Err(engine) => return Err(engine),
-                    };
-                    Ok((delivery, token, event))
-                };
-                taken.into_iter().map(join).collect::<Result<Vec<_>, Fault>>()
-            })
-            .await?;
-        let mut leased = Vec::with_capacity(joined.len());
-        for (delivery, token, event) in joined {
-            match event {
-                Ok(event) => leased.push(LeasedDelivery { delivery, token, event }),
-                Err(why) => self.bury(&delivery, token, why).await?,
-            }
-        }
-        Ok(leased)
-    }
-
-    async fn bury(&self, delivery: &Delivery, token: LeaseToken, why: String) -> Result<(), StoreError> {
-        tracing::error!(delivery = %delivery.id, %why, "an event cannot be read; its delivery becomes a dead letter");
-        let (now, code) = (self.clock.now(), "event_unreadable".to_owned());
-        let detail = Detail { code: code.clone(), message: why.clone(), result: None };
-        let attempt = Attempt {
-            number: delivery.attempts,
-            started: now,
-            duration: Duration::ZERO,
-            outcome: Outcome::Reject(detail),
-            log: Vec::new(),
-        };
-        let next = DeliveryState::Dead { at: now, reason: DeadReason::Rejected { code, message: why } };
-        self.settle(Settlement { delivery: delivery.id.clone(), token, attempt, next }).await?;
-        Ok(())
-    }
 }
 
 #[async_trait]
@@ -242,7 +162,7 @@ impl Store for SledStore {
 
     async fn route(&self, decisions: Vec<(EventId, Decision)>) -> Result<(), StoreError> {
         for (_, decision) in &decisions {
-            check_names(decision)?;
+            check::decision(decision)?;
         }
         let mut batch = Vec::new();
         let mut bytes = 0;
@@ -384,49 +304,9 @@ impl Store for SledStore {
     }
 }
 
-type Answer<T> = oneshot::Receiver<Result<T, StoreError>>;
-
-/// Wraps a command so that it answers once its round is on disk, and leaves no trace in the round where it is refused.
-fn job<T: Send + 'static>(
-    bytes: usize,
-    command: impl FnOnce(&mut Round) -> Result<T, Fault> + Send + 'static,
-) -> (Job, Answer<T>) {
-    let (answer, answered) = oneshot::channel();
-    let work = Box::new(move |round: &mut Round| {
-        let result = match command(round) {
-            Ok(value) => Ok(value),
-            Err(Fault::Refused(why)) => {
-                round.rollback();
-                Err(why)
-            }
-            Err(Fault::Engine(error)) => return Err(error),
-        };
-        let reply: writer::Reply = Box::new(move || {
-            let _caller_left = answer.send(result);
-        });
-        Ok(reply)
-    });
-    (Job::Write { bytes, work }, answered)
-}
-
-fn check_names(decision: &Decision) -> Result<(), StoreError> {
-    match &decision.verdict {
-        Verdict::Deliver(to) => to.iter().try_for_each(|one| {
-            check::name("a handler's name", one.handler.as_str())?;
-            check::name("a rule's name", one.rule.as_str())
-        }),
-        Verdict::Dropped { rule, .. } => check::name("a rule's name", rule.as_str()),
-        Verdict::Unrouted { .. } => Ok(()),
-    }
-}
-
 fn decision_bytes(decision: &Decision) -> usize {
     match &decision.verdict {
         Verdict::Deliver(to) => SMALL_BYTES / 2 + to.len() * MOVE_BYTES / 2,
         Verdict::Unrouted { reason } | Verdict::Dropped { reason, .. } => SMALL_BYTES / 2 + reason.len(),
     }
-}
-
-fn read_panicked(error: &tokio::task::JoinError) -> StoreError {
-    StoreError::Failed { why: format!("a reader stopped: {error}") }
 }

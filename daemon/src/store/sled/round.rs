@@ -35,11 +35,14 @@ pub(super) struct Shortage {
     pub(super) need_bytes: u64,
 }
 
+/// A row's new value, or its removal.
+type Write = Option<Vec<u8>>;
+
 /// One commit in the making.
 #[derive(Debug)]
 pub(super) struct Round {
     tree: Tree,
-    writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    writes: BTreeMap<Vec<u8>, Write>,
     bytes: usize,
     begun: Savepoint,
     pub(super) standing: Standing,
@@ -50,7 +53,7 @@ pub(super) struct Round {
 /// Where a refused command's round goes back to.
 #[derive(Debug, Default)]
 struct Savepoint {
-    undo: Vec<(Vec<u8>, Option<Option<Vec<u8>>>)>,
+    undo: Vec<(Vec<u8>, Option<Write>)>,
     bytes: usize,
     standing: Standing,
 }
@@ -189,7 +192,7 @@ impl Round {
         batch
     }
 
-    fn write(&mut self, key: Vec<u8>, write: Option<Vec<u8>>) {
+    fn write(&mut self, key: Vec<u8>, write: Write) {
         let before = self.writes.insert(key.clone(), write);
         self.begun.undo.push((key, before));
     }

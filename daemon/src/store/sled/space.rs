@@ -72,7 +72,7 @@ impl Space {
             match free_bytes(&self.dir) {
                 Ok(free) => self.free_bytes = free,
                 Err(error) => {
-                    tracing::warn!(dir = %self.dir.display(), %error, "cannot ask for free disk space")
+                    tracing::warn!(dir = %self.dir.display(), %error, "cannot ask for free disk space");
                 }
             }
         }

@@ -5,10 +5,11 @@
 
 use super::codec::{self, Totals};
 use super::deliveries;
+use super::engine::Engine;
 use super::events::{View, read_event, read_record};
 use super::fault::Fault;
 use super::keys;
-use super::open::{Engine, blob_files};
+use super::open::blob_files;
 use super::reads;
 use crate::model::delivery::DeliveryState;
 use crate::model::ids::EventId;

@@ -19,10 +19,11 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::commands::{self, Known, Prepared};
+use super::engine::{Engine, panic_words};
 use super::fault::Fault;
 use super::high_water;
 use super::keys;
-use super::open::{Engine, Opened, SCHEMA_VERSION, blob_files, panic_words};
+use super::open::{Opened, SCHEMA_VERSION, blob_files};
 use super::round::{Round, Standing};
 use super::space::{Every, Space};
 use crate::model::clock::Clock;
