@@ -78,7 +78,7 @@ CREATE TABLE orders (
 -- The outbox: a mail is owed from the moment its row commits with the purchase, whatever crashes before it goes.
 CREATE TABLE mails (
     message_id TEXT PRIMARY KEY,                  -- made of the session and the kind: never changes between retries
-    session_id TEXT NOT NULL UNIQUE,              -- one mail a purchase
+    session_id TEXT NOT NULL,
     kind       TEXT NOT NULL,                     -- welcome, new_subscription, receipt
     recipient  TEXT NOT NULL,
     state      TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'sent')),
@@ -86,3 +86,4 @@ CREATE TABLE mails (
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     sent_at    TEXT
 );
+CREATE INDEX mails_session ON mails (session_id);

@@ -1,7 +1,7 @@
 //! The guards that stand before any fulfilment, the same for every flow: is this a Checkout Session, is it ours, is it
 //! paid? Called first by each plugin's `handle`; pure, so nothing has happened yet when one of them says no.
 
-use crate::fault::Fault;
+use crate::fault::{Fault, word};
 use crate::stripe::{CheckoutEvent, CheckoutSession, StripeError};
 
 /// A session that is to be fulfilled: paid, or with nothing to pay.
@@ -59,11 +59,6 @@ fn paid(session: &CheckoutSession) -> Result<(), Fault> {
         )),
         None => Err(Fault::reject("payment_status_unknown", "the session has no payment_status")),
     }
-}
-
-/// A word of Stripe's for a message: short, and only what such words are made of.
-fn word(text: &str) -> String {
-    text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect()
 }
 
 fn code(error: &StripeError) -> &'static str {

@@ -7,6 +7,9 @@ use std::fmt;
 
 use hookyard_plugin::{Failure, Outcome};
 
+/// Longer words are cut in messages.
+const WORD_CHARS_MAX: usize = 60;
+
 /// What stands in the way, and therefore what hookyard does next.
 ///
 /// Deliberately no `std::error::Error`: the SDK turns any such error into a retry, and a rejection must stay one. With
@@ -83,4 +86,31 @@ pub fn chain(error: &dyn Error) -> String {
         source = cause.source();
     }
     line
+}
+
+/// A foreign word (a tier, a status) as a message may show it: short, and only what such words are made of.
+pub fn word(text: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || "_-.".contains(c) { c } else { '?' };
+    text.chars().take(WORD_CHARS_MAX).map(safe).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_the_outcome_that_it_names() {
+        assert!(Fault::ignore("setup_mode", "x").into_outcome().is_ok());
+        let rejected = Fault::reject("tier_unknown", "x").into_outcome().unwrap_err();
+        assert_eq!((rejected.code(), rejected.is_reject()), ("tier_unknown", true));
+        let retried = Failure::from(Fault::retry("database", "x"));
+        assert_eq!((retried.code(), retried.is_reject()), ("database", false));
+    }
+
+    #[test]
+    fn a_foreign_word_is_short_and_tame() {
+        assert_eq!(word("tier_2"), "tier_2");
+        assert_eq!(word("a@b c\n"), "a?b?c?");
+        assert_eq!(word(&"x".repeat(500)).len(), WORD_CHARS_MAX);
+    }
 }

@@ -42,7 +42,7 @@ pub struct CheckoutSession {
     pub payment_intent: Option<Reference>,
     /// Null outside subscription mode.
     pub subscription: Option<Reference>,
-    metadata: Option<BTreeMap<String, Value>>,
+    metadata: Option<BTreeMap<String, Option<String>>>,
 }
 
 /// What the buyer typed into Checkout.
@@ -102,9 +102,10 @@ impl CheckoutEvent {
 }
 
 impl CheckoutSession {
-    /// A metadata value, trimmed. Blank is absent: Stripe itself drops keys that are set to "".
+    /// A metadata value as it is. Blank is absent: Stripe itself drops keys that are set to "".
     pub fn metadata(&self, key: &str) -> Option<&str> {
-        present(self.metadata.as_ref()?.get(key)?.as_str()?)
+        let value = self.metadata.as_ref()?.get(key)?.as_deref()?;
+        present(value).map(|_| value)
     }
 
     /// The buyer's address as typed, `None` where it is missing or blank.
@@ -185,14 +186,16 @@ mod tests {
     }
 
     #[test]
-    fn blank_metadata_is_absent_and_values_are_trimmed() {
-        let body = r#"{"id":"cs_1","object":"checkout.session","metadata":{"a":"  ","b":" 3 ","c":7}}"#;
+    fn blank_metadata_is_absent_and_a_value_that_is_no_text_is_no_absence() {
+        let body = r#"{"id":"cs_1","object":"checkout.session","metadata":{"a":"  ","b":" 3 ","c":null}}"#;
         let parsed = CheckoutEvent::parse(&event(body)).unwrap();
         let session = parsed.session();
         assert_eq!(
             (session.metadata("a"), session.metadata("b"), session.metadata("c")),
-            (None, Some("3"), None)
+            (None, Some(" 3 "), None)
         );
+        let number = r#"{"id":"cs_1","object":"checkout.session","metadata":{"sumo_quantity":7}}"#;
+        assert!(matches!(CheckoutEvent::parse(&event(number)), Err(StripeError::Shape { .. })));
     }
 
     #[test]
