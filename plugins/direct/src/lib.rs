@@ -76,6 +76,11 @@ impl Handler for Direct {
         Ok(Self { database, mailer, livemode: settings.livemode })
     }
 
+    fn check(settings: &Settings) -> Result<(), CreateError> {
+        Mailer::check(&settings.mail)?;
+        Ok(Database::check(&settings.database)?)
+    }
+
     fn handle(&self, event: &Event<'_>, cx: &Cx<'_>) -> Result<Outcome, Failure> {
         let admitted = match admit(event.body(), self.livemode) {
             Ok(admitted) => admitted,

@@ -76,6 +76,11 @@ impl Database {
         Ok(Self { pool, runtime })
     }
 
+    /// Whether `url` names a SQLite file; touches nothing.
+    pub fn check(url: &str) -> Result<(), DatabaseError> {
+        options(url).map(|_| ())
+    }
+
     /// Runs database work to its end on the calling thread. Not for threads that drive a runtime themselves.
     pub fn run<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
@@ -159,7 +164,7 @@ async fn connect(options: SqliteConnectOptions, path: &Path) -> Result<SqlitePoo
 
 /// SQLITE_BUSY and its extended codes.
 fn is_busy(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
 }
 
@@ -245,6 +250,33 @@ mod tests {
                 });
             }
         });
+    }
+
+    /// Not a test of its own: what each process of the next test runs.
+    #[test]
+    #[ignore = "run by many_processes_at_once_all_succeed"]
+    fn opener_process() {
+        let url = std::env::var("OPENER_DATABASE").expect("the test that starts this names the database");
+        Database::open(&url).unwrap();
+    }
+
+    #[test]
+    fn many_processes_at_once_all_succeed() {
+        let directory = tempfile::tempdir().unwrap();
+        let opener = || {
+            std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "database::tests::opener_process", "--ignored"])
+                .env("OPENER_DATABASE", url(directory.path()))
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .unwrap()
+        };
+        let openers: Vec<_> = std::iter::repeat_with(opener).take(6).collect();
+        for opener in openers {
+            let output = opener.wait_with_output().unwrap();
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        }
     }
 
     #[test]

@@ -95,7 +95,7 @@ pub fn pay(
     }
     cx.step("mail", |step: &Step| {
         if step.unsure() {
-            cx.warn("an earlier attempt may have sent this mail; it goes again under the same Message-ID");
+            cx.warn("an earlier attempt at this mail did not end; it goes again under the same Message-ID");
         }
         mailer.send(mail).map_err(|error| Failure::from(Fault::from(error)))
     })?;

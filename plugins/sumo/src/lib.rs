@@ -79,7 +79,8 @@ impl Handler for Sumo {
 
     fn check(settings: &Settings) -> Result<(), CreateError> {
         Tiers::load(&settings.tiers)?;
-        Ok(())
+        Mailer::check(&settings.mail)?;
+        Ok(Database::check(&settings.database)?)
     }
 
     fn handle(&self, event: &Event<'_>, cx: &Cx<'_>) -> Result<Outcome, Failure> {

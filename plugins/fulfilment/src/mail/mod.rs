@@ -67,6 +67,12 @@ enum Exit {
 }
 
 impl Mailer {
+    /// Checks the templates; touches nothing.
+    pub fn check(settings: &MailSettings) -> Result<(), MailError> {
+        Templates::load(settings.templates.as_deref())?;
+        Ok(())
+    }
+
     /// Checks everything that can be checked without sending: templates, directory, certificates, the password's secret.
     /// `secret` is asked by name and answers with the value, or with why there is none.
     pub fn open(
