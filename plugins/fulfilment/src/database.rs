@@ -256,7 +256,7 @@ mod tests {
     #[test]
     #[ignore = "run by many_processes_at_once_all_succeed"]
     fn opener_process() {
-        let url = std::env::var("OPENER_DATABASE").expect("the test that starts this names the database");
+        let Ok(url) = std::env::var("OPENER_DATABASE") else { return };
         Database::open(&url).unwrap();
     }
 
