@@ -1,6 +1,8 @@
 //! The stories of the fixtures, orders that come late, come twice or do not match, and the places to die in.
 //! Real SQLite files, real mail files, the plugin's real descriptor.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use hookyard_plugin::testkit::{Bench, TestEvent};
 use serde_json::json;
 
@@ -187,17 +189,21 @@ fn thirty_two_events_of_one_session_at_once_in_two_hosts_pay_once() {
     let shop = Shop::new();
     let hosts = [bench(&shop), bench(&shop)];
     shop.execute(ORDER_05);
+    let mailed = AtomicUsize::new(0);
     let gate = std::sync::Barrier::new(32);
     std::thread::scope(|scope| {
         for number in 0..32 {
-            let (host, gate) = (&hosts[number % 2], &gate);
+            let (host, gate, mailed) = (&hosts[number % 2], &gate, &mailed);
             let event = TestEvent { id: format!("event-{number}"), ..fixture(BY_SESSION) };
             scope.spawn(move || {
                 gate.wait();
-                assert_eq!(said(&host.deliver(&event)), "done");
+                let delivered = host.deliver(&event);
+                assert_eq!(said(&delivered), "done");
+                mailed.fetch_add(delivered.steps.len(), Ordering::SeqCst);
             });
         }
     });
+    assert_eq!(mailed.load(Ordering::SeqCst), 1, "only the event that won sends the mail");
     assert_eq!(counts(&shop), [1, 1, 1]);
 }
 

@@ -2,6 +2,7 @@
 //! Real SQLite files, real mail files, the plugin's real descriptor.
 
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use hookyard_fulfilment::admit::admit;
@@ -197,17 +198,21 @@ fn a_live_handler_grants_nothing_for_test_money() {
 fn thirty_two_events_of_one_session_at_once_in_two_hosts_make_one_purchase() {
     let shop = Shop::new();
     let hosts = [bench(&shop), bench(&shop)];
+    let mailed = AtomicUsize::new(0);
     let gate = std::sync::Barrier::new(32);
     std::thread::scope(|scope| {
         for number in 0..32 {
-            let (host, gate) = (&hosts[number % 2], &gate);
+            let (host, gate, mailed) = (&hosts[number % 2], &gate, &mailed);
             let event = TestEvent { id: format!("event-{number}"), ..fixture(PAID) };
             scope.spawn(move || {
                 gate.wait();
-                assert_eq!(said(&host.deliver(&event)), "done");
+                let delivered = host.deliver(&event);
+                assert_eq!(said(&delivered), "done");
+                mailed.fetch_add(delivered.steps.len(), Ordering::SeqCst);
             });
         }
     });
+    assert_eq!(mailed.load(Ordering::SeqCst), 1, "only the event that won sends the mail");
     assert_eq!(counts(&shop), PLUS);
 }
 
