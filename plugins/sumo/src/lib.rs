@@ -1,1 +1,145 @@
-//! The sumo flow.
+//! The plugin for Sumo Marketplace purchases: a paid Checkout Session becomes a user with access, and a mail.
+//!
+//! hookyard calls [`Sumo::handle`](hookyard_plugin::Handler::handle) for each attempt at a delivery, on several threads
+//! at once. Read it top to bottom: guards, one transaction, one mail.
+//!
+//! Once for each Checkout Session, whatever arrives and however often: the session's row in `purchases` is the claim,
+//! and it carries the event that won. Crash points: before the commit nothing happened; between commit and mail the
+//! retry finds its own event id and goes on to the mail; after the mail the step's memo and the row in `mails` say so.
+//!
+//! Answers: done; ignore `awaiting_payment`, `payment_failed`, `setup_mode`, `test_mode`, `live_mode`; reject
+//! `not_a_checkout_session`, `invalid_json`, `session_shape`, `payment_status_unknown`, `email_missing`,
+//! `email_invalid`, `tier_missing`, `tier_unknown`, `quantity_invalid`, `addons_invalid`, `subscription_taken`,
+//! `mail_refused`, `mail_invalid`; retry `database`, `mail`.
+//!
+//! ```toml
+//! [handler.sumo]
+//! plugin   = "sumo"
+//! settings = { database = "sqlite:var/fulfilment.db", mail = { transport = "file", directory = "var/mail" }, tiers = "config/tiers.toml" }
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod provision;
+pub mod purchase;
+#[cfg(test)]
+mod tests;
+pub mod tiers;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hookyard_fulfilment::admit::admit;
+use hookyard_fulfilment::database::Database;
+use hookyard_fulfilment::fault::Fault;
+use hookyard_fulfilment::mail::{Mail, MailError, Mailer};
+use hookyard_fulfilment::outbox::{self, Owed};
+use hookyard_fulfilment::settings::MailSettings;
+use hookyard_fulfilment::templates::AccessFacts;
+use hookyard_plugin::{CreateError, Cx, Event, Failure, Handler, Host, Outcome};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use provision::{Claim, provision};
+use purchase::Purchase;
+use tiers::Tiers;
+
+/// `settings` of a handler of this plugin. Paths are relative to the daemon's directory.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// `sqlite:PATH`; made and migrated where it is missing.
+    database: String,
+    mail: MailSettings,
+    /// The catalogue of tiers.
+    tiers: PathBuf,
+    /// `true`: only live events; `false`: only test events; left out: both.
+    livemode: Option<bool>,
+}
+
+/// The plugin.
+#[derive(Debug)]
+pub struct Sumo {
+    database: Database,
+    mailer: Mailer,
+    tiers: Tiers,
+    livemode: Option<bool>,
+}
+
+impl Handler for Sumo {
+    type Settings = Settings;
+
+    fn create(settings: Settings, host: &Host<'_>) -> Result<Self, CreateError> {
+        let tiers = Tiers::load(&settings.tiers)?;
+        let secret = |name: &str| host.secret(name).map_err(|error| error.message().to_owned());
+        let mailer = Mailer::open(settings.mail, secret)?;
+        let database = Database::open(&settings.database)?;
+        Ok(Self { database, mailer, tiers, livemode: settings.livemode })
+    }
+
+    fn check(settings: &Settings) -> Result<(), CreateError> {
+        Tiers::load(&settings.tiers)?;
+        Mailer::check(&settings.mail)?;
+        Ok(Database::check(&settings.database)?)
+    }
+
+    fn handle(&self, event: &Event<'_>, cx: &Cx<'_>) -> Result<Outcome, Failure> {
+        let admitted = match admit(event.body(), self.livemode) {
+            Ok(admitted) => admitted,
+            Err(fault) => return fault.into_outcome(),
+        };
+        let purchase = Purchase::read(admitted, &self.tiers)?;
+        let claim =
+            self.database.run(provision(&self.database, &purchase, event.id(), self.mailer.domain()))?;
+        match claim {
+            Claim::Theirs { event_id } => Ok(Outcome::done()
+                .with_message(format!("already fulfilled by {event_id}"))
+                .with_result(json!({ "session": purchase.session.id, "fulfilled_by": event_id }))),
+            Claim::Ours { user_id, owed } => {
+                if let Some(owed) = &owed {
+                    self.mail(event, cx, &purchase, owed)?;
+                }
+                Ok(Outcome::done().with_result(result(&purchase, user_id, owed.as_ref())))
+            }
+        }
+    }
+}
+
+impl Sumo {
+    fn mail(&self, event: &Event<'_>, cx: &Cx<'_>, purchase: &Purchase, owed: &Owed) -> Result<(), Failure> {
+        let name = purchase.session.name();
+        let (product, sign_in) = self.mailer.product();
+        let facts = AccessFacts {
+            name,
+            product,
+            tier: &purchase.tier_name,
+            quantity: purchase.quantity,
+            features: &purchase.grants,
+            sign_in,
+        };
+        let words = self.mailer.templates().access(owed.kind, &facts);
+        let words = words.map_err(|error| Fault::from(MailError::from(error)))?;
+        let mail = Mail {
+            message_id: &owed.message_id,
+            to: &purchase.email,
+            to_name: name,
+            words: &words,
+            date: Duration::from_millis(event.received_unix_ms()),
+        };
+        outbox::pay(&self.database, &self.mailer, cx, owed, &mail)
+    }
+}
+
+/// What was done, for the attempt's record: ids, no personal data.
+fn result(purchase: &Purchase, user_id: i64, owed: Option<&Owed>) -> Value {
+    let entitlements: Map<String, Value> =
+        purchase.grants.iter().map(|(feature, amount)| (feature.clone(), json!(amount))).collect();
+    json!({
+        "user_id": user_id,
+        "session": purchase.session.id,
+        "entitlements": entitlements,
+        "mail": owed.map(|owed| json!({ "message_id": owed.message_id, "kind": owed.kind.word() })),
+    })
+}
+
+hookyard_plugin::export!(Sumo, id = "com.hookyard.sumo");

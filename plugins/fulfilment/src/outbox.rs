@@ -1,0 +1,132 @@
+//! The mails that purchases owe. A row is written in the purchase's own transaction, so a mail is owed from the moment
+//! that the purchase stands; it is marked sent after the mail left. A crash between the two sends the mail again under
+//! the same Message-ID: twice at the worst, never not at all.
+
+use hookyard_plugin::{Cx, Failure, Step};
+use sha2::{Digest, Sha256};
+use sqlx::SqliteConnection;
+
+use crate::database::{Database, DatabaseError};
+use crate::email::Email;
+use crate::fault::Fault;
+use crate::mail::{Mail, Mailer};
+
+/// Which mail a purchase owes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// To somebody new.
+    Welcome,
+    /// To somebody who was here before.
+    NewSubscription,
+    /// For a paid order.
+    Receipt,
+}
+
+/// A mail that is owed, or was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owed {
+    /// With its angle brackets.
+    pub message_id: String,
+    pub kind: Kind,
+    pub sent: bool,
+}
+
+impl Kind {
+    /// The word in the database, and the name of the mail's template.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Welcome => "welcome",
+            Self::NewSubscription => "new_subscription",
+            Self::Receipt => "receipt",
+        }
+    }
+}
+
+/// Writes the debt down inside the purchase's transaction. `domain` is the sender's.
+pub async fn owe(
+    tx: &mut SqliteConnection,
+    kind: Kind,
+    session_id: &str,
+    event_id: &str,
+    to: &Email,
+    domain: &str,
+) -> Result<Owed, DatabaseError> {
+    let message_id = message_id(kind, session_id, domain);
+    let sql = "INSERT INTO mails (message_id, session_id, kind, recipient, event_id) VALUES (?, ?, ?, ?, ?)";
+    sqlx::query(sql)
+        .bind(&message_id)
+        .bind(session_id)
+        .bind(kind.word())
+        .bind(to.given())
+        .bind(event_id)
+        .execute(tx)
+        .await?;
+    Ok(Owed { message_id, kind, sent: false })
+}
+
+/// What a session owes of these kinds; `None` where no mail could be addressed.
+pub async fn find(
+    connection: &mut SqliteConnection,
+    session_id: &str,
+    kinds: &[Kind],
+) -> Result<Option<Owed>, DatabaseError> {
+    let rows: Vec<(String, String, String)> =
+        sqlx::query_as("SELECT message_id, kind, state FROM mails WHERE session_id = ?")
+            .bind(session_id)
+            .fetch_all(connection)
+            .await?;
+    Ok(rows.into_iter().find_map(|(message_id, word, state)| {
+        let kind = kinds.iter().copied().find(|kind| kind.word() == word)?;
+        Some(Owed { message_id, kind, sent: state == "sent" })
+    }))
+}
+
+/// Pays the debt: sends the mail in the step `mail`, then strikes the row off. A mail that is marked as sent is not sent
+/// again, whoever redelivers its event. Blocks; call it outside [`Database::run`].
+pub fn pay(
+    database: &Database,
+    mailer: &Mailer,
+    cx: &Cx<'_>,
+    owed: &Owed,
+    mail: &Mail<'_>,
+) -> Result<(), Failure> {
+    if owed.sent {
+        return Ok(());
+    }
+    cx.step("mail", |step: &Step| {
+        if step.unsure() {
+            cx.warn("an earlier attempt at this mail did not end; it goes again under the same Message-ID");
+        }
+        mailer.send(mail).map_err(|error| Failure::from(Fault::from(error)))
+    })?;
+    database.run(mark_sent(database, &owed.message_id)).map_err(|error| Failure::from(Fault::from(error)))
+}
+
+/// Again is harmless.
+async fn mark_sent(database: &Database, message_id: &str) -> Result<(), DatabaseError> {
+    let sql = "UPDATE mails SET state = 'sent', sent_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') \
+        WHERE message_id = ? AND state = 'pending'";
+    sqlx::query(sql).bind(message_id).execute(database.pool()).await?;
+    Ok(())
+}
+
+/// The same for the same purchase and kind, on every machine and for ever; tells nothing of either to a stranger.
+fn message_id(kind: Kind, session_id: &str, domain: &str) -> String {
+    let digest =
+        Sha256::new().chain_update(session_id).chain_update(":").chain_update(kind.word()).finalize();
+    let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("<{}.{hex}@{domain}>", kind.word())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_id_is_stable_and_tells_kinds_and_sessions_apart() {
+        let id = message_id(Kind::Welcome, "cs_1", "inkwell.example");
+        assert_eq!(id, "<welcome.7e58e24fcf69110856c7382214a17c45@inkwell.example>");
+        assert_ne!(id, message_id(Kind::Receipt, "cs_1", "inkwell.example"));
+        assert_ne!(id, message_id(Kind::Welcome, "cs_2", "inkwell.example"));
+    }
+}
