@@ -149,8 +149,8 @@ typedef struct hookyard_host {
     hookyard_status (*kv_put)(hookyard_ctx *ctx, hookyard_call *call, hookyard_bytes key, hookyard_bytes val,
                               uint64_t expect_version);
 
-    /* A secret of the handler's configuration, by its name there. call may be NULL. *val is valid until handle()
-     * returns, or with call NULL until create() returns: copy it. */
+    /* A secret of the handler's configuration, by its name there. While create() runs call is NULL, and *val is valid
+     * until create() returns; later it needs a call, and *val is valid until handle() returns. */
     hookyard_status (*secret)(hookyard_ctx *ctx, hookyard_call *call, hookyard_bytes name, hookyard_bytes *val);
 
     /* A table of more functions by its id, such as "hookyard.http/1"; NULL where it is not offered. */

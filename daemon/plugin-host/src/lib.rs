@@ -1,1 +1,18 @@
-//! Loads one plugin.
+//! The child process that holds one handler's plugin: the only code of hookyard that loads a library.
+//!
+//! The daemon starts its own binary as `hookyard plugin-host` with one end of a socket pair as stdin, and speaks
+//! [`protocol`] over it. The child loads one library (`library`), makes one instance of the plugin, and then answers
+//! calls ([`run`]). It keeps nothing: whatever the plugin wants remembered goes up to the daemon and is on disk before
+//! the answer. A crash of the plugin is the end of this process and costs the daemon the attempts that it held.
+//!
+//! Threads, no async runtime: the reader (never runs plugin code, so it can always end the process), the workers (one
+//! call of `handle` each), and the main thread (load, `create`, `destroy`).
+#![deny(unsafe_code)]
+
+mod child;
+#[expect(unsafe_code, reason = "loading a library and calling its functions")]
+mod library;
+pub mod protocol;
+mod run;
+
+pub use run::run;

@@ -94,6 +94,35 @@ pub const LOG_LINE_BYTES_MAX: usize = 512;
 /// What a plugin may explain of an outcome: message and result each.
 pub const DETAIL_BYTES_MAX: usize = 2 * 1024;
 
+/// A plugin's library: debug builds with a database driver reach 150 MB; it is read into memory once.
+pub const LIBRARY_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// How long a host may take to load its library and make the plugin: connecting to a database and migrating it.
+pub const HOST_START_MAX: Duration = Duration::from_secs(30);
+/// How long a call that was cancelled at its deadline may take to return before its host is killed.
+pub const CANCEL_GRACE: Duration = Duration::from_secs(2);
+/// How long a host may take to end once it is told to; it kills itself after 2 s.
+pub const HOST_EXIT_MAX: Duration = Duration::from_secs(3);
+/// How long a host whose connection ended may take to show its exit status, and its last words to be read.
+pub const HOST_LAST_WORDS_MAX: Duration = Duration::from_millis(500);
+/// How long the steps that a dead host had begun to record may take to reach the disk.
+pub const HOST_SETTLE_MAX: Duration = Duration::from_secs(10);
+/// The first wait before a host that died is started again; it doubles up to the next.
+pub const HOST_RESTART_FIRST: Duration = Duration::from_millis(100);
+/// The longest wait before a host that died is started again.
+pub const HOST_RESTART_MAX: Duration = Duration::from_secs(60);
+/// Frames that wait for a host to read them.
+pub const HOST_OUTBOX_MAX: usize = 64;
+/// Upcalls of one host served at once: its workers have one each, and a plugin's own threads a few.
+pub const HOST_UPCALLS_MAX: usize = 256;
+/// Lines of a host's stdout and stderr that go to the log; a plugin that prints more than this floods.
+pub const HOST_OUTPUT_LINES_MAX: usize = 1000;
+/// Lines of a dead host's output that are told with its death.
+pub const HOST_LAST_LINES_MAX: usize = 3;
+/// A plugin's short word for an outcome.
+pub const CODE_BYTES_MAX: usize = 64;
+/// The longest wait that a plugin may ask for: a delivery must not sleep for ever by an arithmetic slip.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// Events that the route stage takes in one go.
 pub const ROUTE_BATCH_MAX: usize = 128;
 /// How long a loop sleeps without a wake-up: a lost one is only this delay.

@@ -1,0 +1,90 @@
+//! The child's end of the socket: frames out, one at a time, and upcalls that wait for their replies.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
+
+use hookyard_plugin::abi;
+
+use crate::protocol::{self, Ask, FROM_CHILD_BYTES_MAX, FrameError, FromChild, Reply};
+
+/// The way to the daemon.
+#[derive(Debug)]
+pub(crate) struct Link {
+    writer: Mutex<UnixStream>,
+    waiting: Mutex<Waiting>,
+}
+
+/// Upcalls that wait, by their id.
+#[derive(Debug, Default)]
+struct Waiting {
+    last: u64,
+    /// The daemon is gone: nothing will be answered.
+    closed: bool,
+    replies: HashMap<u64, SyncSender<Reply>>,
+}
+
+impl Link {
+    pub(crate) fn new(writer: UnixStream) -> Self {
+        Self { writer: Mutex::new(writer), waiting: Mutex::default() }
+    }
+
+    /// Sends one message; blocks while the daemon is behind.
+    pub(crate) fn send(&self, message: &FromChild) -> Result<(), FrameError> {
+        let frame = protocol::encode(message, FROM_CHILD_BYTES_MAX)?;
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.write_all(&frame).map_err(FrameError::Io)
+    }
+
+    /// Asks the daemon and waits. A daemon that is gone refuses with `E_CANCELLED`.
+    pub(crate) fn ask(&self, call: Option<u64>, ask: Ask) -> Reply {
+        let (sender, receiver) = sync_channel(1);
+        let upcall = {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            if waiting.closed {
+                return Reply::Refused(abi::E_CANCELLED);
+            }
+            waiting.last += 1;
+            let upcall = waiting.last;
+            waiting.replies.insert(upcall, sender);
+            upcall
+        };
+        match self.send(&FromChild::Upcall { upcall, call, ask }) {
+            Ok(()) => receiver.recv().unwrap_or(Reply::Refused(abi::E_CANCELLED)),
+            Err(error) => {
+                self.forget(upcall);
+                Reply::Refused(status_of(&error))
+            }
+        }
+    }
+
+    /// Hands a reply to the thread that waits for it.
+    pub(crate) fn reply(&self, upcall: u64, reply: Reply) {
+        if let Some(sender) = self.forget(upcall) {
+            // The receiver waits in ask(), and the channel has room for its one reply.
+            drop(sender.try_send(reply));
+        }
+    }
+
+    /// The daemon is gone: every upcall, waiting or to come, is refused.
+    pub(crate) fn close(&self) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.closed = true;
+        waiting.replies.clear();
+    }
+
+    fn forget(&self, upcall: u64) -> Option<SyncSender<Reply>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).replies.remove(&upcall)
+    }
+}
+
+fn status_of(error: &FrameError) -> i32 {
+    match error {
+        FrameError::TooLarge { .. } => abi::E_TOO_LARGE,
+        FrameError::Truncated | FrameError::Malformed(_) | FrameError::Trailing { .. } | FrameError::Io(_) => {
+            abi::E_CANCELLED
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The life of the child: take the socket, give up rights, agree on the build, load, create, work, destroy, end.
+//!
+//! `hookyard plugin-host` calls [`run`] and returns what it returns. The reader thread runs no plugin code, so it can
+//! end the process whatever the plugin does: when the daemon is gone, nothing of this outlives the grace.
+
+use std::ffi::OsStr;
+use std::io::{self, BufReader, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use hookyard_plugin::abi;
+use rustix::process::{Resource, Rlimit};
+
+use crate::child::{self, CallState, Child, Link};
+use crate::library::{Instance, Library};
+use crate::protocol::{self, Detail, FrameError, FromChild, Stage, Start, TO_CHILD_BYTES_MAX, ToChild};
+
+/// How long the plugin has to end by itself once the daemon is gone or says stop; then the process is killed.
+const EXIT_GRACE: Duration = Duration::from_secs(2);
+/// A worker's stack: as much as a C program's main thread has by custom.
+const WORKER_STACK_BYTES: usize = 8 * 1024 * 1024;
+/// Private descriptors begin above the standard three.
+const FD_MIN: i32 = 3;
+
+/// Why this process could not become a host.
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error("stdin is not the daemon's socket; this command is for hookyard itself, which starts it for each handler")]
+    NotASocket,
+    #[error("this process could not be confined: {what}")]
+    Confine { what: &'static str, source: io::Error },
+    #[error("the daemon is another build than this plugin host: it said {said:?} and this is {}", protocol::BUILD)]
+    OtherBuild { said: String },
+    #[error("the daemon's first message is not the one that starts a plugin")]
+    NotStarted,
+    #[error("a thread could not be started")]
+    Thread(#[source] io::Error),
+    #[error("the link to the daemon broke")]
+    Link(#[from] FrameError),
+}
+
+/// Runs the child until the daemon says stop or is gone. The exit code is 0 then, and 1 where this process could not
+/// become a host; stderr says why.
+pub fn run() -> ExitCode {
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hookyard plugin-host: {}", chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve() -> Result<(), RunError> {
+    let mut socket = take_socket()?;
+    confine()?;
+    let mut reader = BufReader::new(socket.try_clone().map_err(FrameError::Io)?);
+    socket.write_all(&protocol::preamble()).map_err(FrameError::Io)?;
+    agree(&mut reader)?;
+    let Some(start) = first_message(&mut reader)? else { return Ok(()) };
+    let child = Child::install(Link::new(socket), start.level).ok_or(RunError::NotStarted)?;
+
+    // Twice the workers: the daemon sends no more than that, and a call that cannot wait is answered at once.
+    let (sender, queue) = sync_channel(2 * usize::from(start.workers.max(1)));
+    spawn("reader", move || read(child, reader, sender)).map_err(RunError::Thread)?;
+    match make(&start) {
+        Ok((facts, instance)) => {
+            child.created();
+            child.link.send(&FromChild::Ready(facts))?;
+            work(child, &instance, queue, start.workers)?;
+            instance.destroy();
+        }
+        Err((stage, why)) => child.link.send(&FromChild::Failed { stage, why })?,
+    }
+    Ok(())
+}
+
+/// Moves the socket from stdin to a descriptor of its own, which no program started from here inherits.
+fn take_socket() -> Result<UnixStream, RunError> {
+    let stdin = io::stdin();
+    rustix::net::sockopt::socket_domain(&stdin).map_err(|_| RunError::NotASocket)?;
+    let moved = move_stdin().map_err(|source| RunError::Confine { what: "stdin could not be moved", source })?;
+    Ok(UnixStream::from(moved))
+}
+
+fn move_stdin() -> io::Result<OwnedFd> {
+    let moved = rustix::io::fcntl_dupfd_cloexec(io::stdin(), FD_MIN)?;
+    let null = std::fs::File::open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
+    Ok(moved)
+}
+
+/// No core files (they would hold customers' data) and no way to more rights.
+fn confine() -> Result<(), RunError> {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    rustix::process::setrlimit(Resource::Core, none)
+        .map_err(|error| RunError::Confine { what: "no limit on core files", source: error.into() })?;
+    #[cfg(target_os = "linux")]
+    rustix::thread::set_no_new_privs(true)
+        .map_err(|error| RunError::Confine { what: "no ban on new privileges", source: error.into() })?;
+    Ok(())
+}
+
+fn agree(reader: &mut BufReader<UnixStream>) -> Result<(), RunError> {
+    let said = protocol::read_frame(reader, TO_CHILD_BYTES_MAX)?.unwrap_or_default();
+    if said == protocol::BUILD.as_bytes() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&said[..said.len().min(100)]).into_owned();
+    Err(RunError::OtherBuild { said })
+}
+
+fn first_message(reader: &mut BufReader<UnixStream>) -> Result<Option<Start>, RunError> {
+    match protocol::read_frame(reader, TO_CHILD_BYTES_MAX)? {
+        None => Ok(None),
+        Some(frame) => match protocol::decode(&frame)? {
+            ToChild::Start(start) => Ok(Some(start)),
+            _ => Err(RunError::NotStarted),
+        },
+    }
+}
+
+fn make(start: &Start) -> Result<(protocol::Facts, Instance), (Stage, String)> {
+    let path = Path::new(OsStr::from_bytes(&start.library.0));
+    let library = Library::open(path).map_err(|error| (Stage::Load, chain(&error)))?;
+    let instance = library
+        .create(&child::HOST, child::ctx(), &start.settings_json)
+        .map_err(|refused| (refused.stage, refused.why))?;
+    Ok((library.facts().clone(), instance))
+}
+
+/// Runs the workers until the queue is closed and each has finished its call.
+fn work(
+    child: &'static Child,
+    instance: &Instance,
+    queue: Receiver<Arc<CallState>>,
+    workers: u16,
+) -> Result<(), RunError> {
+    let queue = Mutex::new(queue);
+    thread::scope(|scope| {
+        let mut running = Vec::new();
+        for number in 1..=workers.max(1) {
+            let builder =
+                thread::Builder::new().name(format!("worker-{number}")).stack_size(WORKER_STACK_BYTES);
+            let worker = builder.spawn_scoped(scope, || child::work(child, instance, &queue));
+            running.push(worker.map_err(RunError::Thread)?);
+        }
+        for worker in running {
+            match worker.join() {
+                Ok(ended) => ended?,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The reader's loop. Its end, for whatever reason, is the end of the process: see [`end_soon`].
+fn read(child: &'static Child, mut reader: BufReader<UnixStream>, queue: SyncSender<Arc<CallState>>) {
+    let mut queue = Some(queue);
+    let ended = loop {
+        match next(&mut reader) {
+            Ok(Some(ToChild::Call(call))) => enqueue(child, queue.as_ref(), call),
+            Ok(Some(ToChild::Cancel { call })) => child.calls.cancel(call),
+            Ok(Some(ToChild::Reply { upcall, reply })) => child.link.reply(upcall, reply),
+            Ok(Some(ToChild::Stop)) => {
+                queue = None;
+                child.calls.cancel_all();
+                end_soon();
+            }
+            Ok(Some(ToChild::Start(_))) => break Some("the daemon started the plugin twice".to_owned()),
+            Ok(None) => break None,
+            Err(error) => break Some(chain(&error)),
+        }
+    };
+    if let Some(why) = ended {
+        eprintln!("hookyard plugin-host: {why}");
+    }
+    drop(queue);
+    child.calls.cancel_all();
+    child.link.close();
+    end_soon();
+}
+
+fn next(reader: &mut BufReader<UnixStream>) -> Result<Option<ToChild>, FrameError> {
+    let Some(frame) = protocol::read_frame(reader, TO_CHILD_BYTES_MAX)? else { return Ok(None) };
+    protocol::decode(&frame).map(Some)
+}
+
+/// Queues a call. One too many is sent back: the reader must never wait for the plugin.
+fn enqueue(child: &'static Child, queue: Option<&SyncSender<Arc<CallState>>>, call: protocol::Call) {
+    let id = call.call;
+    let call = child.calls.begin(call);
+    if queue.is_some_and(|queue| queue.try_send(call).is_ok()) {
+        return;
+    }
+    child.calls.end(id);
+    let message = "every worker is busy, or the host is stopping".to_owned();
+    let detail = Detail { code: "busy".to_owned(), message, ..Detail::default() };
+    // Where this fails the daemon is gone, and the loop is about to see it.
+    drop(child.link.send(&FromChild::Ended { call: id, outcome: abi::RETRY, detail }));
+}
+
+/// Kills this process after the grace, whatever its other threads do.
+fn end_soon() {
+    let killer = spawn("end", || {
+        thread::sleep(EXIT_GRACE);
+        kill_self();
+    });
+    if killer.is_err() {
+        kill_self();
+    }
+}
+
+fn kill_self() {
+    let kill = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    if kill.is_err() {
+        std::process::abort();
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+}
+
+/// An error and its causes, as one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
