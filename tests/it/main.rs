@@ -1,3 +1,4 @@
 //! One integration binary.
 
 mod door;
+mod signature_sdk;
