@@ -61,7 +61,7 @@ async fn both_protocols_are_served_over_tls() {
     let certificate = write_certificate(directory.path());
     let house = house(directory.path()).await;
 
-    let mut stream = connect(&house, &[certificate.clone()], b"http/1.1").await.unwrap();
+    let mut stream = connect(&house, std::slice::from_ref(&certificate), b"http/1.1").await.unwrap();
     stream.write_all(&request(&event("evt_1"), &signed(&event("evt_1")))).await.unwrap();
     assert_eq!(read_reply(&mut stream).await.field("status"), "accepted");
 
@@ -98,7 +98,7 @@ async fn a_new_certificate_is_taken_up_and_a_bad_one_is_not() {
     let directory = tempfile::tempdir().unwrap();
     let first = write_certificate(directory.path());
     let house = house(directory.path()).await;
-    let mut open = connect(&house, &[first.clone()], b"http/1.1").await.unwrap();
+    let mut open = connect(&house, std::slice::from_ref(&first), b"http/1.1").await.unwrap();
     assert_eq!(shown(&open), first);
 
     let second = write_certificate(directory.path());
