@@ -59,6 +59,27 @@ pub const COMMIT_COMMANDS_MAX: usize = 256;
 pub const COMMIT_BYTES_MAX: usize = 256 * 1024;
 /// Commands that wait for the writer: beyond that the door answers 503.
 pub const WRITER_QUEUE_MAX: usize = 4096;
+/// The largest body that the store takes at all, whatever a source is set to: its chunks are counted in 16 bits, and
+/// each commit's worth of them holds up the other writers for some milliseconds.
+pub const EVENT_BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Everything of an event but its body: names, ids and the kept headers, with room to spare.
+pub const EVENT_META_BYTES_MAX: usize = 32 * 1024;
+/// Deliveries that one lease takes, whatever is asked: each moves three rows in one commit.
+pub const LEASE_MAX: usize = 256;
+/// Rows that one page reads while it looks for those that match; the next page goes on from there.
+pub const PAGE_SCAN_ROWS_MAX: usize = 20_000;
+/// Bodies that one page or routing batch holds in memory at once; it ends early beyond that.
+pub const PAGE_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// sled's cache where nothing else is asked. Resident memory is about this and 130 bytes for each stored event.
+pub const STORE_CACHE_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
+/// Space held back so that a store on a full disk can still be opened: opening writes a snapshot of the page table.
+pub const BALLAST_BYTES: u64 = 8 * 1024 * 1024;
+/// How often free space is looked at, at most: a `statvfs` is cheap, a commit is cheaper.
+pub const SPACE_CHECK_EVERY: Duration = Duration::from_secs(1);
+/// Bytes written after which free space is looked at again, however little time passed.
+pub const SPACE_CHECK_BYTES: u64 = 64 * 1024 * 1024;
+/// How often the store makes sure that sled made no blob file.
+pub const BLOB_CHECK_EVERY: Duration = Duration::from_secs(60);
 /// Free space under which the store refuses new events, so that it can still be opened and drained.
 pub const FREE_BYTES_MIN: u64 = 1024 * 1024 * 1024;
 

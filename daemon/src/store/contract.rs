@@ -1,1 +1,67 @@
-//! The contract suite.
+//! What every engine must do, run on each of them.
+//!
+//! A check gets a [`Bench`]: an empty store and its clock. `differential.rs` drives the engines with the same random
+//! commands and compares every answer.
+
+mod bench;
+mod differential;
+mod events;
+mod leases;
+mod memory;
+
+use bench::Bench;
+
+/// Makes each check a test of each engine.
+macro_rules! contract {
+    ($($part:ident: $($check:ident),* $(,)?;)*) => {
+        mod on_memory {
+            $($(#[tokio::test]
+            async fn $check() {
+                super::$part::$check(&super::Bench::memory()).await;
+            })*)*
+        }
+        mod on_sled {
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $check() {
+                let bench = super::Bench::sled();
+                super::$part::$check(&bench).await;
+                bench.assert_sound().await;
+            })*)*
+        }
+    };
+}
+
+contract! {
+    events:
+        an_event_comes_back_as_it_came,
+        bodies_of_every_size_come_back,
+        one_key_is_one_event_however_many_ask_at_once,
+        keys_are_apart_by_source,
+        ids_grow_though_the_clock_steps_nowhere,
+        what_is_too_large_is_refused_and_leaves_nothing,
+        routing_takes_the_mark_away_once,
+        every_verdict_is_kept_and_counted,
+        a_decision_with_many_handlers_is_kept,
+        pages_of_events_fit_together,
+        pages_of_deliveries_fit_together,
+        an_append_rings_for_route_and_a_route_for_dispatch,
+        a_closed_store_takes_no_more;
+    leases:
+        what_was_due_longest_goes_first,
+        a_lease_keeps_others_away_until_it_runs_out,
+        a_settlement_after_the_lease_was_lost_changes_nothing,
+        each_settlement_moves_the_delivery,
+        a_retry_waits_until_it_is_due,
+        next_due_tells_when_to_look_again,
+        handlers_never_see_each_others_deliveries,
+        leases_of_a_dead_process_are_taken_back,
+        two_workers_never_hold_one_delivery;
+    memory:
+        a_step_is_run_then_unsure_then_done,
+        a_finished_step_keeps_its_first_memo,
+        step_keys_are_stable_and_apart,
+        a_pair_is_written_only_over_the_version_expected,
+        of_many_writers_that_expect_one_version_one_wins,
+        pairs_are_apart_by_plugin,
+        keys_and_values_have_limits;
+}

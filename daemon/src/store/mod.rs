@@ -7,10 +7,12 @@
 //! or iterators, the store's own clock and ids, a token on every lease, and **every method that changes something
 //! returns only after the change is durable**.
 
+mod check;
 #[cfg(test)]
 mod contract;
 pub mod memory;
 pub mod sled;
+mod step_key;
 pub mod wake;
 
 use std::fmt;

@@ -1,1 +1,312 @@
-//! The sled engine.
+//! The sled engine: where events live.
+//!
+//! sled 0.34 is fast and sound enough *with guards*, and loses data without them; each stands where it works:
+//!
+//! | sled's hazard                                   | guard                                                    |
+//! |-------------------------------------------------|----------------------------------------------------------|
+//! | `flush` is no sync on Linux                     | `writer.rs`: our own `fdatasync` before any answer       |
+//! | leaves above 128 KB become files never synced   | `round.rs`: no value above 4 KiB; `blobs/` is watched    |
+//! | a killed open leaves a broken snapshot          | `open.rs`: removed; on damage snapshots are moved aside  |
+//! | panics while opening, or opens empty            | `open.rs`, `high_water.rs`: told, never begun anew       |
+//! | cannot be opened on a full disk                 | `space.rs`: events are refused early; ballast            |
+//! | `flush_async` and transactions can deadlock     | not used: one thread writes, one batch a commit          |
+//! | errors are sticky, a failed sync proves nothing | `writer.rs`: final                                       |
+//!
+//! Reading order: `keys` and `codec` (rows), `events` (chunks), `round` (one commit), `commands` and `deliveries` (what
+//! changes), `writer` (the thread), `reads`, `open`, `verify`.
+
+mod calls;
+mod codec;
+mod commands;
+mod deliveries;
+mod engine;
+mod events;
+mod fault;
+mod high_water;
+mod keys;
+mod open;
+mod reads;
+mod round;
+mod space;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+
+pub use open::OpenError;
+
+use self::calls::{job, read_panicked};
+use self::commands::Prepared;
+use self::engine::Engine;
+use self::fault::Fault;
+use self::space::Space;
+use self::writer::{Job, READERS_WAIT, Shared};
+use super::step_key::{StoreKey, step_key};
+use super::wake::Wakes;
+use super::{
+    Counts, DeliveryQuery, EventQuery, Health, LeaseRequest, Leased, Page, Settled, Settlement, Store,
+    StoreError, check,
+};
+use crate::model::attempt::Attempt;
+use crate::model::clock::Clock;
+use crate::model::delivery::Delivery;
+use crate::model::event::{Appended, Envelope, Event};
+use crate::model::ids::{DeliveryId, EventId, PluginId, StepId};
+use crate::model::limits::{
+    COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, FREE_BYTES_MIN, LEASE_MAX, STORE_CACHE_BYTES_DEFAULT,
+    WRITER_QUEUE_MAX,
+};
+use crate::model::memory::{Expect, KvPut, KvValue, StepState};
+use crate::model::verdict::{Decision, Verdict};
+
+/// About what a small command writes.
+const SMALL_BYTES: usize = 1024;
+/// About what one delivery's move writes, attempt included.
+const MOVE_BYTES: usize = 1024;
+
+/// How the store is opened.
+#[derive(Debug, Clone)]
+pub struct SledOptions {
+    /// The directory; made with mode 0700 where it is missing.
+    pub path: PathBuf,
+    /// What sled may keep of its pages in memory.
+    pub cache_bytes: u64,
+    /// Below this much free disk space new events are refused.
+    pub free_bytes_min: u64,
+}
+
+impl SledOptions {
+    /// The defaults, in `path`.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), cache_bytes: STORE_CACHE_BYTES_DEFAULT, free_bytes_min: FREE_BYTES_MIN }
+    }
+}
+
+/// The store in a directory of its own.
+#[derive(Debug)]
+pub struct SledStore {
+    jobs: mpsc::Sender<Job>,
+    shared: Arc<Shared>,
+    /// What readers use; gone once closed.
+    engine: RwLock<Option<Arc<Engine>>>,
+    store_key: StoreKey,
+    clock: Arc<dyn Clock>,
+}
+
+impl SledStore {
+    /// Opens the store, or says why not and what to do. Blocks: seconds for each gigabyte after a crash.
+    pub fn open(options: &SledOptions, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        Self::open_with(options, clock, writer::fdatasync())
+    }
+
+    /// Opens with another way to sync, so that tests can make it fail or count it.
+    fn open_with(
+        options: &SledOptions,
+        clock: Arc<dyn Clock>,
+        sync: writer::Sync,
+    ) -> Result<Self, OpenError> {
+        let io = |doing| move |source| OpenError::Io { path: options.path.clone(), doing, source };
+        let opened = open::open(options)?;
+        let space = Space::new(&options.path, options.free_bytes_min, clock.now())
+            .map_err(io("ask for free disk space"))?;
+        space.restore_ballast();
+        let store_key = opened.store_key;
+        let shared = Arc::new(Shared::new());
+        let (jobs, queue) = mpsc::channel(WRITER_QUEUE_MAX);
+        let engine = writer::start(opened, Arc::clone(&shared), Arc::clone(&clock), space, sync, queue)
+            .map_err(io("start the writer's thread"))?;
+        Ok(Self { jobs, shared, engine: RwLock::new(Some(engine)), store_key, clock })
+    }
+
+    /// Looks at every row and says what does not fit together; empty where all is well. Reads the whole store. Meaningful
+    /// only while nothing is written.
+    pub async fn verify(&self) -> Result<Vec<String>, StoreError> {
+        let engine = self.engine()?;
+        let found = tokio::task::spawn_blocking(move || verify::verify(&engine)).await;
+        found.map_err(|error| read_panicked(&error))?.map_err(Fault::into_store_error)
+    }
+}
+
+#[async_trait]
+impl Store for SledStore {
+    async fn append(&self, envelope: Envelope) -> Result<Appended, StoreError> {
+        check::envelope(&envelope)?;
+        let prepared = Prepared::new(&envelope);
+        drop(envelope);
+        let bytes = prepared.bytes();
+        let (job, answer) = if bytes > COMMIT_BYTES_MAX {
+            let (answer, answered) = oneshot::channel();
+            (Job::AppendLarge { event: Box::new(prepared), answer }, answered)
+        } else {
+            job(bytes, move |round| commands::append(round, &prepared))
+        };
+        // The door must shed rather than wait: what queues here is held in memory.
+        match self.jobs.try_send(job) {
+            Ok(()) => self.answered(answer).await,
+            Err(TrySendError::Full(_)) => Err(StoreError::Busy { waiting: WRITER_QUEUE_MAX }),
+            Err(TrySendError::Closed(_)) => Err(self.shared.refusal().await),
+        }
+    }
+
+    async fn to_route(&self, max: usize) -> Result<Vec<Event>, StoreError> {
+        self.read(move |tree| reads::to_route(tree, max)).await
+    }
+
+    async fn route(&self, decisions: Vec<(EventId, Decision)>) -> Result<(), StoreError> {
+        for (_, decision) in &decisions {
+            check::decision(decision)?;
+        }
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        for (id, decision) in decisions {
+            let more = decision_bytes(&decision);
+            if !batch.is_empty()
+                && (bytes + more > COMMIT_BYTES_MAX / 2 || batch.len() == COMMIT_COMMANDS_MAX)
+            {
+                let full = std::mem::take(&mut batch);
+                self.write(bytes, move |round| commands::route(round, &full)).await?;
+                bytes = 0;
+            }
+            bytes += more;
+            batch.push((id, decision));
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.write(bytes, move |round| commands::route(round, &batch)).await
+    }
+
+    async fn lease(&self, request: LeaseRequest) -> Result<Leased, StoreError> {
+        check::name("a handler's name", request.handler.as_str())?;
+        let bytes = request.max.min(LEASE_MAX) * MOVE_BYTES / 2;
+        let (taken, next_due) = self.write(bytes, move |round| commands::lease(round, &request)).await?;
+        let deliveries = if taken.is_empty() { Vec::new() } else { self.with_events(taken).await? };
+        Ok(Leased { deliveries, next_due })
+    }
+
+    async fn settle(&self, settlement: Settlement) -> Result<Settled, StoreError> {
+        check::name("a handler's name", settlement.delivery.handler.as_str())?;
+        self.write(4 * SMALL_BYTES, move |round| commands::settle(round, &settlement)).await
+    }
+
+    async fn take_back_leases(&self) -> Result<usize, StoreError> {
+        let mut count = 0;
+        let mut from = Some(vec![keys::DUE]);
+        while let Some(at) = from {
+            let bytes = commands::TAKE_BACK_ROWS * MOVE_BYTES / 2;
+            let (some, next) = self.write(bytes, move |round| commands::take_back(round, &at)).await?;
+            count += some;
+            from = next;
+        }
+        Ok(count)
+    }
+
+    async fn step_begin(&self, step: StepId) -> Result<StepState, StoreError> {
+        check::step(&step)?;
+        self.write(SMALL_BYTES, move |round| commands::step_begin(round, &step)).await
+    }
+
+    async fn step_end(&self, step: StepId, memo: Vec<u8>) -> Result<(), StoreError> {
+        check::step(&step)?;
+        check::memo(&memo)?;
+        self.write(SMALL_BYTES + memo.len(), move |round| commands::step_end(round, &step, &memo)).await
+    }
+
+    fn step_key(&self, step: &StepId) -> String {
+        step_key(&self.store_key, step)
+    }
+
+    async fn kv_get(&self, plugin: PluginId, key: Vec<u8>) -> Result<Option<KvValue>, StoreError> {
+        check::name("a plugin's id", plugin.as_str())?;
+        check::key(&key)?;
+        self.write(0, move |round| commands::kv_get(round, &plugin, &key)).await
+    }
+
+    async fn kv_put(
+        &self,
+        plugin: PluginId,
+        key: Vec<u8>,
+        value: Vec<u8>,
+        expect: Expect,
+    ) -> Result<KvPut, StoreError> {
+        check::name("a plugin's id", plugin.as_str())?;
+        check::key(&key)?;
+        check::value(&value)?;
+        let bytes = SMALL_BYTES + value.len();
+        self.write(bytes, move |round| commands::kv_put(round, &plugin, &key, &value, expect)).await
+    }
+
+    async fn event(&self, id: EventId) -> Result<Option<Event>, StoreError> {
+        self.read(move |tree| events::read_event(tree, id, true)).await
+    }
+
+    async fn decision(&self, id: EventId) -> Result<Option<Decision>, StoreError> {
+        self.read(move |tree| reads::decision(tree, id)).await
+    }
+
+    async fn events(&self, query: EventQuery) -> Result<Page<Event, EventId>, StoreError> {
+        self.read(move |tree| reads::events(tree, &query)).await
+    }
+
+    async fn deliveries(&self, query: DeliveryQuery) -> Result<Page<Delivery, DeliveryId>, StoreError> {
+        self.read(move |tree| reads::deliveries(tree, &query)).await
+    }
+
+    async fn attempts(&self, id: DeliveryId) -> Result<Vec<Attempt>, StoreError> {
+        check::name("a handler's name", id.handler.as_str())?;
+        self.read(move |tree| reads::attempts(tree, &id)).await
+    }
+
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        self.read(|tree| {
+            let row = tree.get(keys::TOTALS)?.ok_or_else(|| Fault::corrupt("the totals are missing"))?;
+            let totals = codec::decode_totals(&row);
+            totals.map(|totals| totals.counts).map_err(|why| Fault::corrupt(format!("the totals: {why}")))
+        })
+        .await
+    }
+
+    fn health(&self) -> Health {
+        self.shared.health()
+    }
+
+    fn wakes(&self) -> &Wakes {
+        &self.shared.wakes
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let asked = self.jobs.send(Job::Close { answer }).await.is_ok();
+        if (!asked || answered.await.is_err())
+            && let Health::Failed { why } = self.shared.health()
+        {
+            return Err(StoreError::Failed { why });
+        }
+        let engine = self.engine.write().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(engine) = engine else { return Ok(()) };
+        // Whoever drops the last handle waits for sled's own threads: let that not be a reader.
+        let drained = async {
+            while Arc::strong_count(&engine) > 1 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let _readers_go_on = tokio::time::timeout(READERS_WAIT, drained).await;
+        let dropped = tokio::task::spawn_blocking(move || drop(engine)).await;
+        dropped.map_err(|error| read_panicked(&error))
+    }
+}
+
+fn decision_bytes(decision: &Decision) -> usize {
+    match &decision.verdict {
+        Verdict::Deliver(to) => SMALL_BYTES / 2 + to.len() * MOVE_BYTES / 2,
+        Verdict::Unrouted { reason } | Verdict::Dropped { reason, .. } => SMALL_BYTES / 2 + reason.len(),
+    }
+}

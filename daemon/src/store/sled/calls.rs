@@ -1,0 +1,136 @@
+//! How the trait's methods reach the writer and the tree, and how they are answered.
+//!
+//! A change goes to the writer as a job and is answered when it is on disk. A look goes to the blocking pool, for sled may
+//! wait for the disk. Where the writer drops a job unanswered it is on its way out, and its last word is the answer.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use sled::Tree;
+use tokio::sync::oneshot;
+
+use super::SledStore;
+use super::engine::Engine;
+use super::events;
+use super::fault::Fault;
+use super::round::Round;
+use super::writer::{Job, Reply};
+use crate::model::attempt::{Attempt, Detail, Outcome};
+use crate::model::delivery::{DeadReason, Delivery, DeliveryState, LeaseToken};
+use crate::store::{Health, LeasedDelivery, Settlement, Store, StoreError};
+
+/// Where a command's answer arrives.
+pub(super) type Answer<T> = oneshot::Receiver<Result<T, StoreError>>;
+
+impl SledStore {
+    /// Runs a command in the writer; returns when what it changed is on disk.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        command: impl FnOnce(&mut Round) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (job, answer) = job(bytes, command);
+        if self.jobs.send(job).await.is_err() {
+            return Err(self.shared.refusal().await);
+        }
+        self.answered(answer).await
+    }
+
+    pub(super) async fn answered<T>(&self, answer: Answer<T>) -> Result<T, StoreError> {
+        match answer.await {
+            Ok(result) => result,
+            Err(_) => Err(self.shared.refusal().await),
+        }
+    }
+
+    /// Runs a reader on the blocking pool.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        reader: impl FnOnce(&Tree) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let engine = self.engine()?;
+        let found = tokio::task::spawn_blocking(move || reader(&engine.tree)).await;
+        found.map_err(|error| read_panicked(&error))?.map_err(Fault::into_store_error)
+    }
+
+    pub(super) fn engine(&self) -> Result<Arc<Engine>, StoreError> {
+        if let Health::Failed { why } = self.shared.health() {
+            return Err(StoreError::Failed { why });
+        }
+        let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
+        engine.clone().ok_or(StoreError::Closed)
+    }
+
+    /// Joins leased deliveries with their events. One whose event cannot be read becomes a dead letter, so that it
+    /// neither stops its handler nor is forgotten.
+    pub(super) async fn with_events(
+        &self,
+        taken: Vec<(Delivery, LeaseToken)>,
+    ) -> Result<Vec<LeasedDelivery>, StoreError> {
+        let joined = self
+            .read(|tree| {
+                let join = |(delivery, token): (Delivery, LeaseToken)| {
+                    let event = match events::read_event(tree, delivery.id.event, true) {
+                        Ok(found) => found.ok_or_else(|| "the event is missing".to_owned()),
+                        Err(Fault::Refused(why)) => Err(why.to_string()),
+                        Err(engine) => return Err(engine),
+                    };
+                    Ok((delivery, token, event))
+                };
+                taken.into_iter().map(join).collect::<Result<Vec<_>, Fault>>()
+            })
+            .await?;
+        let mut leased = Vec::with_capacity(joined.len());
+        for (delivery, token, event) in joined {
+            match event {
+                Ok(event) => leased.push(LeasedDelivery { delivery, token, event }),
+                Err(why) => self.bury(&delivery, token, why).await?,
+            }
+        }
+        Ok(leased)
+    }
+
+    async fn bury(&self, delivery: &Delivery, token: LeaseToken, why: String) -> Result<(), StoreError> {
+        tracing::error!(delivery = %delivery.id, %why, "an event cannot be read; its delivery becomes a dead letter");
+        let (now, code) = (self.clock.now(), "event_unreadable".to_owned());
+        let detail = Detail { code: code.clone(), message: why.clone(), result: None };
+        let attempt = Attempt {
+            number: delivery.attempts,
+            started: now,
+            duration: Duration::ZERO,
+            outcome: Outcome::Reject(detail),
+            log: Vec::new(),
+        };
+        let next = DeliveryState::Dead { at: now, reason: DeadReason::Rejected { code, message: why } };
+        self.settle(Settlement { delivery: delivery.id.clone(), token, attempt, next }).await?;
+        Ok(())
+    }
+}
+
+/// Wraps a command so that it answers once its round is on disk, and leaves no trace in the round where it is refused.
+pub(super) fn job<T: Send + 'static>(
+    bytes: usize,
+    command: impl FnOnce(&mut Round) -> Result<T, Fault> + Send + 'static,
+) -> (Job, Answer<T>) {
+    let (answer, answered) = oneshot::channel();
+    let work = Box::new(move |round: &mut Round| {
+        let result = match command(round) {
+            Ok(value) => Ok(value),
+            Err(Fault::Refused(why)) => {
+                round.rollback();
+                Err(why)
+            }
+            Err(Fault::Engine(error)) => return Err(error),
+        };
+        let reply: Reply = Box::new(move || {
+            let _caller_left = answer.send(result);
+        });
+        Ok(reply)
+    });
+    (Job::Write { bytes, work }, answered)
+}
+
+/// A reader panicked, or its runtime is gone.
+pub(super) fn read_panicked(error: &tokio::task::JoinError) -> StoreError {
+    StoreError::Failed { why: format!("a reader stopped: {error}") }
+}

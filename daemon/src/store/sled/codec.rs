@@ -1,0 +1,349 @@
+//! Rows as bytes: a version byte, then postcard of a mirror type.
+//!
+//! The mirrors are frozen: what was written once must be read for ever, and postcard has no field names. To change one,
+//! add a `…V2` beside it with the next version byte and keep reading the old; `golden` in the tests holds the bytes still.
+//! Texts that a plugin wrote are cut to their limits here, so that no row grows beyond a chunk.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::model::attempt::{Attempt, Detail, Outcome};
+use crate::model::clock::UnixMillis;
+use crate::model::delivery::{DeadReason, Delivery, DeliveryState, LeaseToken};
+use crate::model::event::Envelope;
+use crate::model::ids::{
+    DeliveryId, EventId, HandlerName, IdempotencyKey, RuleName, SnapshotHash, SourceName,
+};
+use crate::model::limits::{ATTEMPT_LOG_LINES_MAX, DETAIL_BYTES_MAX, KEY_BYTES_MAX, LOG_LINE_BYTES_MAX};
+use crate::model::memory::KvValue;
+use crate::model::verdict::{Assignment, Decision, Verdict};
+use crate::store::Counts;
+
+const V1: u8 = 1;
+
+/// How many of what there are, and how many events there ever were. Changes in the same batch as the rows it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Totals {
+    pub(super) counts: Counts,
+    /// Never goes down, so that a store which lost events can be told from one that pruned them.
+    pub(super) appended: u64,
+}
+
+/// How far a step came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum StepRow {
+    Begun,
+    Done(Vec<u8>),
+}
+
+/// Everything of the envelope but its body.
+pub(super) fn encode_meta(envelope: &Envelope) -> Vec<u8> {
+    pack(&MetaV1 {
+        source: envelope.source.as_str().to_owned(),
+        idempotency_key: envelope.idempotency_key.as_str().to_owned(),
+        provider_id: envelope.provider_id.clone(),
+        event_type: envelope.event_type.clone(),
+        account: envelope.account.clone(),
+        livemode: envelope.livemode,
+        content_type: envelope.content_type.clone(),
+        headers: envelope.headers.clone(),
+        received: envelope.received.0,
+    })
+}
+
+pub(super) fn decode_meta(bytes: &[u8], body: Bytes) -> Result<Envelope, String> {
+    let meta: MetaV1 = unpack(bytes)?;
+    Ok(Envelope {
+        source: SourceName::new(&meta.source),
+        idempotency_key: IdempotencyKey::new(&meta.idempotency_key),
+        provider_id: meta.provider_id,
+        event_type: meta.event_type,
+        account: meta.account,
+        livemode: meta.livemode,
+        content_type: meta.content_type,
+        headers: meta.headers,
+        body,
+        received: UnixMillis(meta.received),
+    })
+}
+
+pub(super) fn encode_key_entry(event: EventId, received: UnixMillis) -> Vec<u8> {
+    pack(&(event.to_bytes(), received.0))
+}
+
+pub(super) fn decode_key_entry(bytes: &[u8]) -> Result<EventId, String> {
+    unpack::<([u8; 16], u64)>(bytes).map(|(event, _)| EventId::from_bytes(event))
+}
+
+pub(super) fn encode_decision(decision: &Decision) -> Vec<u8> {
+    let verdict = match &decision.verdict {
+        Verdict::Deliver(to) => VerdictV1::Deliver(
+            to.iter().map(|one| (one.handler.as_str().to_owned(), one.rule.as_str().to_owned())).collect(),
+        ),
+        Verdict::Unrouted { reason } => VerdictV1::Unrouted(cut(reason, DETAIL_BYTES_MAX)),
+        Verdict::Dropped { rule, reason } => {
+            VerdictV1::Dropped(rule.as_str().to_owned(), cut(reason, DETAIL_BYTES_MAX))
+        }
+    };
+    pack(&(decision.snapshot.as_str(), verdict))
+}
+
+pub(super) fn decode_decision(bytes: &[u8]) -> Result<Decision, String> {
+    let (snapshot, verdict): (String, VerdictV1) = unpack(bytes)?;
+    let verdict = match verdict {
+        VerdictV1::Deliver(to) => Verdict::Deliver(
+            to.iter()
+                .map(|(handler, rule)| Assignment {
+                    handler: HandlerName::new(handler),
+                    rule: RuleName::new(rule),
+                })
+                .collect(),
+        ),
+        VerdictV1::Unrouted(reason) => Verdict::Unrouted { reason },
+        VerdictV1::Dropped(rule, reason) => Verdict::Dropped { rule: RuleName::new(&rule), reason },
+    };
+    Ok(Decision { snapshot: SnapshotHash::new(&snapshot), verdict })
+}
+
+pub(super) fn encode_delivery(delivery: &Delivery) -> Vec<u8> {
+    let state = match &delivery.state {
+        DeliveryState::Pending { due } => StateV1::Pending(due.0),
+        DeliveryState::Leased { until, token } => StateV1::Leased(until.0, token.0),
+        DeliveryState::Delivered { at } => StateV1::Delivered(at.0),
+        DeliveryState::Ignored { at } => StateV1::Ignored(at.0),
+        DeliveryState::Dead { at, reason } => StateV1::Dead(at.0, reason_row(reason)),
+        DeliveryState::Cancelled { at } => StateV1::Cancelled(at.0),
+    };
+    pack(&DeliveryV1 {
+        rule: delivery.rule.as_str().to_owned(),
+        snapshot: delivery.snapshot.as_str().to_owned(),
+        created: delivery.created.0,
+        attempts: delivery.attempts,
+        state,
+    })
+}
+
+pub(super) fn decode_delivery(id: DeliveryId, bytes: &[u8]) -> Result<Delivery, String> {
+    let row: DeliveryV1 = unpack(bytes)?;
+    let state = match row.state {
+        StateV1::Pending(due) => DeliveryState::Pending { due: UnixMillis(due) },
+        StateV1::Leased(until, token) => {
+            DeliveryState::Leased { until: UnixMillis(until), token: LeaseToken(token) }
+        }
+        StateV1::Delivered(at) => DeliveryState::Delivered { at: UnixMillis(at) },
+        StateV1::Ignored(at) => DeliveryState::Ignored { at: UnixMillis(at) },
+        StateV1::Dead(at, reason) => {
+            let reason = match reason {
+                ReasonV1::Rejected(code, message) => DeadReason::Rejected { code, message },
+                ReasonV1::Spent(attempts, last) => DeadReason::Spent { attempts, last },
+            };
+            DeliveryState::Dead { at: UnixMillis(at), reason }
+        }
+        StateV1::Cancelled(at) => DeliveryState::Cancelled { at: UnixMillis(at) },
+    };
+    Ok(Delivery {
+        id,
+        rule: RuleName::new(&row.rule),
+        snapshot: SnapshotHash::new(&row.snapshot),
+        created: UnixMillis(row.created),
+        attempts: row.attempts,
+        state,
+    })
+}
+
+pub(super) fn encode_attempt(attempt: &Attempt) -> Vec<u8> {
+    let outcome = match &attempt.outcome {
+        Outcome::Done(detail) => OutcomeV1::Done(detail_row(detail)),
+        Outcome::Ignore(detail) => OutcomeV1::Ignore(detail_row(detail)),
+        Outcome::Retry { after, detail } => OutcomeV1::Retry(*after, detail_row(detail)),
+        Outcome::Reject(detail) => OutcomeV1::Reject(detail_row(detail)),
+        Outcome::TimedOut { limit } => OutcomeV1::TimedOut(*limit),
+        Outcome::Crashed { what } => OutcomeV1::Crashed(cut(what, DETAIL_BYTES_MAX)),
+        Outcome::Interrupted => OutcomeV1::Interrupted,
+    };
+    let surplus = attempt.log.len().saturating_sub(ATTEMPT_LOG_LINES_MAX);
+    pack(&AttemptV1 {
+        number: attempt.number,
+        started: attempt.started.0,
+        duration: attempt.duration,
+        outcome,
+        log: attempt.log[surplus..].iter().map(|line| cut(line, LOG_LINE_BYTES_MAX)).collect(),
+    })
+}
+
+pub(super) fn decode_attempt(bytes: &[u8]) -> Result<Attempt, String> {
+    let row: AttemptV1 = unpack(bytes)?;
+    let outcome = match row.outcome {
+        OutcomeV1::Done(detail) => Outcome::Done(detail_of(detail)),
+        OutcomeV1::Ignore(detail) => Outcome::Ignore(detail_of(detail)),
+        OutcomeV1::Retry(after, detail) => Outcome::Retry { after, detail: detail_of(detail) },
+        OutcomeV1::Reject(detail) => Outcome::Reject(detail_of(detail)),
+        OutcomeV1::TimedOut(limit) => Outcome::TimedOut { limit },
+        OutcomeV1::Crashed(what) => Outcome::Crashed { what },
+        OutcomeV1::Interrupted => Outcome::Interrupted,
+    };
+    Ok(Attempt {
+        number: row.number,
+        started: UnixMillis(row.started),
+        duration: row.duration,
+        outcome,
+        log: row.log,
+    })
+}
+
+pub(super) fn encode_step(step: &StepRow) -> Vec<u8> {
+    pack(&match step {
+        StepRow::Begun => None,
+        StepRow::Done(memo) => Some(memo.as_slice()),
+    })
+}
+
+pub(super) fn decode_step(bytes: &[u8]) -> Result<StepRow, String> {
+    Ok(unpack::<Option<Vec<u8>>>(bytes)?.map_or(StepRow::Begun, StepRow::Done))
+}
+
+pub(super) fn encode_pair(value: &[u8], version: u64) -> Vec<u8> {
+    pack(&(version, value))
+}
+
+pub(super) fn decode_pair(bytes: &[u8]) -> Result<KvValue, String> {
+    unpack::<(u64, Vec<u8>)>(bytes).map(|(version, value)| KvValue { value, version })
+}
+
+pub(super) fn encode_totals(totals: &Totals) -> Vec<u8> {
+    let c = &totals.counts;
+    pack(&[
+        c.events,
+        c.to_route,
+        c.unrouted,
+        c.dropped,
+        c.pending,
+        c.leased,
+        c.delivered,
+        c.ignored,
+        c.dead,
+        c.cancelled,
+        totals.appended,
+    ])
+}
+
+pub(super) fn decode_totals(bytes: &[u8]) -> Result<Totals, String> {
+    let [events, to_route, unrouted, dropped, pending, leased, delivered, ignored, dead, cancelled, appended] =
+        unpack::<[u64; 11]>(bytes)?;
+    let counts =
+        Counts { events, to_route, unrouted, dropped, pending, leased, delivered, ignored, dead, cancelled };
+    Ok(Totals { counts, appended })
+}
+
+#[derive(Serialize, Deserialize)]
+struct MetaV1 {
+    source: String,
+    idempotency_key: String,
+    provider_id: String,
+    event_type: String,
+    account: Option<String>,
+    livemode: Option<bool>,
+    content_type: String,
+    headers: Vec<(String, String)>,
+    received: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+enum VerdictV1 {
+    Deliver(Vec<(String, String)>),
+    Unrouted(String),
+    Dropped(String, String),
+}
+
+#[derive(Serialize, Deserialize)]
+struct DeliveryV1 {
+    rule: String,
+    snapshot: String,
+    created: u64,
+    attempts: u32,
+    state: StateV1,
+}
+
+#[derive(Serialize, Deserialize)]
+enum StateV1 {
+    Pending(u64),
+    Leased(u64, u64),
+    Delivered(u64),
+    Ignored(u64),
+    Dead(u64, ReasonV1),
+    Cancelled(u64),
+}
+
+#[derive(Serialize, Deserialize)]
+enum ReasonV1 {
+    Rejected(String, String),
+    Spent(u32, String),
+}
+
+#[derive(Serialize, Deserialize)]
+struct AttemptV1 {
+    number: u32,
+    started: u64,
+    duration: Duration,
+    outcome: OutcomeV1,
+    log: Vec<String>,
+}
+
+type DetailV1 = (String, String, Option<String>);
+
+#[derive(Serialize, Deserialize)]
+enum OutcomeV1 {
+    Done(DetailV1),
+    Ignore(DetailV1),
+    Retry(Option<Duration>, DetailV1),
+    Reject(DetailV1),
+    TimedOut(Duration),
+    Crashed(String),
+    Interrupted,
+}
+
+fn reason_row(reason: &DeadReason) -> ReasonV1 {
+    match reason {
+        DeadReason::Rejected { code, message } => {
+            ReasonV1::Rejected(cut(code, KEY_BYTES_MAX), cut(message, DETAIL_BYTES_MAX))
+        }
+        DeadReason::Spent { attempts, last } => ReasonV1::Spent(*attempts, cut(last, DETAIL_BYTES_MAX)),
+    }
+}
+
+fn detail_row(detail: &Detail) -> DetailV1 {
+    (
+        cut(&detail.code, KEY_BYTES_MAX),
+        cut(&detail.message, DETAIL_BYTES_MAX),
+        detail.result.as_ref().map(|result| cut(result, DETAIL_BYTES_MAX)),
+    )
+}
+
+fn detail_of((code, message, result): DetailV1) -> Detail {
+    Detail { code, message, result }
+}
+
+/// At most `max` bytes, never within a character.
+fn cut(text: &str, max: usize) -> String {
+    text[..text.floor_char_boundary(max)].to_owned()
+}
+
+fn pack<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
+    postcard::to_extend(value, vec![V1]).expect("writing plain data into a Vec cannot fail")
+}
+
+fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    let (version, rest) = bytes.split_first().ok_or("the row is empty")?;
+    if *version != V1 {
+        return Err(format!("the row is in format {version}; this hookyard reads format {V1}"));
+    }
+    let (value, left) =
+        postcard::take_from_bytes(rest).map_err(|error| format!("the row is damaged: {error}"))?;
+    if !left.is_empty() {
+        return Err(format!("the row has {} bytes too many", left.len()));
+    }
+    Ok(value)
+}

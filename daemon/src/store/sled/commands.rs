@@ -1,0 +1,279 @@
+//! What changes the store, one function a command, each against a [`Round`].
+//!
+//! The writer runs them one after another, so no two ever meet; whatever they do lands in the same batch as the rest of
+//! their round or not at all.
+
+use super::codec::{self, StepRow};
+use super::deliveries::{self, put_attempt, put_delivery};
+use super::events::{Record, View, read_event};
+use super::fault::Fault;
+use super::keys;
+use super::round::Round;
+use crate::model::attempt::{Attempt, Outcome};
+use crate::model::clock::UnixMillis;
+use crate::model::delivery::{Delivery, DeliveryState, LeaseToken};
+use crate::model::event::{Appended, Envelope};
+use crate::model::ids::{DeliveryId, EventId, IdempotencyKey, PluginId, SourceName, StepId};
+use crate::model::limits::LEASE_MAX;
+use crate::model::memory::{Expect, KvPut, KvValue, StepState};
+use crate::model::verdict::{Assignment, Decision, Verdict};
+use crate::store::{LeaseRequest, Settled, Settlement};
+
+/// Leases that one round takes back; the caller asks again for the rest.
+pub(super) const TAKE_BACK_ROWS: usize = 200;
+/// Keys that share one hash of 128 bits: more than one of them will hardly ever be seen.
+const SLOTS_MAX: u8 = 16;
+
+/// An envelope made ready by its caller: hashed, checksummed, encoded.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    source: SourceName,
+    key: IdempotencyKey,
+    hash: [u8; 16],
+    received: UnixMillis,
+    pub(super) record: Record,
+}
+
+impl Prepared {
+    pub(super) fn new(envelope: &Envelope) -> Self {
+        Self {
+            source: envelope.source.clone(),
+            key: envelope.idempotency_key.clone(),
+            hash: keys::idempotency_hash(&envelope.source, &envelope.idempotency_key),
+            received: envelope.received,
+            record: Record::of_event(envelope),
+        }
+    }
+
+    /// What storing it writes, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.record.bytes() + usize::from(self.record.chunks()) * 20 + 200
+    }
+}
+
+/// What the idempotency key says: the event that holds it, or the slot where a new one goes.
+pub(super) enum Known {
+    Event(EventId),
+    Slot(u8),
+}
+
+/// Looks the key up. A row whose event has another key only shares the hash: the next slot is looked at.
+pub(super) fn lookup(round: &Round, prepared: &Prepared) -> Result<Known, Fault> {
+    for slot in 0..SLOTS_MAX {
+        let Some(row) = round.get(&keys::idempotency(prepared.hash, slot))? else {
+            return Ok(Known::Slot(slot));
+        };
+        let id = codec::decode_key_entry(&row)
+            .map_err(|why| Fault::corrupt(format!("an idempotency key's row: {why}")))?;
+        let event = read_event(round, id, false)?.ok_or_else(|| {
+            Fault::corrupt(format!("an idempotency key names event {id}, which is missing"))
+        })?;
+        if event.envelope.source == prepared.source && event.envelope.idempotency_key == prepared.key {
+            return Ok(Known::Event(id));
+        }
+    }
+    Err(Fault::corrupt(format!("{SLOTS_MAX} idempotency keys share one hash")))
+}
+
+/// Stores an event that fits one round.
+pub(super) fn append(round: &mut Round, prepared: &Prepared) -> Result<Appended, Fault> {
+    let slot = match lookup(round, prepared)? {
+        Known::Event(id) => return Ok(Appended::Duplicate(id)),
+        Known::Slot(slot) => slot,
+    };
+    round.refuse_if_full()?;
+    let id = round.next_id()?;
+    let prefix = keys::of_event(keys::EVENTS, id);
+    for number in 1..prepared.record.chunks() {
+        round.put(keys::chunk(&prefix, number), prepared.record.chunk(number))?;
+    }
+    make_visible(round, prepared, id, slot)?;
+    Ok(Appended::New(id))
+}
+
+/// Writes what makes an event whose other chunks are written stand in the store.
+pub(super) fn make_visible(
+    round: &mut Round,
+    prepared: &Prepared,
+    id: EventId,
+    slot: u8,
+) -> Result<(), Fault> {
+    let prefix = keys::of_event(keys::EVENTS, id);
+    round.put(keys::chunk(&prefix, 0), prepared.record.chunk(0))?;
+    round.put(keys::idempotency(prepared.hash, slot), codec::encode_key_entry(id, prepared.received))?;
+    round.put(keys::of_event(keys::INBOX, id), Vec::new())?;
+    let totals = &mut round.standing.totals;
+    totals.appended += 1;
+    totals.counts.events += 1;
+    totals.counts.to_route += 1;
+    round.standing.rings_events = true;
+    Ok(())
+}
+
+/// Applies each decision whose event still waits for one.
+pub(super) fn route(round: &mut Round, decisions: &[(EventId, Decision)]) -> Result<(), Fault> {
+    for (id, decision) in decisions {
+        let mark = keys::of_event(keys::INBOX, *id);
+        if round.get(&mark)?.is_none() {
+            continue;
+        }
+        round.remove(mark);
+        round.standing.totals.counts.to_route -= 1;
+        let record = Record::plain(&codec::encode_decision(decision));
+        round.put_record(&keys::of_event(keys::DECISIONS, *id), &record)?;
+        match &decision.verdict {
+            Verdict::Deliver(to) => deliver(round, *id, decision, to)?,
+            Verdict::Unrouted { .. } => {
+                round.put(keys::of_event(keys::UNROUTED, *id), Vec::new())?;
+                round.standing.totals.counts.unrouted += 1;
+            }
+            Verdict::Dropped { .. } => {
+                round.put(keys::of_event(keys::DROPPED, *id), Vec::new())?;
+                round.standing.totals.counts.dropped += 1;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn deliver(round: &mut Round, event: EventId, decision: &Decision, to: &[Assignment]) -> Result<(), Fault> {
+    for Assignment { handler, rule } in to {
+        let id = DeliveryId { event, handler: handler.clone() };
+        if deliveries::get(round, &id)?.is_none() {
+            let delivery = Delivery::new(id, rule.clone(), decision.snapshot.clone(), round.now);
+            put_delivery(round, None, &delivery)?;
+        }
+    }
+    Ok(())
+}
+
+/// What a lease took, and when the handler's next delivery is due.
+pub(super) type Taken = (Vec<(Delivery, LeaseToken)>, Option<UnixMillis>);
+
+/// Takes what is due. A delivery whose lease ran out gets an attempt that says so.
+pub(super) fn lease(round: &mut Round, request: &LeaseRequest) -> Result<Taken, Fault> {
+    let max = request.max.min(LEASE_MAX);
+    let prefix = keys::due_prefix(&request.handler);
+    let until = round.now.plus(request.lease);
+    let mut taken = Vec::new();
+    for (key, _) in round.scan(&prefix, &prefix, max + 1)? {
+        let (id, due) = keys::due_in(&key).ok_or_else(|| Fault::corrupt("a row of the due index"))?;
+        if due > round.now || taken.len() == max {
+            return Ok((taken, Some(due)));
+        }
+        let found = deliveries::get(round, &id)?.filter(|found| found.state.wakes_at() == Some(due));
+        let Some(before) = found else {
+            tracing::error!(delivery = %id, "a due mark has no delivery that is due then; removing the mark");
+            round.remove(key);
+            continue;
+        };
+        if matches!(before.state, DeliveryState::Leased { .. }) {
+            put_attempt(round, &before.id, &interrupted(before.attempts, round.now))?;
+        }
+        let token = deliveries::fresh_token()?;
+        let Some(held) = before.lease(round.now, until, token) else { continue };
+        put_delivery(round, Some(&before), &held)?;
+        taken.push((held, token));
+    }
+    Ok((taken, None))
+}
+
+/// Ends an attempt, where the lease still stands.
+pub(super) fn settle(round: &mut Round, settlement: &Settlement) -> Result<Settled, Fault> {
+    let Some(before) = deliveries::get(round, &settlement.delivery)? else { return Ok(Settled::LostLease) };
+    if !before.is_held_by(settlement.token) {
+        return Ok(Settled::LostLease);
+    }
+    let attempt = Attempt { number: before.attempts, ..settlement.attempt.clone() };
+    put_attempt(round, &before.id, &attempt)?;
+    let after = Delivery { state: settlement.next.clone(), ..before.clone() };
+    put_delivery(round, Some(&before), &after)?;
+    Ok(Settled::Applied)
+}
+
+/// Takes back leases from row `from` of the due index on. Says how many, and where to go on.
+pub(super) fn take_back(round: &mut Round, from: &[u8]) -> Result<(usize, Option<Vec<u8>>), Fault> {
+    let rows = round.scan(&[keys::DUE], from, TAKE_BACK_ROWS)?;
+    let more = (rows.len() == TAKE_BACK_ROWS).then(|| rows.last().map(|(key, _)| [key, &[0][..]].concat()));
+    let mut count = 0;
+    for (key, _) in rows {
+        let (id, _) = keys::due_in(&key).ok_or_else(|| Fault::corrupt("a row of the due index"))?;
+        let Some(before) = deliveries::get(round, &id)? else { continue };
+        if matches!(before.state, DeliveryState::Leased { .. }) {
+            put_attempt(round, &id, &interrupted(before.attempts, round.now))?;
+            let after = Delivery { state: DeliveryState::Pending { due: round.now }, ..before.clone() };
+            put_delivery(round, Some(&before), &after)?;
+            count += 1;
+        }
+    }
+    Ok((count, more.flatten()))
+}
+
+/// Marks a step as begun; says how it stood.
+pub(super) fn step_begin(round: &mut Round, step: &StepId) -> Result<StepState, Fault> {
+    let key = keys::step(step);
+    match step_row(round, &key, step)? {
+        Some(StepRow::Done(memo)) => Ok(StepState::Done(memo)),
+        Some(StepRow::Begun) => Ok(StepState::Unsure),
+        None => {
+            round.put(key, codec::encode_step(&StepRow::Begun))?;
+            Ok(StepState::Run)
+        }
+    }
+}
+
+/// Finishes a step. The first memo stays: a later one comes from an attempt that had lost its lease.
+pub(super) fn step_end(round: &mut Round, step: &StepId, memo: &[u8]) -> Result<(), Fault> {
+    let key = keys::step(step);
+    if !matches!(step_row(round, &key, step)?, Some(StepRow::Done(_))) {
+        round.put(key, codec::encode_step(&StepRow::Done(memo.to_vec())))?;
+    }
+    Ok(())
+}
+
+/// A pair as it stands on disk when this is answered.
+pub(super) fn kv_get(round: &Round, plugin: &PluginId, key: &[u8]) -> Result<Option<KvValue>, Fault> {
+    let row = round.get(&keys::pair(plugin, key))?;
+    row.map(|row| codec::decode_pair(&row))
+        .transpose()
+        .map_err(|why| Fault::corrupt(format!("a key-value pair of {plugin}: {why}")))
+}
+
+/// Writes a pair where the expected version stands.
+pub(super) fn kv_put(
+    round: &mut Round,
+    plugin: &PluginId,
+    key: &[u8],
+    value: &[u8],
+    expect: Expect,
+) -> Result<KvPut, Fault> {
+    let version = kv_get(round, plugin, key)?.map(|found| found.version);
+    let fits = match expect {
+        Expect::Anything => true,
+        Expect::Absent => version.is_none(),
+        Expect::Version(wanted) => version == Some(wanted),
+    };
+    if !fits {
+        return Ok(KvPut::Conflict);
+    }
+    let next = version.unwrap_or(0) + 1;
+    round.put(keys::pair(plugin, key), codec::encode_pair(value, next))?;
+    Ok(KvPut::Written(next))
+}
+
+fn step_row(round: &Round, key: &[u8], step: &StepId) -> Result<Option<StepRow>, Fault> {
+    let row = round.get(key)?;
+    row.map(|row| codec::decode_step(&row))
+        .transpose()
+        .map_err(|why| Fault::corrupt(format!("step {} of {}: {why}", step.step, step.delivery)))
+}
+
+fn interrupted(number: u32, now: UnixMillis) -> Attempt {
+    Attempt {
+        number,
+        started: now,
+        duration: std::time::Duration::ZERO,
+        outcome: Outcome::Interrupted,
+        log: Vec::new(),
+    }
+}

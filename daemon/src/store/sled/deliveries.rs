@@ -1,0 +1,74 @@
+//! Deliveries and their indexes, which move together: `q` (wants attention), `l` (dead), and the totals.
+
+use super::codec;
+use super::events::{Record, View};
+use super::fault::Fault;
+use super::keys;
+use super::round::Round;
+use crate::model::attempt::Attempt;
+use crate::model::delivery::{Delivery, DeliveryState, LeaseToken};
+use crate::model::ids::DeliveryId;
+use crate::store::{Counts, StoreError};
+
+/// The delivery by that id.
+pub(super) fn get(view: &impl View, id: &DeliveryId) -> Result<Option<Delivery>, Fault> {
+    let row = view.get(&keys::delivery(keys::DELIVERIES, id))?;
+    row.map(|row| codec::decode_delivery(id.clone(), &row))
+        .transpose()
+        .map_err(|why| Fault::corrupt(format!("delivery {id}: {why}")))
+}
+
+/// Writes `after` over `before` (`None` for a new one) and moves its index rows and the totals along.
+pub(super) fn put_delivery(
+    round: &mut Round,
+    before: Option<&Delivery>,
+    after: &Delivery,
+) -> Result<(), StoreError> {
+    if let Some(before) = before {
+        *count_of(&mut round.standing.totals.counts, &before.state) -= 1;
+        if let Some(at) = before.state.wakes_at() {
+            round.remove(keys::due(&before.id, at));
+        }
+        if matches!(before.state, DeliveryState::Dead { .. }) {
+            round.remove(keys::delivery(keys::DEAD, &before.id));
+        }
+    }
+    round.put(keys::delivery(keys::DELIVERIES, &after.id), codec::encode_delivery(after))?;
+    *count_of(&mut round.standing.totals.counts, &after.state) += 1;
+    if let Some(at) = after.state.wakes_at() {
+        round.put(keys::due(&after.id, at), Vec::new())?;
+    }
+    match after.state {
+        DeliveryState::Dead { .. } => round.put(keys::delivery(keys::DEAD, &after.id), Vec::new())?,
+        DeliveryState::Pending { .. } => round.standing.rings_deliveries = true,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Records an attempt under its number.
+pub(super) fn put_attempt(round: &mut Round, id: &DeliveryId, attempt: &Attempt) -> Result<(), StoreError> {
+    let record = Record::plain(&codec::encode_attempt(attempt));
+    round.put_record(&keys::attempt(id, attempt.number), &record)
+}
+
+/// A token that no lease before it had.
+pub(super) fn fresh_token() -> Result<LeaseToken, StoreError> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|error| StoreError::Failed {
+        why: format!("the system gives no random bytes for a lease token: {error}"),
+    })?;
+    Ok(LeaseToken(u64::from_be_bytes(bytes)))
+}
+
+/// The count that a delivery in this state is in.
+pub(super) fn count_of<'a>(counts: &'a mut Counts, state: &DeliveryState) -> &'a mut u64 {
+    match state {
+        DeliveryState::Pending { .. } => &mut counts.pending,
+        DeliveryState::Leased { .. } => &mut counts.leased,
+        DeliveryState::Delivered { .. } => &mut counts.delivered,
+        DeliveryState::Ignored { .. } => &mut counts.ignored,
+        DeliveryState::Dead { .. } => &mut counts.dead,
+        DeliveryState::Cancelled { .. } => &mut counts.cancelled,
+    }
+}

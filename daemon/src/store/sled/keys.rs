@@ -1,0 +1,223 @@
+//! The names of rows: one sled tree, one byte in front for each table.
+//!
+//! ```text
+//!  e EventId chunk            an event: header, meta, body; 4 KiB a chunk     g EventId        its chunks are being written
+//!  k hash(source, key) slot   idempotency key -> EventId                      m word           schema, store key, totals
+//!  i EventId                  inbox: to be routed                             r EventId chunk  the decision
+//!  u EventId                  unrouted                                        x EventId        dropped
+//!  d EventId handler          a delivery                                      l EventId handler  it is dead
+//!  q |handler| due EventId    when a delivery wants attention (due, or its lease runs out)
+//!  a EventId |handler| number chunk   an attempt
+//!  s EventId |handler| step   a step          v |plugin| key   a key-value pair
+//! ```
+//! Numbers are big endian, so that rows sort as they do. `|name|` has its length in front: a name may hold any byte.
+
+use sha2::{Digest, Sha256};
+
+use crate::model::clock::UnixMillis;
+use crate::model::ids::{DeliveryId, EventId, HandlerName, IdempotencyKey, PluginId, SourceName, StepId};
+
+/// Tables by their first byte.
+pub(super) const EVENTS: u8 = b'e';
+pub(super) const STAGED: u8 = b'g';
+pub(super) const IDEMPOTENCY: u8 = b'k';
+pub(super) const INBOX: u8 = b'i';
+pub(super) const DECISIONS: u8 = b'r';
+pub(super) const UNROUTED: u8 = b'u';
+pub(super) const DROPPED: u8 = b'x';
+pub(super) const DELIVERIES: u8 = b'd';
+pub(super) const DEAD: u8 = b'l';
+pub(super) const DUE: u8 = b'q';
+pub(super) const ATTEMPTS: u8 = b'a';
+pub(super) const STEPS: u8 = b's';
+pub(super) const PAIRS: u8 = b'v';
+pub(super) const META: u8 = b'm';
+
+/// Which format the rows are in.
+pub(super) const SCHEMA: &[u8] = b"mschema";
+/// The secret behind step keys.
+pub(super) const STORE_KEY: &[u8] = b"mstore-key";
+/// How many of what there are.
+pub(super) const TOTALS: &[u8] = b"mtotals";
+
+const ID_BYTES: usize = 16;
+
+/// A row of a table that holds one for each event (`i`, `u`, `x`, `g`), or what all rows of an event begin with.
+pub(super) fn of_event(table: u8, id: EventId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(1 + ID_BYTES + 2);
+    key.push(table);
+    key.extend_from_slice(&id.to_bytes());
+    key
+}
+
+/// One chunk of the record whose rows begin with `prefix`.
+pub(super) fn chunk(prefix: &[u8], number: u16) -> Vec<u8> {
+    let mut key = Vec::with_capacity(prefix.len() + 2);
+    key.extend_from_slice(prefix);
+    key.extend_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// The first 128 bits of SHA-256 over source and key. Two keys may share them: the row's slot tells them apart.
+pub(super) fn idempotency_hash(source: &SourceName, key: &IdempotencyKey) -> [u8; 16] {
+    let digest =
+        Sha256::new().chain_update(source.as_str()).chain_update([0]).chain_update(key.as_str()).finalize();
+    let mut hash = [0; 16];
+    hash.copy_from_slice(&digest[..16]);
+    hash
+}
+
+/// The row of an idempotency key: `slot` is 0 but for keys that share a hash.
+pub(super) fn idempotency(hash: [u8; 16], slot: u8) -> Vec<u8> {
+    let mut key = vec![IDEMPOTENCY];
+    key.extend_from_slice(&hash);
+    key.push(slot);
+    key
+}
+
+/// A delivery's row in table `d` or `l`.
+pub(super) fn delivery(table: u8, id: &DeliveryId) -> Vec<u8> {
+    let mut key = of_event(table, id.event);
+    key.extend_from_slice(id.handler.as_str().as_bytes());
+    key
+}
+
+/// What every row of a handler in table `q` begins with.
+pub(super) fn due_prefix(handler: &HandlerName) -> Vec<u8> {
+    let mut key = vec![DUE];
+    push_name(&mut key, handler.as_str());
+    key
+}
+
+/// When a delivery wants attention.
+pub(super) fn due(id: &DeliveryId, at: UnixMillis) -> Vec<u8> {
+    let mut key = due_prefix(&id.handler);
+    key.extend_from_slice(&at.0.to_be_bytes());
+    key.extend_from_slice(&id.event.to_bytes());
+    key
+}
+
+/// What all attempts at a delivery begin with.
+pub(super) fn attempts_prefix(id: &DeliveryId) -> Vec<u8> {
+    let mut key = of_event(ATTEMPTS, id.event);
+    push_name(&mut key, id.handler.as_str());
+    key
+}
+
+/// What the chunks of one attempt begin with.
+pub(super) fn attempt(id: &DeliveryId, number: u32) -> Vec<u8> {
+    let mut key = attempts_prefix(id);
+    key.extend_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// A step's row.
+pub(super) fn step(step: &StepId) -> Vec<u8> {
+    let mut key = of_event(STEPS, step.delivery.event);
+    push_name(&mut key, step.delivery.handler.as_str());
+    key.extend_from_slice(step.step.as_bytes());
+    key
+}
+
+/// A key-value pair's row.
+pub(super) fn pair(plugin: &PluginId, name: &[u8]) -> Vec<u8> {
+    let mut key = vec![PAIRS];
+    push_name(&mut key, plugin.as_str());
+    key.extend_from_slice(name);
+    key
+}
+
+/// The event that a row of a table keyed by event belongs to.
+pub(super) fn event_in(key: &[u8]) -> Option<EventId> {
+    let bytes: [u8; ID_BYTES] = key.get(1..1 + ID_BYTES)?.try_into().ok()?;
+    Some(EventId::from_bytes(bytes))
+}
+
+/// The delivery that a row of table `d` or `l` belongs to.
+pub(super) fn delivery_in(key: &[u8]) -> Option<DeliveryId> {
+    let handler = std::str::from_utf8(key.get(1 + ID_BYTES..)?).ok()?;
+    Some(DeliveryId { event: event_in(key)?, handler: HandlerName::new(handler) })
+}
+
+/// The delivery and the moment that a row of table `q` stands for.
+pub(super) fn due_in(key: &[u8]) -> Option<(DeliveryId, UnixMillis)> {
+    let (handler, rest) = take_name(key.get(1..)?)?;
+    let due = u64::from_be_bytes(rest.get(..8)?.try_into().ok()?);
+    let event: [u8; ID_BYTES] = rest.get(8..)?.try_into().ok()?;
+    Some((DeliveryId { event: EventId::from_bytes(event), handler }, UnixMillis(due)))
+}
+
+/// The delivery, attempt number and chunk that a row of table `a` stands for.
+pub(super) fn attempt_in(key: &[u8]) -> Option<(DeliveryId, u32, u16)> {
+    let event = event_in(key)?;
+    let (handler, rest) = take_name(key.get(1 + ID_BYTES..)?)?;
+    let number = u32::from_be_bytes(rest.get(..4)?.try_into().ok()?);
+    let chunk = u16::from_be_bytes(rest.get(4..)?.try_into().ok()?);
+    Some((DeliveryId { event, handler }, number, chunk))
+}
+
+/// The smallest key after every key that begins with `prefix`.
+pub(super) fn after(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return end;
+        }
+    }
+    vec![u8::MAX; prefix.len() + 1]
+}
+
+fn push_name(key: &mut Vec<u8>, name: &str) {
+    let length = u16::try_from(name.len()).expect("names are checked against KEY_BYTES_MAX");
+    key.extend_from_slice(&length.to_be_bytes());
+    key.extend_from_slice(name.as_bytes());
+}
+
+fn take_name(bytes: &[u8]) -> Option<(HandlerName, &[u8])> {
+    let (length, rest) = bytes.split_at_checked(2)?;
+    let (name, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(length.try_into().ok()?)))?;
+    Some((HandlerName::new(std::str::from_utf8(name).ok()?), rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn id(event: u128, handler: &str) -> DeliveryId {
+        DeliveryId { event: EventId::from_bytes(event.to_be_bytes()), handler: HandlerName::new(handler) }
+    }
+
+    proptest! {
+        #[test]
+        fn keys_give_back_what_they_stand_for(event: u128, handler in "\\PC{1,40}", due_ms: u64, number: u32, part: u16) {
+            let id = id(event, &handler);
+            prop_assert_eq!(delivery_in(&delivery(DELIVERIES, &id)), Some(id.clone()));
+            prop_assert_eq!(due_in(&due(&id, UnixMillis(due_ms))), Some((id.clone(), UnixMillis(due_ms))));
+            prop_assert_eq!(attempt_in(&chunk(&attempt(&id, number), part)), Some((id, number, part)));
+        }
+
+        #[test]
+        fn due_rows_sort_by_time_then_event(a: (u64, u128), b: (u64, u128)) {
+            let key = |(at, event): (u64, u128)| due(&id(event, "h"), UnixMillis(at));
+            prop_assert_eq!(key(a).cmp(&key(b)), a.cmp(&b));
+        }
+
+        #[test]
+        fn after_ends_a_prefix(prefix in proptest::collection::vec(any::<u8>(), 1..5), more in proptest::collection::vec(any::<u8>(), 0..5)) {
+            let within: Vec<u8> = prefix.iter().chain(&more).copied().collect();
+            if prefix.iter().any(|byte| *byte != u8::MAX) {
+                prop_assert!(within < after(&prefix));
+            }
+            prop_assert!(prefix < after(&prefix));
+        }
+    }
+
+    #[test]
+    fn one_handlers_rows_never_stand_among_anothers() {
+        let (short, long) = (HandlerName::new("a"), HandlerName::new("ab"));
+        assert!(!due(&id(1, "ab"), UnixMillis(0)).starts_with(&due_prefix(&short)));
+        assert!(!due(&id(1, "a"), UnixMillis(u64::MAX)).starts_with(&due_prefix(&long)));
+    }
+}

@@ -1,0 +1,197 @@
+//! What only looks: on the blocking pool, straight from the tree, beside the writer.
+//!
+//! A reader may see a change some milliseconds before it is synced. That is harmless where it only shows or decides what
+//! the writer will order behind it anyway (routing); what a plugin acts upon (`kv_get`, steps, leases) goes through the
+//! writer instead. Every page is bounded in rows returned, rows looked at and bytes held.
+
+use std::ops::Bound;
+
+use sled::Tree;
+
+use super::codec;
+use super::deliveries;
+use super::events::{View, read_event, read_record};
+use super::fault::Fault;
+use super::keys;
+use crate::model::attempt::Attempt;
+use crate::model::delivery::Delivery;
+use crate::model::event::Event;
+use crate::model::ids::{DeliveryId, EventId};
+use crate::model::limits::{PAGE_BODY_BYTES_MAX, PAGE_ROWS_MAX, PAGE_SCAN_ROWS_MAX};
+use crate::model::verdict::{Decision, Verdict};
+use crate::store::{DeliveryQuery, EventQuery, Page, Routing};
+
+/// What routing decided.
+pub(super) fn decision(tree: &Tree, id: EventId) -> Result<Option<Decision>, Fault> {
+    let prefix = keys::of_event(keys::DECISIONS, id);
+    let record = read_record(tree, &prefix, false, || format!("the decision on event {id}"))?;
+    record
+        .map(|(row, _)| codec::decode_decision(&row))
+        .transpose()
+        .map_err(|why| Fault::corrupt(format!("the decision on event {id}: {why}")))
+}
+
+/// Every attempt at one delivery.
+pub(super) fn attempts(tree: &Tree, id: &DeliveryId) -> Result<Vec<Attempt>, Fault> {
+    let mut found = Vec::new();
+    for key in tree.scan_prefix(keys::attempts_prefix(id)).keys() {
+        let key = key?;
+        let (_, number, chunk) = keys::attempt_in(&key).ok_or_else(|| Fault::corrupt("an attempt's key"))?;
+        if chunk != 0 {
+            continue;
+        }
+        let what = || format!("attempt {number} at {id}");
+        let record = read_record(tree, &keys::attempt(id, number), false, what)?;
+        let (row, _) = record.ok_or_else(|| Fault::corrupt(what()))?;
+        found.push(codec::decode_attempt(&row).map_err(|why| Fault::corrupt(format!("{}: {why}", what())))?);
+    }
+    Ok(found)
+}
+
+/// Events that wait to be routed, oldest first, whole.
+pub(super) fn to_route(tree: &Tree, max: usize) -> Result<Vec<Event>, Fault> {
+    let mut events = Vec::new();
+    let mut held_bytes = 0;
+    for mark in tree.scan_prefix([keys::INBOX]).keys().take(max.min(PAGE_ROWS_MAX)) {
+        let mark = mark?;
+        let id = keys::event_in(&mark).ok_or_else(|| Fault::corrupt("a row of the inbox"))?;
+        // Routed between the two looks, or named by a mark without an event; `verify` tells which.
+        let Some(event) = read_event(tree, id, true)? else { continue };
+        held_bytes += event.envelope.body.len();
+        events.push(event);
+        if held_bytes >= PAGE_BODY_BYTES_MAX {
+            break;
+        }
+    }
+    Ok(events)
+}
+
+/// One page of events.
+pub(super) fn events(tree: &Tree, query: &EventQuery) -> Result<Page<Event, EventId>, Fault> {
+    let table = match query.routing {
+        Some(Routing::Waiting) => keys::INBOX,
+        Some(Routing::Unrouted) => keys::UNROUTED,
+        Some(Routing::Dropped) => keys::DROPPED,
+        Some(Routing::Delivered) | None => keys::EVENTS,
+    };
+    let limit = page_rows(query.limit);
+    let mut page = Page { rows: Vec::new(), next: None };
+    let (mut looked_at, mut held_bytes) = (0, 0);
+    let mut at = query.after;
+    while let Some(id) = next_id(tree, table, at, query.newest_first)? {
+        if page.rows.len() < limit && (looked_at == PAGE_SCAN_ROWS_MAX || held_bytes >= PAGE_BODY_BYTES_MAX) {
+            page.next = at;
+            break;
+        }
+        looked_at += 1;
+        at = Some(id);
+        let Some(event) = read_event(tree, id, false)? else { continue };
+        if !event_fits(tree, query, &event)? {
+            continue;
+        }
+        if page.rows.len() == limit {
+            page.next = page.rows.last().map(|last: &Event| last.id);
+            break;
+        }
+        let event = if query.bodies { read_event(tree, id, true)?.unwrap_or(event) } else { event };
+        held_bytes += event.envelope.body.len();
+        page.rows.push(event);
+    }
+    Ok(page)
+}
+
+/// One page of deliveries.
+pub(super) fn deliveries(tree: &Tree, query: &DeliveryQuery) -> Result<Page<Delivery, DeliveryId>, Fault> {
+    let dead_only = query.state.as_deref() == Some("dead");
+    let table = if dead_only { keys::DEAD } else { keys::DELIVERIES };
+    let prefix = query.event.map_or_else(|| vec![table], |event| keys::of_event(table, event));
+    let after = query.after.as_ref().map(|after| keys::delivery(table, after));
+    let limit = page_rows(query.limit);
+    let mut page = Page { rows: Vec::new(), next: None };
+    let mut last_seen = None;
+    for (looked_at, key) in rows(tree, &prefix, after, query.newest_first).enumerate() {
+        let id = keys::delivery_in(&key?).ok_or_else(|| Fault::corrupt("a delivery's key"))?;
+        if looked_at >= PAGE_SCAN_ROWS_MAX && page.rows.len() < limit {
+            page.next = last_seen;
+            break;
+        }
+        last_seen = Some(id.clone());
+        let Some(delivery) = deliveries::get(tree, &id)? else { continue };
+        let fits = query.handler.as_ref().is_none_or(|handler| *handler == id.handler)
+            && query.state.as_ref().is_none_or(|state| state == delivery.state.word());
+        if !fits {
+            continue;
+        }
+        if page.rows.len() == limit {
+            page.next = page.rows.last().map(|last: &Delivery| last.id.clone());
+            break;
+        }
+        page.rows.push(delivery);
+    }
+    Ok(page)
+}
+
+fn page_rows(limit: usize) -> usize {
+    if limit == 0 { PAGE_ROWS_MAX } else { limit.min(PAGE_ROWS_MAX) }
+}
+
+fn event_fits(tree: &Tree, query: &EventQuery, event: &Event) -> Result<bool, Fault> {
+    let envelope = &event.envelope;
+    let plain = query.event_type.as_ref().is_none_or(|wanted| *wanted == envelope.event_type)
+        && query.provider_id.as_ref().is_none_or(|wanted| *wanted == envelope.provider_id);
+    if plain && query.routing == Some(Routing::Delivered) {
+        let verdict = decision(tree, event.id)?.map(|decision| decision.verdict);
+        return Ok(matches!(verdict, Some(Verdict::Deliver(_))));
+    }
+    Ok(plain)
+}
+
+/// The event next to `at` in the table; the first, or newest, where `at` is `None`. Jumps over an event's chunks.
+fn next_id(
+    tree: &Tree,
+    table: u8,
+    at: Option<EventId>,
+    newest_first: bool,
+) -> Result<Option<EventId>, Fault> {
+    let mut at = at;
+    loop {
+        let row = if newest_first {
+            let end = at.map_or_else(|| keys::after(&[table]), |id| keys::of_event(table, id));
+            tree.range(vec![table]..end).next_back()
+        } else {
+            let start = at.map_or_else(|| vec![table], |id| keys::after(&keys::of_event(table, id)));
+            tree.range(start..keys::after(&[table])).next()
+        };
+        let Some(row) = row else { return Ok(None) };
+        let id = keys::event_in(&row?.0).ok_or_else(|| Fault::corrupt("a key of an event table"))?;
+        // An event whose first chunk is not there yet is still being written: nobody has heard of it.
+        if table != keys::EVENTS || View::get(tree, &keys::chunk(&keys::of_event(table, id), 0))?.is_some() {
+            return Ok(Some(id));
+        }
+        at = Some(id);
+    }
+}
+
+/// Keys under `prefix`, beyond `after`.
+fn rows(
+    tree: &Tree,
+    prefix: &[u8],
+    after: Option<Vec<u8>>,
+    newest_first: bool,
+) -> Box<dyn Iterator<Item = Result<sled::IVec, ::sled::Error>>> {
+    let (first, end) = (prefix.to_vec(), keys::after(prefix));
+    if newest_first {
+        let end = after.map_or_else(|| end.clone(), |after| after.min(end.clone()));
+        let start = first.min(end.clone());
+        return Box::new(tree.range(start..end).keys().rev());
+    }
+    let start = match after {
+        Some(after) if after >= end => Bound::Excluded(end.clone()),
+        Some(after) if after >= first => Bound::Excluded(after),
+        Some(_) | None => Bound::Included(first),
+    };
+    match start {
+        Bound::Excluded(at) if at >= end => Box::new(std::iter::empty()),
+        start => Box::new(tree.range((start, Bound::Excluded(end))).keys()),
+    }
+}

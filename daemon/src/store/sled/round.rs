@@ -1,0 +1,268 @@
+//! A round: what one commit will change, seen as if it had happened already.
+//!
+//! The writer runs each command against a round; reads see the tree and this round's own writes over it. A command that
+//! is refused half-way is rolled back alone. Nothing touches sled until the writer applies the round as one batch.
+
+use std::collections::BTreeMap;
+
+use sled::{Batch, IVec, Tree};
+
+use super::codec::{self, Totals};
+use super::events::{Record, View};
+use super::fault::Fault;
+use super::keys;
+use crate::model::clock::UnixMillis;
+use crate::model::ids::EventId;
+use crate::model::limits::CHUNK_BYTES_MAX;
+use crate::store::StoreError;
+
+/// What the writer carries from round to round.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Standing {
+    pub(super) totals: Totals,
+    /// The highest id ever given: ids grow even where the clock does not.
+    pub(super) last_id: Option<EventId>,
+    /// Whether `route` is to be woken when this is on disk.
+    pub(super) rings_events: bool,
+    /// Whether `dispatch` is to be woken when this is on disk.
+    pub(super) rings_deliveries: bool,
+}
+
+/// Free disk space, where there is too little of it for new events.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shortage {
+    pub(super) free_bytes: u64,
+    pub(super) need_bytes: u64,
+}
+
+/// A row's new value, or its removal.
+type Write = Option<Vec<u8>>;
+
+/// One commit in the making.
+#[derive(Debug)]
+pub(super) struct Round {
+    tree: Tree,
+    writes: BTreeMap<Vec<u8>, Write>,
+    bytes: usize,
+    begun: Savepoint,
+    pub(super) standing: Standing,
+    pub(super) now: UnixMillis,
+    pub(super) shortage: Option<Shortage>,
+}
+
+/// Where a refused command's round goes back to.
+#[derive(Debug, Default)]
+struct Savepoint {
+    undo: Vec<(Vec<u8>, Option<Write>)>,
+    bytes: usize,
+    standing: Standing,
+}
+
+impl View for Round {
+    fn get(&self, key: &[u8]) -> Result<Option<IVec>, ::sled::Error> {
+        match self.writes.get(key) {
+            Some(own) => Ok(own.as_deref().map(IVec::from)),
+            None => self.tree.get(key),
+        }
+    }
+}
+
+impl Round {
+    pub(super) fn new(tree: Tree, standing: Standing, now: UnixMillis) -> Self {
+        let standing = Standing { rings_events: false, rings_deliveries: false, ..standing };
+        let begun = Savepoint { standing, ..Savepoint::default() };
+        Self { tree, writes: BTreeMap::new(), bytes: 0, begun, standing, now, shortage: None }
+    }
+
+    /// Marks the place that [`Self::rollback`] returns to.
+    pub(super) fn begin(&mut self) {
+        self.begun = Savepoint { undo: Vec::new(), bytes: self.bytes, standing: self.standing };
+    }
+
+    /// Takes back everything since [`Self::begin`].
+    pub(super) fn rollback(&mut self) {
+        let begun = std::mem::take(&mut self.begun);
+        for (key, before) in begun.undo.into_iter().rev() {
+            match before {
+                Some(write) => self.writes.insert(key, write),
+                None => self.writes.remove(&key),
+            };
+        }
+        self.bytes = begun.bytes;
+        self.standing = begun.standing;
+    }
+
+    /// Writes a row. The one gate where a value beyond a chunk is stopped: sled would make a file of it and never sync it.
+    pub(super) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) -> Result<(), StoreError> {
+        if value.len() > CHUNK_BYTES_MAX {
+            return Err(StoreError::TooLarge { what: "a row", bytes: value.len(), max: CHUNK_BYTES_MAX });
+        }
+        self.bytes += key.len() + value.len();
+        self.write(key, Some(value));
+        Ok(())
+    }
+
+    /// Removes a row, where there is one.
+    pub(super) fn remove(&mut self, key: Vec<u8>) {
+        self.bytes += key.len();
+        self.write(key, None);
+    }
+
+    /// Writes all chunks of a record.
+    pub(super) fn put_record(&mut self, prefix: &[u8], record: &Record) -> Result<(), StoreError> {
+        for number in 0..record.chunks() {
+            self.put(keys::chunk(prefix, number), record.chunk(number))?;
+        }
+        Ok(())
+    }
+
+    /// The first `limit` rows from `from` on that begin with `prefix`, in order.
+    pub(super) fn scan(
+        &self,
+        prefix: &[u8],
+        from: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, IVec)>, ::sled::Error> {
+        let end = keys::after(prefix);
+        if from >= end.as_slice() {
+            return Ok(Vec::new());
+        }
+        let range = from.to_vec()..end;
+        let mut rows: BTreeMap<Vec<u8>, IVec> = self
+            .writes
+            .range(range.clone())
+            .filter_map(|(key, write)| Some((key.clone(), IVec::from(write.as_deref()?))))
+            .take(limit)
+            .collect();
+        let stored = self.tree.range(range).filter(|row| match row {
+            Ok((key, _)) => !self.writes.contains_key(key.as_ref()),
+            Err(_) => true,
+        });
+        for row in stored.take(limit) {
+            let (key, value) = row?;
+            rows.insert(key.to_vec(), value);
+        }
+        Ok(rows.into_iter().take(limit).collect())
+    }
+
+    /// Refuses a new event where the disk is nearly full.
+    pub(super) fn refuse_if_full(&self) -> Result<(), StoreError> {
+        match self.shortage {
+            Some(Shortage { free_bytes, need_bytes }) => Err(StoreError::Full { free_bytes, need_bytes }),
+            None => Ok(()),
+        }
+    }
+
+    /// A fresh event id: of this moment, and above every id given before.
+    pub(super) fn next_id(&mut self) -> Result<EventId, Fault> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|error| StoreError::Failed {
+            why: format!("the system gives no random bytes for an event id: {error}"),
+        })?;
+        let fresh = EventId::from_parts(self.now.0, u128::from_be_bytes(random));
+        let id = match self.standing.last_id {
+            Some(last) if fresh <= last => {
+                last.next().unwrap_or_else(|| EventId::from_parts(last.millis().saturating_add(1), 0))
+            }
+            Some(_) | None => fresh,
+        };
+        self.standing.last_id = Some(id);
+        Ok(id)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
+    /// What the round will write, keys and values together.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The round as sled takes it, with the totals that belong to it.
+    pub(super) fn into_batch(self) -> Batch {
+        let mut batch = Batch::default();
+        for (key, write) in self.writes {
+            match write {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+        }
+        batch.insert(keys::TOTALS, codec::encode_totals(&self.standing.totals));
+        batch
+    }
+
+    fn write(&mut self, key: Vec<u8>, write: Write) {
+        let before = self.writes.insert(key.clone(), write);
+        self.begun.undo.push((key, before));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round(stored: &[(&str, &str)]) -> Round {
+        let db = ::sled::Config::new().temporary(true).cache_capacity(1 << 20).open().unwrap();
+        for (key, value) in stored {
+            db.insert(key, *value).unwrap();
+        }
+        Round::new((*db).clone(), Standing::default(), UnixMillis(1000))
+    }
+
+    fn keys_of(round: &Round, from: &str, limit: usize) -> Vec<String> {
+        let rows = round.scan(b"a", from.as_bytes(), limit).unwrap();
+        rows.into_iter().map(|(key, _)| String::from_utf8(key).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_scan_sees_the_tree_under_the_rounds_own_writes() {
+        let mut round = round(&[("a1", "old"), ("a2", "old"), ("a4", "old"), ("b", "other table")]);
+        round.put(b"a3".to_vec(), b"new".to_vec()).unwrap();
+        round.put(b"a4".to_vec(), b"new".to_vec()).unwrap();
+        round.remove(b"a1".to_vec());
+        assert_eq!(keys_of(&round, "a", 10), ["a2", "a3", "a4"]);
+        assert_eq!(keys_of(&round, "a", 2), ["a2", "a3"]);
+        assert_eq!(keys_of(&round, "a3", 10), ["a3", "a4"]);
+        assert_eq!(round.scan(b"a", b"a4", 1).unwrap()[0].1, b"new");
+        assert_eq!(View::get(&round, b"a1").unwrap(), None);
+    }
+
+    #[test]
+    fn a_refused_command_leaves_the_others_writes() {
+        let mut round = round(&[("a1", "old")]);
+        round.begin();
+        round.put(b"a1".to_vec(), b"first".to_vec()).unwrap();
+        let (bytes, counts) = (round.bytes(), round.standing.totals);
+        round.begin();
+        round.put(b"a1".to_vec(), b"second".to_vec()).unwrap();
+        round.put(b"a2".to_vec(), b"second".to_vec()).unwrap();
+        round.remove(b"a1".to_vec());
+        round.standing.totals.counts.events += 1;
+        round.rollback();
+        assert_eq!(View::get(&round, b"a1").unwrap().unwrap(), b"first");
+        assert_eq!(keys_of(&round, "a", 10), ["a1"]);
+        assert_eq!((round.bytes(), round.standing.totals), (bytes, counts));
+    }
+
+    #[test]
+    fn a_value_beyond_a_chunk_is_refused() {
+        let mut round = round(&[]);
+        round.put(b"a".to_vec(), vec![0; CHUNK_BYTES_MAX]).unwrap();
+        let told = round.put(b"b".to_vec(), vec![0; CHUNK_BYTES_MAX + 1]).unwrap_err();
+        assert!(matches!(told, StoreError::TooLarge { bytes: 4097, .. }), "{told}");
+    }
+
+    #[test]
+    fn ids_grow_though_the_clock_steps_back() {
+        let mut round = round(&[]);
+        let first = round.next_id().unwrap();
+        round.now = UnixMillis(10);
+        let second = round.next_id().unwrap();
+        assert_eq!(first.next(), Some(second));
+        round.standing.last_id = Some(EventId::from_parts(2000, u128::MAX));
+        let third = round.next_id().unwrap();
+        assert_eq!(third.millis(), 2001);
+        assert!(third > EventId::from_parts(2000, u128::MAX));
+    }
+}

@@ -1,0 +1,397 @@
+//! The one thread that changes the store, and the only place that decides that something is on disk.
+//!
+//! ```text
+//!  callers ─► bounded queue ─► round: run each job ─► one sled batch ─► flush ─► fdatasync ─► answer all ─► ring
+//! ```
+//! While one round is on its way to disk the next one's jobs queue up: that is the whole batching, there is no timer.
+//! A caller is answered after the sync that covers its change; a kill before that loses nothing that was promised.
+//!
+//! A failure of sled, of the sync, or a panic is **final**: the page cache may claim what the disk never got, so nothing is
+//! retried, everybody waiting is told, and only a restart, which reads the disk again, brings the store back.
+
+use std::fs::File;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::commands::{self, Known, Prepared};
+use super::engine::{Engine, panic_words};
+use super::fault::Fault;
+use super::high_water;
+use super::keys;
+use super::open::{Opened, SCHEMA_VERSION, blob_files};
+use super::round::{Round, Standing};
+use super::space::{Every, Space};
+use crate::model::clock::Clock;
+use crate::model::event::Appended;
+use crate::model::limits::{
+    BLOB_CHECK_EVERY, CHUNK_BYTES_MAX, COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, SPACE_CHECK_EVERY,
+};
+use crate::store::wake::Wakes;
+use crate::store::{Health, StoreError};
+
+/// Answers one caller. Run only when the round that it belongs to is on disk.
+pub(super) type Reply = Box<dyn FnOnce() + Send>;
+/// Runs one command. An error is sled's own, and final.
+pub(super) type Work = Box<dyn FnOnce(&mut Round) -> Result<Reply, ::sled::Error> + Send>;
+/// What makes everything written so far durable.
+pub(super) type Sync = Box<dyn FnMut(&File) -> io::Result<()> + Send>;
+
+/// What callers ask of the writer. A dropped job tells its caller to look at the store's health.
+pub(super) enum Job {
+    /// `bytes`: about what it will write.
+    Write {
+        bytes: usize,
+        work: Work,
+    },
+    /// An event that takes several rounds.
+    AppendLarge {
+        event: Box<Prepared>,
+        answer: oneshot::Sender<Result<Appended, StoreError>>,
+    },
+    Close {
+        answer: oneshot::Sender<()>,
+    },
+}
+
+/// What the writer and the callers both see.
+#[derive(Debug)]
+pub(super) struct Shared {
+    health: watch::Sender<Health>,
+    pub(super) wakes: Wakes,
+}
+
+impl Shared {
+    pub(super) fn new() -> Self {
+        Self { health: watch::Sender::new(Health::Ready), wakes: Wakes::default() }
+    }
+
+    pub(super) fn health(&self) -> Health {
+        self.health.borrow().clone()
+    }
+
+    /// Why nothing more is written; for callers whose job was dropped. The writer drops jobs only on its way out, and
+    /// says so last of all: this waits for it.
+    pub(super) async fn refusal(&self) -> StoreError {
+        let mut health = self.health.subscribe();
+        match health.wait_for(is_final).await.as_deref() {
+            Ok(Health::Failed { why }) => StoreError::Failed { why: why.clone() },
+            Ok(_) | Err(_) => StoreError::Closed,
+        }
+    }
+
+    /// A final state stays.
+    fn set(&self, health: Health) {
+        self.health.send_if_modified(|standing| {
+            let changes = !is_final(standing) && *standing != health;
+            if changes {
+                *standing = health;
+            }
+            changes
+        });
+    }
+}
+
+fn is_final(health: &Health) -> bool {
+    matches!(health, Health::Failed { .. } | Health::Closed)
+}
+
+/// Starts the thread. It ends when it is told to close, when every sender is gone, or when the store fails.
+pub(super) fn start(
+    opened: Opened,
+    shared: Arc<Shared>,
+    clock: Arc<dyn Clock>,
+    space: Space,
+    sync: Sync,
+    jobs: mpsc::Receiver<Job>,
+) -> io::Result<Arc<Engine>> {
+    let engine = Arc::new(opened.engine);
+    let waiting = Builder::new_current_thread().enable_time().build()?;
+    let now = clock.now();
+    let writer = Writer {
+        engine: Arc::clone(&engine),
+        file: opened.file,
+        standing: opened.standing,
+        noted: opened.noted,
+        shared,
+        clock,
+        space,
+        sync,
+        jobs,
+        carried: None,
+        blob_check: Every::new(BLOB_CHECK_EVERY, now),
+    };
+    std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run(&waiting))?;
+    Ok(engine)
+}
+
+struct Writer {
+    engine: Arc<Engine>,
+    file: File,
+    standing: Standing,
+    noted: bool,
+    shared: Arc<Shared>,
+    clock: Arc<dyn Clock>,
+    space: Space,
+    sync: Sync,
+    jobs: mpsc::Receiver<Job>,
+    /// A job that did not fit the last round.
+    carried: Option<Job>,
+    blob_check: Every,
+}
+
+/// What ends the thread.
+enum End {
+    Asked(Option<oneshot::Sender<()>>),
+    Failed(String),
+}
+
+enum Next {
+    Job(Job),
+    Idle,
+    Gone,
+}
+
+impl Writer {
+    fn run(mut self, waiting: &Runtime) {
+        let ended = catch_unwind(AssertUnwindSafe(|| self.work_to_the_end(waiting)));
+        let ended =
+            ended.unwrap_or_else(|panic| Err(format!("the writer panicked: {}", panic_words(&*panic))));
+        match ended {
+            Ok(answer) => {
+                self.shared.set(Health::Closed);
+                if let Some(answer) = answer {
+                    let _caller_left = answer.send(());
+                }
+            }
+            Err(why) => {
+                tracing::error!(%why, "the store failed and takes no more writes; restart to read the disk again");
+                self.shared.set(Health::Failed { why });
+                // sled's own clean-up would write and sync again, and hang or panic on the way: leave it to the kernel.
+                std::mem::forget(Arc::clone(&self.engine));
+            }
+        }
+        // Dropping the queue and everything in it tells all who wait.
+    }
+
+    fn work_to_the_end(&mut self, waiting: &Runtime) -> Result<Option<oneshot::Sender<()>>, String> {
+        loop {
+            match self.turn(waiting) {
+                Ok(()) => {}
+                Err(End::Asked(answer)) => return self.finish().map(|()| answer),
+                Err(End::Failed(why)) => return Err(why),
+            }
+        }
+    }
+
+    /// Waits for something to do and does it.
+    fn turn(&mut self, waiting: &Runtime) -> Result<(), End> {
+        let next = match self.carried.take() {
+            Some(job) => Next::Job(job),
+            None => waiting.block_on(async {
+                match tokio::time::timeout(SPACE_CHECK_EVERY, self.jobs.recv()).await {
+                    Ok(Some(job)) => Next::Job(job),
+                    Ok(None) => Next::Gone,
+                    Err(_) => Next::Idle,
+                }
+            }),
+        };
+        self.look_after_disk()?;
+        match next {
+            Next::Job(Job::Close { answer }) => Err(End::Asked(Some(answer))),
+            Next::Job(Job::AppendLarge { event, answer }) => self.append_large(&event, answer),
+            Next::Job(job) => self.round(job),
+            Next::Idle => Ok(()),
+            Next::Gone => Err(End::Asked(None)),
+        }
+    }
+
+    /// Runs `first` and what is queued behind it, commits, answers.
+    fn round(&mut self, first: Job) -> Result<(), End> {
+        let mut round = self.new_round();
+        let mut replies: Vec<Reply> = Vec::new();
+        let mut next = Some(first);
+        while let Some(job) = next.take() {
+            match job {
+                Job::Write { bytes, work }
+                    if round.is_empty() || round.bytes() + bytes <= COMMIT_BYTES_MAX =>
+                {
+                    round.begin();
+                    replies.push(work(&mut round).map_err(|error| sled_failed(&error))?);
+                }
+                later => {
+                    self.carried = Some(later);
+                    break;
+                }
+            }
+            if replies.len() < COMMIT_COMMANDS_MAX {
+                next = self.jobs.try_recv().ok();
+            }
+        }
+        let rings = self.commit(round)?;
+        replies.into_iter().for_each(|reply| reply());
+        self.ring(rings);
+        Ok(())
+    }
+
+    /// Makes the round durable. When it returns, a power cut takes nothing of it away.
+    fn commit(&mut self, round: Round) -> Result<Standing, End> {
+        let standing = round.standing;
+        if round.is_empty() {
+            return Ok(standing);
+        }
+        self.space.wrote(round.bytes());
+        self.engine.tree.apply_batch(round.into_batch()).map_err(|error| sled_failed(&error))?;
+        // On Linux sled's flush is `sync_file_range`: it hands the pages to the disk and promises nothing.
+        self.engine.db.flush().map_err(|error| sled_failed(&error))?;
+        (self.sync)(&self.file).map_err(|error| End::Failed(format!("the disk refused a sync: {error}")))?;
+        if !self.noted && standing.totals.appended > 0 {
+            self.note(1)?;
+            self.noted = true;
+        }
+        self.standing = standing;
+        Ok(standing)
+    }
+
+    /// Stores an event that is larger than one commit may be: its chunks in several rounds under a mark, then, in the
+    /// last, what makes it visible. Other jobs wait meanwhile, so that ids stay in the order in which events appear.
+    fn append_large(
+        &mut self,
+        event: &Prepared,
+        answer: oneshot::Sender<Result<Appended, StoreError>>,
+    ) -> Result<(), End> {
+        let result = match self.try_append_large(event) {
+            Ok(appended) => Ok(appended),
+            Err(LargeFault::Refused(error)) => Err(error),
+            Err(LargeFault::End(end)) => return Err(end),
+        };
+        let _caller_left = answer.send(result);
+        Ok(())
+    }
+
+    fn try_append_large(&mut self, event: &Prepared) -> Result<Appended, LargeFault> {
+        let mut round = self.new_round();
+        if let Known::Event(id) = commands::lookup(&round, event)? {
+            return Ok(Appended::Duplicate(id));
+        }
+        round.refuse_if_full()?;
+        let id = round.next_id()?;
+        let mark = keys::of_event(keys::STAGED, id);
+        let prefix = keys::of_event(keys::EVENTS, id);
+        round.put(mark.clone(), Vec::new())?;
+        for number in 1..event.record.chunks() {
+            if round.bytes() + CHUNK_BYTES_MAX + prefix.len() + 2 > COMMIT_BYTES_MAX {
+                self.commit(round)?;
+                round = self.new_round();
+            }
+            round.put(keys::chunk(&prefix, number), event.record.chunk(number))?;
+        }
+        self.commit(round)?;
+        let mut last = self.new_round();
+        let Known::Slot(slot) = commands::lookup(&last, event)? else {
+            return Err(
+                StoreError::Corrupt { what: format!("event {id} appeared while it was written") }.into()
+            );
+        };
+        last.remove(mark);
+        commands::make_visible(&mut last, event, id, slot)?;
+        let rings = self.commit(last)?;
+        self.ring(rings);
+        Ok(Appended::New(id))
+    }
+
+    fn new_round(&mut self) -> Round {
+        let now = self.clock.now();
+        let mut round = Round::new(self.engine.tree.clone(), self.standing, now);
+        round.shortage = self.space.shortage(now);
+        round
+    }
+
+    fn ring(&self, rings: Standing) {
+        if rings.rings_events {
+            self.shared.wakes.events_changed();
+        }
+        if rings.rings_deliveries {
+            self.shared.wakes.deliveries_changed();
+        }
+    }
+
+    /// Looks at free space and, now and then, for blob files.
+    fn look_after_disk(&mut self) -> Result<(), End> {
+        let now = self.clock.now();
+        match self.space.shortage(now) {
+            Some(shortage) => self.shared.set(Health::Full { free_bytes: shortage.free_bytes }),
+            None => self.shared.set(Health::Ready),
+        }
+        if !self.blob_check.is_due(now) {
+            return Ok(());
+        }
+        self.space.restore_ballast();
+        match blob_files(&self.engine.dir) {
+            Ok(0) => Ok(()),
+            Ok(count) => Err(End::Failed(format!(
+                "sled made {count} files in `blobs/`, which it never syncs: copy the store's directory and report this"
+            ))),
+            Err(error) => Err(End::Failed(format!("cannot list `blobs/` of the store: {error}"))),
+        }
+    }
+
+    /// The last of an orderly life: the count of events, and one more sync.
+    fn finish(&mut self) -> Result<(), String> {
+        self.engine.db.flush().map_err(|error| format!("the last flush failed: {error}"))?;
+        (self.sync)(&self.file).map_err(|error| format!("the last sync failed: {error}"))?;
+        match self.standing.totals.appended {
+            0 => Ok(()),
+            appended => high_water::write(&self.engine.dir, SCHEMA_VERSION, appended)
+                .map_err(|error| format!("cannot write `high-water`: {error}")),
+        }
+    }
+
+    fn note(&self, appended: u64) -> Result<(), End> {
+        high_water::write(&self.engine.dir, SCHEMA_VERSION, appended)
+            .map_err(|error| End::Failed(format!("cannot write `high-water`: {error}")))
+    }
+}
+
+/// Why a large event was not stored.
+enum LargeFault {
+    Refused(StoreError),
+    End(End),
+}
+
+impl From<Fault> for LargeFault {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Refused(error) => Self::Refused(error),
+            Fault::Engine(error) => Self::End(sled_failed(&error)),
+        }
+    }
+}
+
+impl From<StoreError> for LargeFault {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<End> for LargeFault {
+    fn from(end: End) -> Self {
+        Self::End(end)
+    }
+}
+
+fn sled_failed(error: &::sled::Error) -> End {
+    End::Failed(format!("sled failed: {error}"))
+}
+
+/// How a commit is made durable outside of tests.
+pub(super) fn fdatasync() -> Sync {
+    Box::new(File::sync_data)
+}
+
+/// How long closing waits for readers that are under way.
+pub(super) const READERS_WAIT: Duration = Duration::from_secs(5);
