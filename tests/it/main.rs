@@ -1,1 +1,4 @@
 //! One integration binary.
+
+mod door;
+mod signature_sdk;

@@ -144,7 +144,7 @@ fn fields(body: &[u8]) -> Result<Fields, PayloadFault> {
         id: word("id", top.id)?.ok_or(PayloadFault::Missing { field: "id" })?,
         event_type: word("type", top.event_type)?.ok_or(PayloadFault::Missing { field: "type" })?,
         account: word("account", top.account)?,
-        livemode: flag("livemode", top.livemode)?,
+        livemode: flag("livemode", &top.livemode)?,
     })
 }
 
@@ -159,9 +159,9 @@ fn word(field: &'static str, value: Value<'_>) -> Result<Option<String>, Payload
     }
 }
 
-fn flag(field: &'static str, value: Value<'_>) -> Result<Option<bool>, PayloadFault> {
+fn flag(field: &'static str, value: &Value<'_>) -> Result<Option<bool>, PayloadFault> {
     match value {
-        Value::Flag(flag) => Ok(Some(flag)),
+        Value::Flag(flag) => Ok(Some(*flag)),
         Value::Null => Ok(None),
         Value::Text(_) | Value::Other => Err(PayloadFault::WrongKind { field, expected: "true or false" }),
     }

@@ -73,6 +73,7 @@ impl StripeScheme {
     /// A scheme that accepts a signature by any of `secrets` that is at most `tolerance` old, or early.
     ///
     /// The secrets are used whole, `whsec_` included; whitespace around them is the caller's to trim.
+    #[expect(clippy::needless_pass_by_value, reason = "taken, so that the texts are wiped when this returns")]
     pub fn new(secrets: Vec<SecretString>, tolerance: Duration) -> Result<Self, SchemeError> {
         if secrets.is_empty() {
             return Err(SchemeError::NoSecret);
