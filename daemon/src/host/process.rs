@@ -112,7 +112,7 @@ impl Output {
         printed.lines += 1;
         match printed.lines {
             ..=HOST_OUTPUT_LINES_MAX => {
-                tracing::warn!(handler = %handler, stream, "the plugin printed: {text}")
+                tracing::warn!(handler = %handler, stream, "the plugin printed: {text}");
             }
             lines if lines == HOST_OUTPUT_LINES_MAX + 1 => {
                 tracing::warn!(handler = %handler, lines, "the plugin prints too much; no more of it is logged");
