@@ -1,5 +1,6 @@
 //! The SDK from both sides: through the test kit, as an author's tests do, and through its raw descriptor with a host
 //! that is older, poorer or wrong.
+#![expect(clippy::unwrap_used, reason = "helpers of tests: a panic is the test's failure")]
 
 use std::ffi::{CStr, c_char, c_void};
 use std::time::Duration;

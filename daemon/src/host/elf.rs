@@ -61,7 +61,11 @@ mod tests {
     }
 
     fn here() -> u16 {
-        MACHINES.iter().find(|(_, name)| *name == std::env::consts::ARCH).unwrap().0
+        MACHINES
+            .iter()
+            .find(|(_, name)| *name == std::env::consts::ARCH)
+            .expect("tests run on a machine in the table")
+            .0
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -65,6 +65,8 @@ fn read(path: &Path) -> Result<Vec<u8>, HostError> {
 fn make_cache(cache: &Path) -> Result<PathBuf, HostError> {
     let failed = |what| move |source| HostError::Cache { path: cache.to_owned(), what, source };
     DirBuilder::new().recursive(true).mode(0o700).create(cache).map_err(failed("it cannot be made"))?;
+    let private = fs::Permissions::from_mode(0o700);
+    fs::set_permissions(cache, private).map_err(failed("it cannot be closed to other users"))?;
     let cache = cache.canonicalize().map_err(failed("it cannot be found"))?;
     let mount = rustix::fs::statvfs(&cache).map_err(|error| HostError::Cache {
         path: cache.clone(),
@@ -109,8 +111,6 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     /// A real shared library: any that this test itself is linked to.
@@ -133,6 +133,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (library, cache) = (dir.path().join("a.so"), dir.path().join("store/plugins"));
         fs::write(&library, real()).unwrap();
+        fs::create_dir_all(&cache).unwrap();
+        fs::set_permissions(&cache, fs::Permissions::from_mode(0o777)).unwrap();
         let checked = load(&library, None, &cache).unwrap();
         assert_eq!(checked.sha256, hex::encode(Sha256::digest(real())));
         assert_eq!(files(&cache), [format!("{}.so", checked.sha256)]);

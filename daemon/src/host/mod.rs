@@ -171,7 +171,7 @@ impl Host {
     }
 
     /// One attempt: hands the event to the plugin and waits for its outcome, its deadline, or its death. While the child
-    /// is down the call waits for it, within the same deadline. Takes at most the timeout and a few seconds of grace.
+    /// is down the call waits for it, within the same deadline. Takes at most the timeout and [`crate::model::limits::CALL_GRACE_MAX`].
     /// Dropping the future does not stop the attempt.
     pub async fn call(&self, event: &Event, attempt: u32, rule: &RuleName) -> Report {
         let job = call::Job { event: event.clone(), attempt, rule: rule.clone() };

@@ -1,4 +1,5 @@
 //! The child's beginning and end: stop, drop, a daemon that is gone, and a person who runs it by hand.
+#![expect(clippy::unwrap_used, reason = "helpers of tests: a panic is the test's failure")]
 
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;

@@ -1,4 +1,5 @@
 //! What cannot be loaded: each cause has its own sentence, nothing of it runs on, and nothing is left behind.
+#![expect(clippy::unwrap_used, reason = "helpers of tests: a panic is the test's failure")]
 
 use std::fs;
 use std::path::Path;
