@@ -1,4 +1,5 @@
 //! One integration binary.
 
 mod door;
+mod plugin_abi;
 mod signature_sdk;

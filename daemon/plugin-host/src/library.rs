@@ -42,12 +42,22 @@ pub(crate) enum LoadError {
     TooSmall { size: u32 },
     #[error(
         "the plugin was built for ABI {major}.{minor} and this hookyard speaks {}.{}: build it against this hookyard's header",
-        abi::ABI_MAJOR, abi::ABI_MINOR
+        abi::ABI_MAJOR,
+        abi::ABI_MINOR
     )]
     Major { major: u16, minor: u16 },
-    #[error("the plugin needs a hookyard of ABI {}.{need} or newer and this one has {}.{}: update hookyard", abi::ABI_MAJOR, abi::ABI_MAJOR, abi::ABI_MINOR)]
+    #[error(
+        "the plugin needs a hookyard of ABI {}.{need} or newer and this one has {}.{}: update hookyard",
+        abi::ABI_MAJOR,
+        abi::ABI_MAJOR,
+        abi::ABI_MINOR
+    )]
     HostTooOld { need: u16 },
-    #[error("the plugin's descriptor has {field} = {value:#x}, where this hookyard's ABI {}.{} knows only {known:#x}", abi::ABI_MAJOR, abi::ABI_MINOR)]
+    #[error(
+        "the plugin's descriptor has {field} = {value:#x}, where this hookyard's ABI {}.{} knows only {known:#x}",
+        abi::ABI_MAJOR,
+        abi::ABI_MINOR
+    )]
     Reserved { field: &'static str, value: u32, known: u32 },
     #[error("the plugin's descriptor has no function `{field}`")]
     NoFunction { field: &'static str },
@@ -196,7 +206,8 @@ fn refused(stage: Stage, status: abi::Status, err: &mut [c_char; ERR_BYTES]) -> 
     err[ERR_BYTES - 1] = 0;
     // SAFETY: err ends with a NUL, now at the latest.
     let said = unsafe { CStr::from_ptr(err.as_ptr()) }.to_string_lossy();
-    let why = if said.is_empty() { format!("it gave no reason (status {status})") } else { said.into_owned() };
+    let why =
+        if said.is_empty() { format!("it gave no reason (status {status})") } else { said.into_owned() };
     Err(Refused { stage, why })
 }
 
@@ -215,7 +226,6 @@ fn without_path(error: &libloading::Error, path: &Path) -> String {
     let path = format!("{}: ", path.display());
     text.strip_prefix(&path).unwrap_or(&text).to_owned()
 }
-
 
 #[cfg(test)]
 mod tests;

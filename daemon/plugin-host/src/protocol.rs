@@ -271,7 +271,12 @@ mod tests {
         let sent = FromChild::Ended {
             call: 7,
             outcome: -8,
-            detail: Detail { retry_after_ms: 1, code: "panic".into(), message: "ä".into(), result: "{}".into() },
+            detail: Detail {
+                retry_after_ms: 1,
+                code: "panic".into(),
+                message: "ä".into(),
+                result: "{}".into(),
+            },
         };
         let frame = encode(&sent, FROM_CHILD_BYTES_MAX).unwrap();
         let mut stream = &frame[..];
@@ -305,7 +310,8 @@ mod tests {
 
     #[test]
     fn debug_shows_neither_bodies_nor_secrets() {
-        let reply = format!("{:?} {:?}", Reply::Secret(Hidden("sk_live".into())), Blob(b"a@b.example".to_vec()));
+        let reply =
+            format!("{:?} {:?}", Reply::Secret(Hidden("sk_live".into())), Blob(b"a@b.example".to_vec()));
         assert_eq!(reply, "Secret(Hidden) Blob(11 bytes)");
     }
 }

@@ -32,11 +32,16 @@ const FD_MIN: i32 = 3;
 /// Why this process could not become a host.
 #[derive(Debug, thiserror::Error)]
 enum RunError {
-    #[error("stdin is not the daemon's socket; this command is for hookyard itself, which starts it for each handler")]
+    #[error(
+        "stdin is not the daemon's socket; this command is for hookyard itself, which starts it for each handler"
+    )]
     NotASocket,
     #[error("this process could not be confined: {what}")]
     Confine { what: &'static str, source: io::Error },
-    #[error("the daemon is another build than this plugin host: it said {said:?} and this is {}", protocol::BUILD)]
+    #[error(
+        "the daemon is another build than this plugin host: it said {said:?} and this is {}",
+        protocol::BUILD
+    )]
     OtherBuild { said: String },
     #[error("the daemon's first message is not the one that starts a plugin")]
     NotStarted,
@@ -86,7 +91,8 @@ fn serve() -> Result<(), RunError> {
 fn take_socket() -> Result<UnixStream, RunError> {
     let stdin = io::stdin();
     rustix::net::sockopt::socket_domain(&stdin).map_err(|_| RunError::NotASocket)?;
-    let moved = move_stdin().map_err(|source| RunError::Confine { what: "stdin could not be moved", source })?;
+    let moved =
+        move_stdin().map_err(|source| RunError::Confine { what: "stdin could not be moved", source })?;
     Ok(UnixStream::from(moved))
 }
 

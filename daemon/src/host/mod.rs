@@ -1,1 +1,203 @@
-//! host
+//! Hosts: each handler's plugin in a child process of its own, so that a bad plugin costs an attempt, not the daemon.
+//!
+//! `dispatch` makes a [`Host`] for each handler and asks it to [`Host::call`] the plugin once for each attempt. A call
+//! never fails: whatever went wrong is the attempt's outcome. What a plugin asks for while it works comes back through
+//! [`Services`], which the store answers, durably. Nothing here is kept: a host that dies loses only the attempts that
+//! it held, and is started again.
+//!
+//! In the order of the way down: `library` (the bytes that were checked are the bytes that run), `process` (the child),
+//! `child` (its end of the conversation), `upcall` (what plugins ask for), `call` (one attempt, with its deadline),
+//! `report` (the ABI's words into the model's), `supervise` (start, watch, start again).
+
+mod call;
+mod child;
+mod death;
+mod drive;
+mod elf;
+mod error;
+mod library;
+mod process;
+mod report;
+mod supervise;
+mod upcall;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+use tokio::task::JoinHandle;
+use tokio_util::sync::DropGuard;
+
+use crate::model::attempt::Outcome;
+use crate::model::event::Event;
+use crate::model::ids::{HandlerName, PluginId, RuleName, StepId};
+use crate::model::limits::{HOST_EXIT_MAX, HOST_SETTLE_MAX};
+use crate::model::memory::{Expect, KvPut, KvValue, StepState};
+
+pub use error::HostError;
+use supervise::Shared;
+
+/// What a host is made of.
+#[derive(Debug, Clone)]
+pub struct HostSpec {
+    pub handler: HandlerName,
+    /// The library, as configured.
+    pub library: PathBuf,
+    /// The pinned SHA-256 of the library, 64 hex digits; `None` takes whatever stands there (`--dev`).
+    pub sha256: Option<String>,
+    /// Where checked libraries are kept, by their hash; made if need be, for this user alone.
+    pub cache: PathBuf,
+    /// The handler's settings: a JSON object.
+    pub settings_json: String,
+    /// What the plugin may ask for by name.
+    pub secrets: BTreeMap<String, SecretString>,
+    /// Calls at once; at least 1. One for a plugin that says it is serial.
+    pub concurrency: usize,
+    /// How long one call may take, waiting for the host included.
+    pub timeout: Duration,
+}
+
+/// The program that becomes the child.
+#[derive(Debug, Clone)]
+pub struct HostProgram {
+    pub path: PathBuf,
+    pub args: Vec<String>,
+}
+
+/// What plugins ask for. Each answer that changes something comes after it is on disk.
+#[async_trait]
+pub trait Services: Send + Sync + fmt::Debug + 'static {
+    /// Marks the step as begun and says how it stood before.
+    async fn step_begin(&self, step: StepId) -> Result<StepState, ServiceError>;
+    /// Records that the step is finished.
+    async fn step_end(&self, step: StepId, memo: Vec<u8>) -> Result<(), ServiceError>;
+    /// The step's idempotency key for the far side: the same for ever.
+    fn step_key(&self, step: &StepId) -> String;
+    /// A plugin's key-value pair.
+    async fn kv_get(&self, plugin: PluginId, key: Vec<u8>) -> Result<Option<KvValue>, ServiceError>;
+    /// Writes a plugin's key-value pair, if what stands there is what is expected.
+    async fn kv_put(
+        &self,
+        plugin: PluginId,
+        key: Vec<u8>,
+        value: Vec<u8>,
+        expect: Expect,
+    ) -> Result<KvPut, ServiceError>;
+}
+
+/// Why a service was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ServiceError {
+    /// The plugin's own fault: it is told `E_TOO_LARGE`.
+    #[error("{what} is {bytes} bytes; at most {max} are kept")]
+    TooLarge { what: &'static str, bytes: usize, max: usize },
+    /// The daemon's fault: the plugin is told `E_IO`, the log says this.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// One call, ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    pub outcome: Outcome,
+    /// The last lines that the plugin logged, oldest first.
+    pub log: Vec<String>,
+    pub duration: Duration,
+}
+
+/// How a host is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostStatus {
+    pub plugin: PluginId,
+    pub version: String,
+    /// The plugin takes one call at a time, whatever the handler's concurrency.
+    pub serial: bool,
+    /// Of the library that runs, 64 hex digits.
+    pub sha256: String,
+    pub pid: Option<u32>,
+    pub calls_in_flight: usize,
+    /// Times that the child was started again.
+    pub restarts: u64,
+    /// Times that the child died, or had to be killed.
+    pub crashes: u64,
+    /// Outcomes that are none, panics, and breaches of the protocol.
+    pub breaches: u64,
+    pub up: bool,
+    pub why_down: Option<String>,
+}
+
+/// A handler's plugin in its child process. Dropping it kills the child; [`Host::stop`] is the gentle way.
+#[derive(Debug)]
+pub struct Host {
+    shared: Arc<Shared>,
+    supervisor: tokio::sync::Mutex<Option<JoinHandle<()>>>,
+    _kill_on_drop: DropGuard,
+}
+
+impl Default for HostProgram {
+    /// This very program: the running inode, even after its file was replaced.
+    fn default() -> Self {
+        Self { path: PathBuf::from("/proc/self/exe"), args: vec!["plugin-host".to_owned()] }
+    }
+}
+
+impl Host {
+    /// Checks the library, starts the child, loads, and makes the plugin. The error is a sentence for the operator.
+    pub async fn start(spec: HostSpec, services: Arc<dyn Services>) -> Result<Self, HostError> {
+        Self::start_with(HostProgram::default(), spec, services).await
+    }
+
+    /// The same with another program as the child.
+    pub async fn start_with(
+        program: HostProgram,
+        spec: HostSpec,
+        services: Arc<dyn Services>,
+    ) -> Result<Self, HostError> {
+        let shared = Shared::new(program, spec, services).await?;
+        let kill_on_drop = shared.gone.clone().drop_guard();
+        let first = supervise::start_child(&shared).await?;
+        if shared.is_serial() {
+            shared.make_serial();
+        }
+        shared.up(&first.child);
+        let supervisor = tokio::spawn(supervise::supervise(Arc::clone(&shared), first));
+        let supervisor = tokio::sync::Mutex::new(Some(supervisor));
+        Ok(Self { shared, supervisor, _kill_on_drop: kill_on_drop })
+    }
+
+    /// One attempt: hands the event to the plugin and waits for its outcome, its deadline, or its death. While the child
+    /// is down the call waits for it, within the same deadline. Takes at most the timeout and [`crate::model::limits::CALL_GRACE_MAX`].
+    /// Dropping the future does not stop the attempt.
+    pub async fn call(&self, event: &Event, attempt: u32, rule: &RuleName) -> Report {
+        let job = call::Job { event: event.clone(), attempt, rule: rule.clone() };
+        // A task of its own: a caller that goes away must not leave a hung plugin unwatched.
+        match tokio::spawn(call::call(Arc::clone(&self.shared), job)).await {
+            Ok(report) => report,
+            Err(error) => {
+                let what = format!("the daemon's own task for the attempt failed: {error}");
+                Report { outcome: Outcome::Crashed { what }, log: Vec::new(), duration: Duration::ZERO }
+            }
+        }
+    }
+
+    /// How it is now.
+    pub fn status(&self) -> HostStatus {
+        self.shared.status()
+    }
+
+    /// Takes no more calls, waits up to `grace` for those that run, then ends the child; what still runs is reported as
+    /// crashed. Idempotent.
+    pub async fn stop(&self, grace: Duration) {
+        self.shared.close(grace).await;
+        if let Some(supervisor) = self.supervisor.lock().await.take()
+            && tokio::time::timeout(HOST_EXIT_MAX + HOST_SETTLE_MAX, supervisor).await.is_err()
+        {
+            self.shared.gone.cancel();
+        }
+    }
+}

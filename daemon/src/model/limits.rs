@@ -106,6 +106,9 @@ pub const HOST_EXIT_MAX: Duration = Duration::from_secs(3);
 pub const HOST_LAST_WORDS_MAX: Duration = Duration::from_millis(500);
 /// How long the steps that a dead host had begun to record may take to reach the disk.
 pub const HOST_SETTLE_MAX: Duration = Duration::from_secs(10);
+/// How long after its deadline a call to a host may end, at the worst: cancelled, killed, its steps and last words waited
+/// for. A lease outlives the deadline by this.
+pub const CALL_GRACE_MAX: Duration = Duration::from_secs(20);
 /// The first wait before a host that died is started again; it doubles up to the next.
 pub const HOST_RESTART_FIRST: Duration = Duration::from_millis(100);
 /// The longest wait before a host that died is started again.

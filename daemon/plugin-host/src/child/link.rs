@@ -83,8 +83,9 @@ impl Link {
 fn status_of(error: &FrameError) -> i32 {
     match error {
         FrameError::TooLarge { .. } => abi::E_TOO_LARGE,
-        FrameError::Truncated | FrameError::Malformed(_) | FrameError::Trailing { .. } | FrameError::Io(_) => {
-            abi::E_CANCELLED
-        }
+        FrameError::Truncated
+        | FrameError::Malformed(_)
+        | FrameError::Trailing { .. }
+        | FrameError::Io(_) => abi::E_CANCELLED,
     }
 }

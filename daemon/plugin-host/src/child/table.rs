@@ -9,9 +9,7 @@ use hookyard_plugin::abi::{self, Bytes, Pair, Status};
 use super::calls::{Arena, CallState};
 use super::{CHILD, Child};
 use crate::library::Instance;
-use crate::protocol::{
-    Ask, Blob, Detail, FIELD_BYTES_MAX, FromChild, LOG_FIELDS_MAX, Reply, TEXT_BYTES_MAX,
-};
+use crate::protocol::{Ask, Blob, Detail, FIELD_BYTES_MAX, FromChild, LOG_FIELDS_MAX, Reply, TEXT_BYTES_MAX};
 
 /// What the plugin is handed. No metrics and no extensions yet: NULL is "not offered".
 pub(crate) static HOST: abi::Host = abi::Host {
@@ -233,12 +231,7 @@ unsafe extern "C" fn kv_put(
     }
 }
 
-unsafe extern "C" fn secret(
-    _: *mut abi::Ctx,
-    call: *mut abi::Call,
-    name: Bytes,
-    val: *mut Bytes,
-) -> Status {
+unsafe extern "C" fn secret(_: *mut abi::Ctx, call: *mut abi::Call, name: Bytes, val: *mut Bytes) -> Status {
     let Some(child) = CHILD.get().filter(|_| !val.is_null()) else { return abi::E_INVALID };
     let running = call_of(call).map(|(_, call)| call);
     if running.is_none() && !call.is_null() {

@@ -48,8 +48,13 @@ fn words(change: impl FnOnce(&mut abi::Plugin)) -> String {
 #[test]
 fn a_good_descriptor_tells_its_facts() {
     let library = Library::check(good()).unwrap();
-    let facts =
-        Facts { id: "com.example.good".into(), version: "1.2.3".into(), build_info: String::new(), abi_minor: 0, serial: true };
+    let facts = Facts {
+        id: "com.example.good".into(),
+        version: "1.2.3".into(),
+        build_info: String::new(),
+        abi_minor: 0,
+        serial: true,
+    };
     assert_eq!(library.facts(), &facts);
 }
 
@@ -67,7 +72,9 @@ fn each_wrong_field_gets_its_own_sentence() {
     static LONG: [u8; WORD_BYTES_MAX + 1] = [b'a'; WORD_BYTES_MAX + 1];
     assert!(words(|p| p.abi_major = 2).contains("built for ABI 2.0 and this hookyard speaks 1.0"));
     assert!(words(|p| p.size -= 1).contains("is 119 bytes and ABI 1.0 needs 120"));
-    assert!(words(|p| p.min_host_minor = 3).contains("needs a hookyard of ABI 1.3 or newer and this one has 1.0"));
+    assert!(
+        words(|p| p.min_host_minor = 3).contains("needs a hookyard of ABI 1.3 or newer and this one has 1.0")
+    );
     assert!(words(|p| p.reserved0 = 1).contains("reserved0 = 0x1"));
     assert!(words(|p| p.flags = 0x8001).contains("flags = 0x8001"));
     assert!(words(|p| p.create = None).contains("no function `create`"));

@@ -1,0 +1,192 @@
+//! One attempt: waits for a free worker and a living child, hands over the event, and waits for the outcome, the
+//! deadline, or the child's death, whichever comes first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookyard_plugin_host::protocol::{Blob, Call as WireCall, ToChild};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::{Sleep, sleep, timeout};
+
+use super::Report;
+use super::child::{CallEnd, CallName, Child, How};
+use super::death::Cause;
+use super::error::chain;
+use super::report;
+use super::supervise::{Shared, Slot};
+use crate::model::attempt::{Detail, Outcome};
+use crate::model::clock::Stopwatch;
+use crate::model::event::Event;
+use crate::model::ids::{DeliveryId, RuleName};
+use crate::model::limits::CANCEL_GRACE;
+
+/// What is to be done.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) event: Event,
+    pub(super) attempt: u32,
+    pub(super) rule: RuleName,
+}
+
+/// A call that a child holds.
+struct Held {
+    /// The worker; freed when the call has ended.
+    _permit: OwnedSemaphorePermit,
+    child: Arc<Child>,
+    id: u64,
+    ended: oneshot::Receiver<CallEnd>,
+}
+
+/// What came of an attempt.
+struct Came {
+    outcome: Outcome,
+    log: Vec<String>,
+}
+
+/// One attempt, never failing.
+pub(super) async fn call(shared: Arc<Shared>, job: Job) -> Report {
+    let watch = Stopwatch::start();
+    let _counted = shared.count_call();
+    let name = CallName {
+        delivery: DeliveryId { event: job.event.id, handler: shared.spec.handler.clone() },
+        attempt: job.attempt,
+    };
+    let deadline = sleep(shared.spec.timeout);
+    tokio::pin!(deadline);
+    let held = tokio::select! {
+        biased;
+        held = hold(&shared, &name) => held,
+        () = &mut deadline => Err(not_held(&shared)),
+    };
+    let came = match held {
+        Ok(held) => {
+            let remaining = shared.spec.timeout.saturating_sub(watch.elapsed());
+            let message = ToChild::Call(wire_call(&job, held.id, remaining));
+            wait(&shared, held, &message, name.delivery, deadline).await
+        }
+        Err(outcome) => Came { outcome, log: Vec::new() },
+    };
+    Report { outcome: came.outcome, log: came.log, duration: watch.elapsed() }
+}
+
+/// Waits for a worker, then for a child that takes the call. `Err` where the host is stopped.
+async fn hold(shared: &Shared, name: &CallName) -> Result<Held, Outcome> {
+    let mut slot = shared.slot.subscribe();
+    let Ok(permit) = Arc::clone(&shared.permits).acquire_owned().await else { return Err(stopped()) };
+    loop {
+        let usable = slot.wait_for(|slot| match slot {
+            Slot::Up(child) => child.is_open(),
+            Slot::Down { .. } => false,
+            Slot::Stopped => true,
+        });
+        let child = match usable.await.map(|slot| slot.clone()) {
+            Ok(Slot::Up(child)) => child,
+            Ok(Slot::Down { .. }) => continue,
+            Ok(Slot::Stopped) | Err(_) => return Err(stopped()),
+        };
+        // A child that just closed is followed by another word in the slot.
+        if let Some((id, ended)) = child.begin(name.clone()) {
+            return Ok(Held { _permit: permit, child, id, ended });
+        }
+    }
+}
+
+async fn wait(
+    shared: &Shared,
+    held: Held,
+    message: &ToChild,
+    delivery: DeliveryId,
+    deadline: std::pin::Pin<&mut Sleep>,
+) -> Came {
+    let limit = shared.spec.timeout;
+    let Held { _permit, child, id, ended } = held;
+    let handed = async {
+        match child.send(message).await {
+            Ok(()) => ended.await.unwrap_or_else(|_| unwatched()),
+            Err(error) => {
+                // Nothing was sent, so nobody will end it.
+                child.forget(id);
+                let what = format!("the event could not be handed to the plugin: {}", chain(&error));
+                CallEnd { how: How::Lost { what, hung: false }, log: Vec::new() }
+            }
+        }
+    };
+    tokio::pin!(handed);
+    let (end, late) = tokio::select! {
+        biased;
+        end = &mut handed => (end, false),
+        () = deadline => {
+            child.cancel(id);
+            match timeout(CANCEL_GRACE, &mut handed).await {
+                Ok(end) => (end, true),
+                Err(_) => {
+                    child.end(Cause::Hung { delivery, limit });
+                    // Ends when the process is dead: the next attempt must not meet this one.
+                    (handed.await, true)
+                }
+            }
+        }
+    };
+    came(shared, end, late)
+}
+
+fn came(shared: &Shared, end: CallEnd, late: bool) -> Came {
+    let CallEnd { how, mut log } = end;
+    let outcome = match how {
+        How::Returned { outcome, detail } => {
+            let read = report::read(outcome, detail);
+            if read.breach {
+                shared.count_breach();
+            }
+            log.extend(read.left_out);
+            read.outcome
+        }
+        How::Lost { hung: true, .. } if late => Outcome::TimedOut { limit: shared.spec.timeout },
+        How::Lost { what, .. } => Outcome::Crashed { what },
+    };
+    Came { outcome, log }
+}
+
+/// The whole deadline went by without a child.
+fn not_held(shared: &Shared) -> Outcome {
+    let limit = shared.spec.timeout;
+    match &*shared.slot.borrow() {
+        Slot::Down { why } => {
+            Outcome::Crashed { what: format!("the plugin's host did not come up within {limit:?}: {why}") }
+        }
+        Slot::Up(_) | Slot::Stopped => {
+            retry("busy", &format!("no worker of the plugin was free within {limit:?}"))
+        }
+    }
+}
+
+fn stopped() -> Outcome {
+    retry("stopped", "the plugin's host is stopped")
+}
+
+fn retry(code: &str, message: &str) -> Outcome {
+    let detail = Detail { code: code.to_owned(), message: message.to_owned(), result: None };
+    Outcome::Retry { after: None, detail }
+}
+
+fn unwatched() -> CallEnd {
+    let what = "the daemon's own task for the plugin host ended".to_owned();
+    CallEnd { how: How::Lost { what, hung: false }, log: Vec::new() }
+}
+
+fn wire_call(job: &Job, id: u64, remaining: Duration) -> WireCall {
+    let envelope = &job.event.envelope;
+    WireCall {
+        call: id,
+        remaining_ms: u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX),
+        attempt: job.attempt,
+        received_unix_ms: envelope.received.0,
+        event_id: job.event.id.to_string(),
+        source: envelope.source.as_str().to_owned(),
+        event_type: envelope.event_type.clone(),
+        rule: job.rule.as_str().to_owned(),
+        content_type: envelope.content_type.clone(),
+        headers: envelope.headers.clone(),
+        body: Blob(envelope.body.to_vec()),
+    }
+}

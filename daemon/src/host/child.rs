@@ -1,0 +1,207 @@
+//! One child, as the daemon holds it: the calls that it has, the way to send to it, and why it is to end. `call` begins
+//! calls, `drive` ends them.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use hookyard_plugin_host::protocol::{Detail, Facts, FrameError, ToChild};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio_util::task::TaskTracker;
+
+use super::death::Cause;
+use super::{report, wire};
+use crate::model::ids::DeliveryId;
+use crate::model::limits::{ATTEMPT_LOG_LINES_MAX, HOST_UPCALLS_MAX};
+
+/// One child and what it holds.
+#[derive(Debug)]
+pub(super) struct Child {
+    pub(super) pid: Option<u32>,
+    /// Known once the plugin is ready.
+    pub(super) facts: OnceLock<Facts>,
+    /// What it asked for that is not yet answered.
+    pub(super) upcalls: TaskTracker,
+    pub(super) upcall_permits: Arc<Semaphore>,
+    /// It has answered a call: whatever kills it next is not its start.
+    pub(super) answered: AtomicBool,
+    outbox: mpsc::Sender<Vec<u8>>,
+    end: watch::Sender<Option<Cause>>,
+    calls: Mutex<Calls>,
+}
+
+#[derive(Debug)]
+struct Calls {
+    /// Takes new ones.
+    open: bool,
+    last: u64,
+    running: HashMap<u64, Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    delivery: DeliveryId,
+    attempt: u32,
+    log: VecDeque<String>,
+    ended: oneshot::Sender<CallEnd>,
+}
+
+/// How a call ended, and the last lines that it logged.
+#[derive(Debug)]
+pub(super) struct CallEnd {
+    pub(super) how: How,
+    pub(super) log: Vec<String>,
+}
+
+/// How a call ended.
+#[derive(Debug)]
+pub(super) enum How {
+    /// `handle` returned.
+    Returned { outcome: i32, detail: Detail },
+    /// The child ended first; `hung` where it was killed because a call did not return.
+    Lost { what: String, hung: bool },
+}
+
+/// Which call a line or an upcall belongs to.
+#[derive(Debug, Clone)]
+pub(super) struct CallName {
+    pub(super) delivery: DeliveryId,
+    pub(super) attempt: u32,
+}
+
+impl Child {
+    /// A child that takes calls, and the frames that are to be written to it.
+    pub(super) fn new(pid: Option<u32>, outbox: mpsc::Sender<Vec<u8>>) -> Self {
+        Self {
+            pid,
+            facts: OnceLock::new(),
+            upcalls: TaskTracker::new(),
+            upcall_permits: Arc::new(Semaphore::new(HOST_UPCALLS_MAX)),
+            answered: AtomicBool::new(false),
+            outbox,
+            end: watch::Sender::new(None),
+            calls: Mutex::new(Calls { open: true, last: 0, running: HashMap::new() }),
+        }
+    }
+
+    /// Begins a call; `None` where the child takes no more. Its end comes over the channel, whatever happens.
+    pub(super) fn begin(&self, name: CallName) -> Option<(u64, oneshot::Receiver<CallEnd>)> {
+        let mut calls = self.calls();
+        if !calls.open {
+            return None;
+        }
+        let (ended, receiver) = oneshot::channel();
+        calls.last += 1;
+        let id = calls.last;
+        let running = Running { delivery: name.delivery, attempt: name.attempt, log: VecDeque::new(), ended };
+        calls.running.insert(id, running);
+        Some((id, receiver))
+    }
+
+    /// Whether it takes new calls.
+    pub(super) fn is_open(&self) -> bool {
+        self.calls().open
+    }
+
+    /// Sends a message; waits while the child is behind. A child that is gone is seen by the end of its calls.
+    pub(super) async fn send(&self, message: &ToChild) -> Result<(), FrameError> {
+        self.send_frame(wire::frame(message)?).await;
+        Ok(())
+    }
+
+    /// The same with a frame that is made already.
+    pub(super) async fn send_frame(&self, frame: Vec<u8>) {
+        drop(self.outbox.send(frame).await);
+    }
+
+    /// Tells the child that no time is left for a call. One that is too far behind to be told will be killed.
+    pub(super) fn cancel(&self, id: u64) {
+        if let Ok(frame) = wire::frame(&ToChild::Cancel { call: id }) {
+            drop(self.outbox.try_send(frame));
+        }
+    }
+
+    /// Takes no new calls and ends the child. The first cause counts.
+    pub(super) fn end(&self, cause: Cause) {
+        self.calls().open = false;
+        self.end.send_if_modified(|end| match end {
+            Some(_) => false,
+            None => {
+                *end = Some(cause);
+                true
+            }
+        });
+    }
+
+    /// Waits until the child is to end, and says why.
+    pub(super) async fn to_end(&self) -> Cause {
+        let mut end = self.end.subscribe();
+        match end.wait_for(Option::is_some).await.map(|cause| cause.clone()) {
+            Ok(Some(cause)) => cause,
+            // The sender lives in self.
+            Ok(None) | Err(_) => Cause::Dropped,
+        }
+    }
+
+    /// The running call of that number.
+    pub(super) fn name(&self, id: u64) -> Option<CallName> {
+        let calls = self.calls();
+        let running = calls.running.get(&id)?;
+        Some(CallName { delivery: running.delivery.clone(), attempt: running.attempt })
+    }
+
+    /// Keeps a line with a running call; the oldest goes.
+    pub(super) fn keep_line(&self, id: u64, line: String) {
+        if let Some(running) = self.calls().running.get_mut(&id) {
+            if running.log.len() == ATTEMPT_LOG_LINES_MAX {
+                running.log.pop_front();
+            }
+            running.log.push_back(line);
+        }
+    }
+
+    /// A call returned; `false` where there is none of that number. After a panic the child takes no more calls, and ends
+    /// with its last one.
+    pub(super) fn returned(&self, id: u64, outcome: i32, detail: Detail) -> bool {
+        let mut calls = self.calls();
+        let Some(running) = calls.running.remove(&id) else { return false };
+        self.answered.store(true, Ordering::Relaxed);
+        if outcome == report::E_PANIC {
+            calls.open = false;
+        }
+        let retired = !calls.open && calls.running.is_empty();
+        drop(calls);
+        running.finish(How::Returned { outcome, detail });
+        if retired {
+            self.end(Cause::Retired);
+        }
+        true
+    }
+
+    /// Takes back a call that was never sent.
+    pub(super) fn forget(&self, id: u64) {
+        self.calls().running.remove(&id);
+    }
+
+    /// The child is dead: every call that it held ends so.
+    pub(super) fn lost(&self, what: &str, hung: bool) {
+        let mut calls = self.calls();
+        calls.open = false;
+        let running = std::mem::take(&mut calls.running);
+        drop(calls);
+        for call in running.into_values() {
+            call.finish(How::Lost { what: what.to_owned(), hung });
+        }
+    }
+
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Running {
+    fn finish(self, how: How) {
+        // The task that waits for it ends only after this, unless the runtime is going down.
+        drop(self.ended.send(CallEnd { how, log: self.log.into() }));
+    }
+}

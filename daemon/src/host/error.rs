@@ -1,0 +1,64 @@
+//! Why a host did not start: sentences for the operator, made at the boundary where the cause is known.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Why a host did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    #[error("the library {} cannot be read; is its `path` right, and has it been built?", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("the library {} is not a file", path.display())]
+    NotAFile { path: PathBuf },
+    #[error("the library {} is {bytes} bytes; at most {max} are loaded", path.display())]
+    TooLarge { path: PathBuf, bytes: u64, max: u64 },
+    #[error("the library {} cannot be loaded here: {why}", path.display())]
+    NotALibrary { path: PathBuf, why: String },
+    #[error(
+        "the library {} has SHA-256 {found} and its `sha256` says {pinned}: it is not the file that was pinned; \
+         pin the new one if it is meant",
+        path.display()
+    )]
+    PinMismatch { path: PathBuf, pinned: String, found: String },
+    #[error("the plugin cache {} cannot be used: {what}", path.display())]
+    Cache { path: PathBuf, what: &'static str, source: io::Error },
+    #[error(
+        "the plugin cache {} is on a file system mounted noexec, so no library can be loaded from it; \
+         move the store's `path` to one that is not",
+        path.display()
+    )]
+    NoExec { path: PathBuf },
+    #[error("the plugin host {} cannot be started", program.display())]
+    Spawn { program: PathBuf, source: io::Error },
+    #[error("the plugin host is another build: it said {said:?} and this is {ours:?}")]
+    OtherBuild { said: String, ours: &'static str },
+    #[error("{why}")]
+    Load { why: String },
+    #[error("the plugin does not take the handler's settings: {why}")]
+    Settings { why: String },
+    #[error("the plugin could not be made: {why}")]
+    Create { why: String },
+    #[error("the plugin was not ready within {limit:?}; its host was stopped")]
+    Slow { limit: Duration },
+    #[error("the plugin host ended before the plugin was ready: {what}")]
+    Died { what: String },
+    #[error("the handler's settings are {bytes} bytes of JSON; at most {max} fit")]
+    SettingsTooLarge { bytes: usize, max: u32 },
+    #[error("a task of the daemon failed")]
+    Task(#[source] tokio::task::JoinError),
+    #[error("the host was stopped while it started")]
+    Stopped,
+}
+
+/// An error and its causes, as one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

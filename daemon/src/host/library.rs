@@ -1,0 +1,182 @@
+//! Loads by content: the bytes that were read, hashed and compared with the pin are written to the cache under their
+//! hash, and the child loads that file. Replacing a library on disk never changes what runs, and a crash while the cache
+//! is written leaves only a temporary file.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sha2::{Digest, Sha256};
+
+use super::elf;
+use super::error::HostError;
+use crate::model::limits::LIBRARY_BYTES_MAX;
+
+/// A library, checked, where the child loads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Checked {
+    pub(super) path: PathBuf,
+    /// 64 lower-case hex digits.
+    pub(super) sha256: String,
+}
+
+/// Reads, checks and caches a library. Blocks.
+pub(super) fn load(library: &Path, pin: Option<&str>, cache: &Path) -> Result<Checked, HostError> {
+    let bytes = read(library)?;
+    let sha256 = hex::encode(Sha256::digest(&bytes));
+    if let Some(pinned) = pin
+        && !pinned.eq_ignore_ascii_case(&sha256)
+    {
+        let pinned = pinned.to_owned();
+        return Err(HostError::PinMismatch { path: library.to_owned(), pinned, found: sha256 });
+    }
+    elf::check(&bytes).map_err(|why| HostError::NotALibrary { path: library.to_owned(), why })?;
+    let cache = make_cache(cache)?;
+    let path = cache.join(format!("{sha256}.so"));
+    if !holds(&path, &sha256) {
+        store(&cache, &path, &bytes)?;
+    }
+    Ok(Checked { path, sha256 })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, HostError> {
+    let unreadable = |source| HostError::Unreadable { path: path.to_owned(), source };
+    let file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(HostError::NotAFile { path: path.to_owned() });
+    }
+    let max = LIBRARY_BYTES_MAX;
+    let mut bytes = Vec::new();
+    if metadata.len() <= max {
+        file.take(max + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    }
+    let length = metadata.len().max(bytes.len() as u64);
+    if length > max {
+        return Err(HostError::TooLarge { path: path.to_owned(), bytes: length, max });
+    }
+    Ok(bytes)
+}
+
+/// Makes the cache where it is not, for this user alone; returns its absolute path, since a bare name would be looked up
+/// in the system's library directories.
+fn make_cache(cache: &Path) -> Result<PathBuf, HostError> {
+    let failed = |what| move |source| HostError::Cache { path: cache.to_owned(), what, source };
+    DirBuilder::new().recursive(true).mode(0o700).create(cache).map_err(failed("it cannot be made"))?;
+    let private = fs::Permissions::from_mode(0o700);
+    fs::set_permissions(cache, private).map_err(failed("it cannot be closed to other users"))?;
+    let cache = cache.canonicalize().map_err(failed("it cannot be found"))?;
+    let mount = rustix::fs::statvfs(&cache).map_err(|error| HostError::Cache {
+        path: cache.clone(),
+        what: "its file system cannot be asked about",
+        source: error.into(),
+    })?;
+    if mount.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC) {
+        return Err(HostError::NoExec { path: cache });
+    }
+    Ok(cache)
+}
+
+/// Whether the file is there and still what its name says: a torn or changed one is written again.
+fn holds(path: &Path, sha256: &str) -> bool {
+    fs::read(path).is_ok_and(|bytes| hex::encode(Sha256::digest(&bytes)) == sha256)
+}
+
+fn store(cache: &Path, path: &Path, bytes: &[u8]) -> Result<(), HostError> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let temporary = cache.join(format!(".{}-{number}.tmp", std::process::id()));
+    let written = write(&temporary, bytes)
+        .and_then(|()| fs::rename(&temporary, path))
+        .and_then(|()| File::open(cache)?.sync_all());
+    written.map_err(|source| {
+        // What is left behind is only a temporary file; the error to tell is the first.
+        drop(fs::remove_file(&temporary));
+        HostError::Cache { path: cache.to_owned(), what: "the library cannot be written to it", source }
+    })
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // One of a process with the same id, killed while it wrote.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o500).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A real shared library: any that this test itself is linked to.
+    fn real() -> Vec<u8> {
+        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        let path =
+            maps.lines().filter_map(|line| line.split_whitespace().nth(5)).find(|path| path.contains(".so"));
+        fs::read(path.unwrap()).unwrap()
+    }
+
+    fn files(cache: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(cache).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn the_checked_bytes_are_cached_under_their_hash_and_for_this_user_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (library, cache) = (dir.path().join("a.so"), dir.path().join("store/plugins"));
+        fs::write(&library, real()).unwrap();
+        fs::create_dir_all(&cache).unwrap();
+        fs::set_permissions(&cache, fs::Permissions::from_mode(0o777)).unwrap();
+        let checked = load(&library, None, &cache).unwrap();
+        assert_eq!(checked.sha256, hex::encode(Sha256::digest(real())));
+        assert_eq!(files(&cache), [format!("{}.so", checked.sha256)]);
+        assert_eq!(fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(fs::metadata(&checked.path).unwrap().permissions().mode() & 0o777, 0o500);
+        assert_eq!(load(&library, Some(&checked.sha256.to_uppercase()), &cache).unwrap(), checked);
+    }
+
+    #[test]
+    fn a_cached_file_that_was_changed_is_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (library, cache) = (dir.path().join("a.so"), dir.path().join("plugins"));
+        fs::write(&library, real()).unwrap();
+        let checked = load(&library, None, &cache).unwrap();
+        fs::remove_file(&checked.path).unwrap();
+        fs::write(&checked.path, "torn").unwrap();
+        assert_eq!(load(&library, None, &cache).unwrap(), checked);
+        assert_eq!(fs::read(&checked.path).unwrap(), real());
+    }
+
+    #[test]
+    fn a_wrong_pin_names_both_hashes_and_caches_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (library, cache) = (dir.path().join("a.so"), dir.path().join("plugins"));
+        fs::write(&library, real()).unwrap();
+        let said = load(&library, Some(&"0".repeat(64)), &cache).unwrap_err().to_string();
+        assert!(
+            said.contains(&"0".repeat(64)) && said.contains(&hex::encode(Sha256::digest(real()))),
+            "{said}"
+        );
+        assert!(!cache.exists());
+    }
+
+    #[test]
+    fn a_missing_file_a_directory_and_a_text_are_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = dir.path().join("plugins");
+        let said = |path: &Path| load(path, None, &cache).unwrap_err().to_string();
+        assert!(said(&dir.path().join("none.so")).contains("cannot be read; is its `path` right"));
+        assert!(said(dir.path()).contains("is not a file"));
+        let text = dir.path().join("text.so");
+        fs::write(&text, "INPUT(libfoo.so) /* a linker script */").unwrap();
+        assert!(said(&text).contains("no ELF header"));
+    }
+}

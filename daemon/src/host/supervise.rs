@@ -1,0 +1,327 @@
+//! Keeps a handler's child alive: starts it, and starts it again when it dies, later each time that it died without
+//! having answered a call.
+
+use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use hookyard_plugin_host::protocol::{Blob, Facts, FrameError, Start, ToChild};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::level_filters::LevelFilter;
+
+use super::child::Child;
+use super::death::Cause;
+use super::drive::{Ended, drive};
+use super::error::chain;
+use super::library::{self, Checked};
+use super::{HostError, HostProgram, HostSpec, HostStatus, Services, process, wire};
+use crate::model::ids::PluginId;
+use crate::model::limits::{HOST_OUTBOX_MAX, HOST_RESTART_FIRST, HOST_RESTART_MAX, HOST_START_MAX};
+
+/// What the calls, the supervisor and the host's owner share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) spec: HostSpec,
+    pub(super) services: Arc<dyn Services>,
+    /// Who takes calls now.
+    pub(super) slot: watch::Sender<Slot>,
+    /// The workers.
+    pub(super) permits: Arc<Semaphore>,
+    /// The first message to a child.
+    pub(super) start_frame: Vec<u8>,
+    /// The host was dropped, or is stopped for good: its child is killed.
+    pub(super) gone: CancellationToken,
+    /// The host is being stopped: its child is not started again.
+    stopping: CancellationToken,
+    program: HostProgram,
+    library: Checked,
+    /// What the library says of itself, once it was loaded.
+    facts: OnceLock<Facts>,
+    in_flight: watch::Sender<usize>,
+    restarts: AtomicU64,
+    crashes: AtomicU64,
+    breaches: AtomicU64,
+}
+
+/// Who takes calls.
+#[derive(Debug, Clone)]
+pub(super) enum Slot {
+    Up(Arc<Child>),
+    Down { why: Arc<str> },
+    Stopped,
+}
+
+/// A child that is ready, and the task that follows it.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) child: Arc<Child>,
+    driver: JoinHandle<Ended>,
+}
+
+/// Counts a call while it lives.
+#[derive(Debug)]
+pub(super) struct Counted<'a>(&'a Shared);
+
+impl Shared {
+    /// Checks and caches the library; nothing of it runs yet.
+    pub(super) async fn new(
+        program: HostProgram,
+        spec: HostSpec,
+        services: Arc<dyn Services>,
+    ) -> Result<Arc<Self>, HostError> {
+        let (path, pin, cache) = (spec.library.clone(), spec.sha256.clone(), spec.cache.clone());
+        let loading = tokio::task::spawn_blocking(move || library::load(&path, pin.as_deref(), &cache));
+        let library = loading.await.map_err(HostError::Task)??;
+        let workers = u16::try_from(spec.concurrency.max(1)).unwrap_or(u16::MAX);
+        let start = ToChild::Start(Start {
+            library: Blob(library.path.as_os_str().as_bytes().to_vec()),
+            settings_json: spec.settings_json.clone(),
+            workers,
+            level: lowest_level(),
+        });
+        let start_frame = wire::frame(&start).map_err(|error| too_large(&spec, &error))?;
+        Ok(Arc::new(Self {
+            services,
+            slot: watch::Sender::new(Slot::Down { why: Arc::from("it is starting") }),
+            permits: Arc::new(Semaphore::new(workers.into())),
+            start_frame,
+            gone: CancellationToken::new(),
+            stopping: CancellationToken::new(),
+            program,
+            library,
+            facts: OnceLock::new(),
+            in_flight: watch::Sender::new(0),
+            restarts: AtomicU64::new(0),
+            crashes: AtomicU64::new(0),
+            breaches: AtomicU64::new(0),
+            spec,
+        }))
+    }
+
+    /// The child takes calls from now on.
+    pub(super) fn up(&self, child: &Arc<Child>) {
+        self.set(Slot::Up(Arc::clone(child)));
+        tracing::info!(handler = %self.spec.handler, pid = child.pid, sha256 = %self.library.sha256, "the plugin is up");
+    }
+
+    /// Whether the plugin takes one call at a time.
+    pub(super) fn is_serial(&self) -> bool {
+        self.facts.get().is_some_and(|facts| facts.serial)
+    }
+
+    /// A serial plugin has one worker, whatever the handler's concurrency.
+    pub(super) fn make_serial(&self) {
+        self.permits.forget_permits(self.permits.available_permits().saturating_sub(1));
+    }
+
+    /// Counts a call until what this returns is dropped.
+    pub(super) fn count_call(&self) -> Counted<'_> {
+        self.in_flight.send_modify(|calls| *calls += 1);
+        Counted(self)
+    }
+
+    /// The plugin broke the contract.
+    pub(super) fn count_breach(&self) {
+        self.breaches.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn status(&self) -> HostStatus {
+        let slot = self.slot.borrow().clone();
+        let (child, why_down) = match &slot {
+            Slot::Up(child) => (Some(child), None),
+            Slot::Down { why } => (None, Some(why.to_string())),
+            Slot::Stopped => (None, Some("it is stopped".to_owned())),
+        };
+        let facts = self.facts.get();
+        HostStatus {
+            plugin: PluginId::new(facts.map_or("", |facts| &facts.id)),
+            version: facts.map_or_else(String::new, |facts| facts.version.clone()),
+            serial: self.is_serial(),
+            sha256: self.library.sha256.clone(),
+            pid: child.and_then(|child| child.pid),
+            calls_in_flight: *self.in_flight.borrow(),
+            restarts: self.restarts.load(Ordering::Relaxed),
+            crashes: self.crashes.load(Ordering::Relaxed),
+            breaches: self.breaches.load(Ordering::Relaxed),
+            up: child.is_some(),
+            why_down,
+        }
+    }
+
+    /// Takes no more calls, waits up to `grace` for those that run, and ends the child.
+    pub(super) async fn close(&self, grace: Duration) {
+        self.stopping.cancel();
+        let before = self.slot.send_replace(Slot::Stopped);
+        let mut in_flight = self.in_flight.subscribe();
+        if timeout(grace, in_flight.wait_for(|calls| *calls == 0)).await.is_err() {
+            tracing::warn!(handler = %self.spec.handler, "calls still run while the plugin's host is stopped");
+        }
+        if let Slot::Up(child) = before {
+            child.end(Cause::Stopped);
+        }
+    }
+
+    /// Changes who takes calls, unless the host is stopped.
+    fn set(&self, new: Slot) {
+        self.slot.send_if_modified(|slot| {
+            let stopped = matches!(slot, Slot::Stopped);
+            if !stopped {
+                *slot = new;
+            }
+            !stopped
+        });
+    }
+
+    /// Waits until the host is stopped or dropped.
+    async fn ended(&self) {
+        tokio::select! {
+            () = self.stopping.cancelled() => {}
+            () = self.gone.cancelled() => {}
+        }
+    }
+
+    fn down(&self, why: &str) {
+        self.set(Slot::Down { why: Arc::from(why) });
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.send_modify(|calls| *calls -= 1);
+    }
+}
+
+/// Starts a child and waits until its plugin is ready.
+pub(super) async fn start_child(shared: &Arc<Shared>) -> Result<Running, HostError> {
+    let (process, socket) = process::spawn(&shared.program, &shared.spec.handler)
+        .map_err(|source| HostError::Spawn { program: shared.program.path.clone(), source })?;
+    let (reader, writer) = socket.into_split();
+    let (outbox, frames) = mpsc::channel(HOST_OUTBOX_MAX);
+    let child = Arc::new(Child::new(process.child.id(), outbox));
+    let (ready, is_ready) = oneshot::channel();
+    let writing = tokio::spawn(wire::write(writer, frames));
+    let following = drive(Arc::clone(shared), Arc::clone(&child), process, reader, ready);
+    let driver = tokio::spawn(async move {
+        let ended = following.await;
+        writing.abort();
+        ended
+    });
+    match timeout(HOST_START_MAX, is_ready).await {
+        Ok(Ok(Ok(facts))) => {
+            // The same library says the same each time.
+            shared.facts.get_or_init(|| facts);
+            Ok(Running { child, driver })
+        }
+        Ok(Ok(Err(error))) => {
+            child.end(Cause::Stopped);
+            driver.await.map_err(HostError::Task)?;
+            Err(error)
+        }
+        Ok(Err(_)) => {
+            let ended = driver.await.map_err(HostError::Task)?;
+            Err(if shared.gone.is_cancelled() {
+                HostError::Stopped
+            } else {
+                HostError::Died { what: ended.what }
+            })
+        }
+        Err(_) => {
+            child.end(Cause::Dropped);
+            driver.await.map_err(HostError::Task)?;
+            Err(HostError::Slow { limit: HOST_START_MAX })
+        }
+    }
+}
+
+/// Watches the child, and starts it again when it has ended, until the host is stopped or dropped.
+pub(super) async fn supervise(shared: Arc<Shared>, first: Running) {
+    let mut running = first;
+    let mut wait = HOST_RESTART_FIRST;
+    loop {
+        let answered = follow(&shared, running).await;
+        if answered {
+            wait = HOST_RESTART_FIRST;
+        }
+        match start_again(&shared, &mut wait).await {
+            Some(next) => running = next,
+            None => break,
+        }
+    }
+    // Whatever was being started ends too.
+    shared.gone.cancel();
+}
+
+/// Waits for the child's end; `true` where it had answered a call.
+async fn follow(shared: &Shared, running: Running) -> bool {
+    let Running { child, driver } = running;
+    let what = match driver.await {
+        Ok(ended) => {
+            let Ended { what, cause } = ended;
+            if matches!(cause, Cause::Itself | Cause::Breach(_) | Cause::Hung { .. }) {
+                shared.crashes.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(handler = %shared.spec.handler, pid = child.pid, "{what}");
+            }
+            if matches!(cause, Cause::Breach(_)) {
+                shared.count_breach();
+            }
+            what
+        }
+        Err(error) => {
+            let what = format!("the daemon's own task for the plugin host failed: {error}");
+            tracing::error!(handler = %shared.spec.handler, "{what}");
+            child.lost(&what, false);
+            what
+        }
+    };
+    shared.down(&what);
+    child.answered.load(Ordering::Relaxed)
+}
+
+/// Starts the child until it comes up, later each time. `None` where the host is stopped.
+async fn start_again(shared: &Arc<Shared>, wait: &mut Duration) -> Option<Running> {
+    loop {
+        tokio::select! {
+            () = sleep(*wait) => {}
+            () = shared.ended() => return None,
+        }
+        *wait = (*wait * 2).min(HOST_RESTART_MAX);
+        let started = tokio::select! {
+            started = start_child(shared) => started,
+            () = shared.ended() => return None,
+        };
+        match started {
+            Ok(running) => {
+                shared.restarts.fetch_add(1, Ordering::Relaxed);
+                shared.up(&running.child);
+                return Some(running);
+            }
+            Err(error) => {
+                let why = chain(&error);
+                tracing::error!(handler = %shared.spec.handler, again_in = ?*wait, "the plugin did not start: {why}");
+                shared.down(&why);
+            }
+        }
+    }
+}
+
+/// The lowest level that is sent up, as the ABI counts levels: at least the information that is kept with attempts.
+fn lowest_level() -> u32 {
+    match LevelFilter::current() {
+        LevelFilter::TRACE => 0,
+        LevelFilter::DEBUG => 1,
+        _ => 2,
+    }
+}
+
+fn too_large(spec: &HostSpec, error: &FrameError) -> HostError {
+    match error {
+        FrameError::TooLarge { max, .. } => {
+            HostError::SettingsTooLarge { bytes: spec.settings_json.len(), max: *max }
+        }
+        error => HostError::Load { why: chain(error) },
+    }
+}
