@@ -3,6 +3,7 @@
 mod faults;
 mod loading;
 mod shipped;
+mod showing;
 
 use std::path::Path;
 
