@@ -32,7 +32,7 @@ unrouted = true
 
 fn load_text(directory: &Path, text: &str) -> Result<(), ConfigError> {
     let path = directory.join("hookyard.toml");
-    std::fs::write(&path, text).unwrap();
+    std::fs::write(&path, text).expect("the directory is the test's own");
     load(LoadOptions { path: &path, dev: false, env: &|_| None }).map(|_| ())
 }
 
