@@ -298,6 +298,8 @@ fn paths() {
         ],
     );
     check(r#""metadata.prefix" = "y""#, &[(r#"{"data": {"object": {"metadata": {"prefix": "y"}}}}"#, true)]);
+    check("a = { obj = 1 }", &[(r#"{"a": {"obj": 1}}"#, true), (r#"{"a": {"data": {"object": 1}}}"#, false)]);
+    check(r#""x[*]".some = { obj = 1 }"#, &[(r#"{"x": [{"obj": 1}]}"#, true)]);
     check(r#""$.not".x = 1"#, &[(r#"{"not": {"x": 1}}"#, true)]);
     check(
         r#"data = { object = { mode = "a" }, x = 1 }"#,
