@@ -22,7 +22,9 @@ pub(super) fn check(
 ) -> Snapshot {
     let plugins = check_plugins(&raw.plugins, options, faults);
     check_handler_references(&raw, faults);
-    warn_of_unused(&raw, faults);
+    if faults.is_sound() {
+        warn_of_unused(&raw, faults);
+    }
     let server = check_server(raw.server, options, faults);
     let sources = check_sources(raw.sources, options, faults);
     let handlers = raw.handlers.into_iter().map(|handler| check_handler(handler, options, faults)).collect();
@@ -98,10 +100,10 @@ fn check_plugins(
     let mut plugins = BTreeMap::new();
     for plugin in raw {
         let name = plugin.name.value.clone();
-        if !plugin.pin_written && !options.dev {
+        if !plugin.pin_written && !options.dev && !plugin.path.as_os_str().is_empty() {
             let message = format!("[plugin.{name}] is not pinned: whatever lies at its path would be run");
             let help = format!(
-                "write sha256 = \"…\", what `sha256sum {}` prints; only with --dev is no pin needed",
+                "write sha256 = \"…\", what sha256sum prints for {}; only with --dev is no pin needed",
                 plugin.path.display()
             );
             let fault = Fault::new(plugin.name.spot.span.clone(), message).help(help);

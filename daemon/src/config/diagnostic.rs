@@ -5,7 +5,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode,
+    SourceSpan, SpanContents,
+};
 
 use super::faults::line_of;
 use crate::rules::Fault;
@@ -33,9 +36,15 @@ pub enum Severity {
 pub struct Diagnostic {
     severity: Severity,
     file: PathBuf,
-    source: NamedSource<Arc<str>>,
-    text: Arc<str>,
+    source: WholeLines,
     fault: Fault,
+}
+
+/// A file's text that is shown by whole lines: a fault's own and no other, so that nothing near it is shown with it.
+#[derive(Debug, Clone)]
+struct WholeLines {
+    name: String,
+    text: Arc<str>,
 }
 
 impl ConfigError {
@@ -58,8 +67,11 @@ impl ConfigError {
 
 impl Diagnostic {
     pub(super) fn new(severity: Severity, file: &Path, text: Arc<str>, fault: Fault) -> Self {
-        let source = NamedSource::new(file.display().to_string(), Arc::clone(&text));
-        Self { severity, file: file.to_owned(), source, text, fault }
+        let mut fault = fault;
+        // What is wrong with the end of a file is shown at its last line, not at the empty one behind it.
+        fault.span.start = fault.span.start.min(text.trim_end().len());
+        let source = WholeLines { name: file.display().to_string(), text };
+        Self { severity, file: file.to_owned(), source, fault }
     }
 
     pub fn severity(&self) -> Severity {
@@ -72,12 +84,13 @@ impl Diagnostic {
 
     /// 1 for the first; `None` where the file itself is the fault.
     pub fn line(&self) -> Option<usize> {
-        (!self.text.is_empty()).then(|| line_of(&self.text, self.fault.span.start))
+        (!self.source.text.is_empty()).then(|| line_of(&self.source.text, self.fault.span.start))
     }
 
     /// In characters, 1 for the first; `None` where the file itself is the fault.
     pub fn column(&self) -> Option<usize> {
-        let before = self.text.get(..self.fault.span.start).filter(|_| !self.text.is_empty())?;
+        let before =
+            self.source.text.get(..self.fault.span.start).filter(|_| !self.source.text.is_empty())?;
         let line = before.rsplit('\n').next().unwrap_or_default();
         Some(line.chars().count() + 1)
     }
@@ -99,7 +112,7 @@ impl Diagnostic {
         GraphicalReportHandler::new_themed(theme)
             .with_width(REPORT_COLUMNS_MAX)
             .with_links(false)
-            .with_context_lines(0)
+            .with_context_lines(1)
             .render_report(&mut report, self)
             .map_or_else(|fmt::Error| format!("{self}\n"), |()| report)
     }
@@ -116,11 +129,40 @@ impl Diagnostic {
         })
     }
 
-    fn label(&self, span: &Range<usize>, label: Option<String>) -> LabeledSpan {
-        let start = span.start.min(self.text.len());
-        // A span over several lines would print them all: its first line names the place.
-        let first_line = self.text[start..].lines().next().map_or(0, str::len);
-        LabeledSpan::new(label, start, (span.end.saturating_sub(start)).min(first_line))
+    /// A span over several lines would show them all: its first line names the place.
+    fn first_line(&self, span: &Range<usize>) -> SourceSpan {
+        let start = span.start.min(self.source.text.len());
+        let first_line = self.source.text[start..].lines().next().map_or(0, str::len);
+        (start, span.end.saturating_sub(start).min(first_line)).into()
+    }
+}
+
+impl SourceCode for WholeLines {
+    /// With context lines asked for: the span's own lines, whole. Without, miette wants to know only where it starts.
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        context_lines: usize,
+        _after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let (start, end) = (span.offset(), span.offset() + span.len());
+        let (before, after) = (self.text.get(..start), self.text.get(end..));
+        let (before, after) = before.zip(after).ok_or(MietteError::OutOfBounds)?;
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line_end = after.find('\n').map_or(self.text.len(), |newline| end + newline + 1);
+        let (shown, column) = match context_lines {
+            0 => (start..end, before[line_start..].chars().count()),
+            _ => (line_start..line_end, 0),
+        };
+        let lines = &self.text[shown.clone()];
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.name.clone(),
+            lines.as_bytes(),
+            (shown.start, shown.len()).into(),
+            line_of(&self.text, start) - 1,
+            column,
+            lines.lines().count(),
+        )))
     }
 }
 
@@ -145,15 +187,18 @@ impl miette::Diagnostic for Diagnostic {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        (!self.text.is_empty()).then_some(&self.source as &dyn SourceCode)
+        (!self.source.text.is_empty()).then_some(&self.source as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        if self.text.is_empty() {
+        if self.source.text.is_empty() {
             return None;
         }
-        let main = self.label(&self.fault.span, Some("here".to_owned()));
-        let also = self.fault.also.as_ref().map(|(span, label)| self.label(span, Some(label.clone())));
+        let also = self.fault.also.as_ref();
+        let here = also.is_some().then(|| "here".to_owned());
+        let main = LabeledSpan::new_primary_with_span(here, self.first_line(&self.fault.span));
+        let also =
+            also.map(|(span, label)| LabeledSpan::new_with_span(Some(label.clone()), self.first_line(span)));
         Some(Box::new(std::iter::once(main).chain(also)))
     }
 }

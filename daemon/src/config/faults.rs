@@ -53,6 +53,11 @@ impl<'files> Faults<'files> {
         Self { files, faults: Vec::new(), syntax: unreadable, warnings: Vec::new(), masks: Vec::new() }
     }
 
+    /// Whether nothing was found wrong so far.
+    pub(super) fn is_sound(&self) -> bool {
+        self.faults.is_empty() && self.syntax.is_empty()
+    }
+
     /// A fault in a file.
     pub(super) fn fault(&mut self, file: FileId, fault: Fault) {
         self.faults.push((file, fault));

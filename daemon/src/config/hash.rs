@@ -21,7 +21,7 @@ pub(super) fn of(documents: &[Document<'_>]) -> SnapshotHash {
         for (key, entry) in &document.table {
             match (key.get_ref().as_ref(), entry.get_ref()) {
                 ("rule", DeValue::Array(list)) => {
-                    rules.extend(list.iter().filter_map(|rule| json::value(rule).ok()))
+                    rules.extend(list.iter().filter_map(|rule| json::value(rule).ok()));
                 }
                 (key, _) => {
                     main.insert(key.to_owned(), json::value(entry).unwrap_or_default());

@@ -298,10 +298,13 @@ impl<'read, 'files, 'toml> Reader<'read, 'files, 'toml> {
 
     /// Ends the reading: every key that was not asked for is a fault.
     pub(super) fn finish(self) {
-        for (key, _) in self.table {
+        for (key, value) in self.table {
             let word = key.get_ref().as_ref();
             if self.asked.contains(&word) {
                 continue;
+            }
+            if ["secret", "token", "password"].iter().any(|name| word.to_lowercase().contains(name)) {
+                self.faults.mask(Spot { file: self.file, span: value.span() });
             }
             let help = match nearest(word, self.asked.iter().copied()) {
                 Some(known) => format!("did you mean `{known}`?"),

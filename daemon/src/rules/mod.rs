@@ -42,4 +42,6 @@ pub use watch::{Watch, Watched};
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod semantics;

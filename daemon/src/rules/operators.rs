@@ -151,7 +151,7 @@ pub(super) fn warn_of_literals(
 }
 
 fn warn_of_metadata(parser: &mut Parser<'_>, scope: &Scope, value: &Value<'_>) {
-    let steps = scope.from_root();
+    let steps = scope.whole_path();
     let in_metadata =
         steps.len() > 1 && steps[..steps.len() - 1].last() == Some(&Step::Key(Box::from("metadata")));
     if in_metadata {

@@ -275,7 +275,7 @@ impl Scope {
     }
 
     /// The steps from the root, whatever binds an element on the way.
-    pub(super) fn from_root(&self) -> Vec<Step> {
+    pub(super) fn whole_path(&self) -> Vec<Step> {
         self.element.iter().chain(&self.path).cloned().collect()
     }
 }

@@ -49,7 +49,6 @@ mod tests {
             ("", "write an IP address and a port from 0 to 65535: \"127.0.0.1:8080\""),
         ] {
             let expected = Invalid::new(format!("`{text}` is not an address to listen on"), help);
-            // "::1:8080" is an address without a port to the parser of addresses, and none to that of sockets.
             assert_eq!(parse(text), Err(expected), "{text}");
         }
     }

@@ -23,7 +23,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, Invalid> {
 /// The shortest way to write it.
 pub(crate) fn shown(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let unit = UNITS.iter().find(|(_, factor)| millis >= *factor && millis % factor == 0);
+    let unit = UNITS.iter().find(|(_, factor)| millis >= *factor && millis.is_multiple_of(*factor));
     unit.map_or("0s".to_owned(), |(word, factor)| format!("{}{word}", millis / factor))
 }
 

@@ -19,7 +19,7 @@ pub(crate) fn parse(text: &str) -> Result<u64, Invalid> {
 
 /// The shortest way to write it.
 pub(crate) fn shown(bytes: u64) -> String {
-    let unit = UNITS.iter().find(|(_, factor)| bytes >= *factor && bytes % factor == 0);
+    let unit = UNITS.iter().find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor));
     unit.map_or("0B".to_owned(), |(word, factor)| format!("{}{word}", bytes / factor))
 }
 

@@ -1,5 +1,6 @@
 //! `[[rule]]` and `[default]`: who gets which events.
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::RawFallback;
@@ -32,7 +33,7 @@ pub(super) fn read_all(file: &mut Reader<'_, '_, '_>, watch: &mut Watch) -> Vec<
     for entry in list {
         match entry.get_ref() {
             DeValue::Table(table) => {
-                let title = match table.get("name").map(|name| name.get_ref()) {
+                let title = match table.get("name").map(Spanned::get_ref) {
                     Some(DeValue::String(name)) => format!("the rule \"{name}\""),
                     _ => "a rule".to_owned(),
                 };
@@ -123,7 +124,7 @@ fn read_when(section: &mut Reader<'_, '_, '_>, watch: &mut Watch) -> Condition {
 
 fn read_handlers(section: &mut Reader<'_, '_, '_>) -> Vec<Spotted<HandlerName>> {
     let Some(list) = section.list("handlers", false, as_name) else { return Vec::new() };
-    let written = section.whole().get("handlers").map(|value| value.get_ref());
+    let written = section.whole().get("handlers").map(Spanned::get_ref);
     if matches!(written, Some(DeValue::Array(list)) if list.is_empty()) {
         let fault = Fault::new(list.spot.span, "`handlers` names no handler");
         section.fault(fault.help("name at least one; a rule that delivers nothing says drop = \"why\""));

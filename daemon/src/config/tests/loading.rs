@@ -5,7 +5,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::{Config, SOUND, sound_and};
-use crate::config::{Loaded, Scheme, Snapshot};
+use crate::config::{Diagnostic, Loaded, Scheme, Snapshot};
 use crate::model::ids::{HandlerName, SourceName};
 use crate::model::retry::RetrySchedule;
 use crate::model::verdict::Verdict;
@@ -94,7 +94,7 @@ fn what_is_written_holds() {
     assert_eq!((snapshot.store.cache_bytes, snapshot.store.free_bytes_min), (128 << 20, 2 << 30));
     let source = &snapshot.sources[0];
     let Scheme::Stripe { secrets, tolerance } = &source.scheme;
-    let secrets: Vec<&str> = secrets.iter().map(|secret| secret.expose_secret()).collect();
+    let secrets: Vec<&str> = secrets.iter().map(ExposeSecret::expose_secret).collect();
     assert_eq!((secrets, tolerance.as_secs()), (vec!["whsec_one", "whsec_two"], 600));
     assert_eq!(source.livemode, Livemode::Live);
     let limit = source.rate_limit.unwrap();
@@ -121,7 +121,7 @@ fn dev_needs_no_pin_and_no_variable() {
     let error = config.load(false).unwrap_err();
     assert_eq!(error.faults.len(), 3, "{}", error.render(false));
     let Loaded { snapshot, warnings } = config.load(true).unwrap();
-    let messages: Vec<&str> = warnings.iter().map(|warning| warning.message()).collect();
+    let messages: Vec<&str> = warnings.iter().map(Diagnostic::message).collect();
     assert_eq!(messages, ["the environment variable UNSET is not set"; 2]);
     assert!(snapshot.server.admin.is_none());
     let Scheme::Stripe { secrets, .. } = &snapshot.sources[0].scheme;

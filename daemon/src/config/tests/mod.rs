@@ -2,7 +2,9 @@
 
 mod faults;
 mod loading;
+mod rule_faults;
 mod shipped;
+mod showing;
 
 use std::path::Path;
 

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::load_with;
-use crate::config::{Loaded, Scheme};
-use crate::model::ids::SourceName;
+use crate::config::{Diagnostic, Loaded, Scheme};
+use crate::model::ids::{HandlerName, SourceName};
 use crate::model::verdict::Verdict;
 use crate::rules::Livemode;
 
@@ -21,7 +21,7 @@ fn shipped() -> Loaded {
 #[test]
 fn loads_without_a_warning() {
     let Loaded { snapshot, warnings } = shipped();
-    assert_eq!(warnings.iter().map(|warning| warning.message()).collect::<Vec<_>>(), [""; 0]);
+    assert_eq!(warnings.iter().map(Diagnostic::message).collect::<Vec<_>>(), [""; 0]);
     assert_eq!(snapshot.server.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(snapshot.server.admin.unwrap().listen.to_string(), "127.0.0.1:8081");
     assert_eq!(snapshot.store.path, Path::new("var/hookyard"));
@@ -29,7 +29,7 @@ fn loads_without_a_warning() {
     let Scheme::Stripe { secrets, tolerance } = &source.scheme;
     assert_eq!((&*source.path, secrets.len(), tolerance.as_secs()), ("/webhooks/stripe", 1, 300));
     assert_eq!(source.livemode, Livemode::Any);
-    let handlers: Vec<&str> = snapshot.handlers.keys().map(|name| name.as_str()).collect();
+    let handlers: Vec<&str> = snapshot.handlers.keys().map(HandlerName::as_str).collect();
     assert_eq!(handlers, ["direct", "sumo"]);
     let rules: Vec<&str> = snapshot.rules.rules().iter().map(|rule| rule.name.as_str()).collect();
     assert_eq!(rules, ["sumo purchase", "direct purchase"]);
