@@ -1,1 +1,4 @@
 //! One integration binary.
+
+mod store_kill;
+mod store_power_cut;
