@@ -4,3 +4,5 @@ mod config_faults;
 mod door;
 mod plugin_abi;
 mod signature_sdk;
+mod store_kill;
+mod store_power_cut;

@@ -3,7 +3,7 @@
 //! A check gets a [`Bench`]: an empty store and its clock. `differential.rs` drives the engines with the same random
 //! commands and compares every answer.
 
-mod bench;
+pub(super) mod bench;
 mod differential;
 mod events;
 mod leases;

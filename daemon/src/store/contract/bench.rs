@@ -18,7 +18,7 @@ use crate::store::sled::{SledOptions, SledStore};
 use crate::store::{Counts, LeaseRequest, Leased, LeasedDelivery, Settled, Settlement, Store};
 
 /// How long a lease of the checks stands.
-pub(super) const LEASE: Duration = Duration::from_secs(30);
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(crate) struct Bench {

@@ -347,3 +347,6 @@ fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     }
     Ok(value)
 }
+
+#[cfg(test)]
+mod tests;

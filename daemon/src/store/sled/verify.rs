@@ -231,7 +231,8 @@ impl Check<'_> {
         self.must(dead == marked, || {
             format!("delivery {id}: dead {dead}, in the index of the dead {marked}")
         });
-        let settled = delivery.attempts - u32::from(matches!(delivery.state, DeliveryState::Leased { .. }));
+        let open = u32::from(matches!(delivery.state, DeliveryState::Leased { .. }));
+        let settled = delivery.attempts.saturating_sub(open);
         for number in 1..=settled {
             let recorded = self.has(&keys::chunk(&keys::attempt(&id, number), 0))?;
             self.must(recorded, || format!("attempt {number} at delivery {id} is not recorded"));

@@ -1,0 +1,148 @@
+//! Rows changed behind the store's back: what is found, and what still works.
+
+use sled::Tree;
+
+use super::Place;
+use crate::model::attempt::{Attempt, Detail, Outcome};
+use crate::model::clock::UnixMillis;
+use crate::model::delivery::{DeadReason, DeliveryState};
+use crate::model::event::Appended;
+use crate::model::ids::{EventId, HandlerName};
+use crate::model::limits::{ATTEMPT_LOG_LINES_MAX, DETAIL_BYTES_MAX, LOG_LINE_BYTES_MAX};
+use crate::store::contract::bench::{LEASE, decision, deliver, delivery_id, envelope, settlement, with_body};
+use crate::store::sled::{SledStore, codec, keys};
+use crate::store::{DeliveryQuery, LeaseRequest, Settlement, Store};
+
+fn request() -> LeaseRequest {
+    LeaseRequest { handler: HandlerName::new("sumo"), max: 10, lease: LEASE }
+}
+
+#[tokio::test]
+async fn two_keys_with_one_hash_are_two_events() {
+    let place = Place::new();
+    let store = place.open();
+    let first = store.append(envelope("a")).await.unwrap().event();
+    let b = envelope("b");
+    let hash = keys::idempotency_hash(&b.source, &b.idempotency_key);
+    let tree = store.engine().unwrap().tree.clone();
+    tree.insert(keys::idempotency(hash, 0), codec::encode_key_entry(first, UnixMillis(0))).unwrap();
+    let Appended::New(second) = store.append(b.clone()).await.unwrap() else { panic!("another event") };
+    assert_ne!(first, second);
+    assert_eq!(store.append(b).await.unwrap(), Appended::Duplicate(second));
+    assert_eq!(store.append(envelope("a")).await.unwrap(), Appended::Duplicate(first));
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_becomes_a_dead_letter_and_stops_nobody() {
+    let place = Place::new();
+    let store = place.open();
+    let bad = store.append(with_body("bad", vec![7; 9000].into())).await.unwrap().event();
+    let good = store.append(envelope("good")).await.unwrap().event();
+    store.route(vec![(bad, deliver(&["sumo"])), (good, deliver(&["sumo"]))]).await.unwrap();
+    let tree = store.engine().unwrap().tree.clone();
+    tree.insert(keys::chunk(&keys::of_event(keys::EVENTS, bad), 1), vec![8; 4096]).unwrap();
+    let leased = store.lease(request()).await.unwrap().deliveries;
+    assert_eq!(leased.len(), 1);
+    assert_eq!(leased[0].delivery.id.event, good);
+    let dead = DeliveryQuery { state: Some("dead".to_owned()), ..DeliveryQuery::default() };
+    let dead = store.deliveries(dead).await.unwrap().rows;
+    let DeliveryState::Dead { reason: DeadReason::Rejected { code, message }, .. } = &dead[0].state else {
+        panic!("{:?}", dead[0])
+    };
+    assert_eq!((dead[0].id.event, code.as_str()), (bad, "event_unreadable"));
+    assert!(message.contains("checksum"), "{message}");
+}
+
+#[tokio::test]
+async fn long_words_of_a_plugin_are_cut_not_refused() {
+    let place = Place::new();
+    let store = place.open();
+    let id = store.append(envelope("a")).await.unwrap().event();
+    store.route(vec![(id, deliver(&["sumo"]))]).await.unwrap();
+    let held = store.lease(request()).await.unwrap().deliveries.remove(0);
+    let long = "ä".repeat(50_000);
+    let detail = Detail { code: long.clone(), message: long.clone(), result: Some(long.clone()) };
+    let attempt = Attempt {
+        outcome: Outcome::Reject(detail),
+        log: (0..100).map(|number| format!("{number} {long}")).collect(),
+        ..settlement(&held, DeliveryState::Delivered { at: UnixMillis(0) }).attempt
+    };
+    let reason = DeadReason::Rejected { code: long.clone(), message: long };
+    let next = DeliveryState::Dead { at: UnixMillis(1), reason };
+    let settled = Settlement { delivery: held.delivery.id.clone(), token: held.token, attempt, next };
+    store.settle(settled).await.unwrap();
+    let attempts = store.attempts(held.delivery.id).await.unwrap();
+    assert_eq!(attempts[0].log.len(), ATTEMPT_LOG_LINES_MAX);
+    assert!(attempts[0].log[0].starts_with("80 ä"), "the last lines are kept");
+    assert!(attempts[0].log.iter().all(|line| line.len() <= LOG_LINE_BYTES_MAX));
+    assert_eq!(attempts[0].outcome.message().len(), DETAIL_BYTES_MAX);
+    assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());
+}
+
+/// A store with an event in each standing.
+async fn furnished(store: &SledStore) -> [EventId; 4] {
+    let mut ids = Vec::new();
+    for key in ["waits", "sumo", "unrouted", "dead"] {
+        ids.push(store.append(with_body(key, vec![7; 9000].into())).await.unwrap().event());
+    }
+    let unrouted = crate::model::verdict::Verdict::Unrouted { reason: "none".to_owned() };
+    let decisions =
+        vec![(ids[1], deliver(&["other"])), (ids[2], decision(unrouted)), (ids[3], deliver(&["sumo"]))];
+    store.route(decisions).await.unwrap();
+    let held = store.lease(request()).await.unwrap().deliveries.remove(0);
+    let reason = DeadReason::Rejected { code: "no".to_owned(), message: String::new() };
+    let next = DeliveryState::Dead { at: UnixMillis(1), reason };
+    store.settle(settlement(&held, next)).await.unwrap();
+    [ids[0], ids[1], ids[2], ids[3]]
+}
+
+#[tokio::test]
+async fn verify_finds_every_kind_of_damage() {
+    type Damage = fn(&Tree, &[EventId; 4]);
+    let kinds: [(&str, Damage); 14] = [
+        ("checksum", |tree, ids| {
+            put(tree, keys::chunk(&keys::of_event(keys::EVENTS, ids[0]), 2), &[1; 1000]);
+        }),
+        ("missing", |tree, ids| cut(tree, keys::chunk(&keys::of_event(keys::EVENTS, ids[0]), 1))),
+        ("first chunk", |tree, ids| cut(tree, keys::chunk(&keys::of_event(keys::EVENTS, ids[0]), 0))),
+        ("must wait for routing", |tree, ids| cut(tree, keys::of_event(keys::INBOX, ids[0]))),
+        ("must wait for routing", |tree, ids| put(tree, keys::of_event(keys::INBOX, ids[1]), &[])),
+        ("misses the row", |tree, ids| cut(tree, keys::of_event(keys::UNROUTED, ids[2]))),
+        ("misses the row", |tree, ids| {
+            cut(tree, keys::delivery(keys::DELIVERIES, &delivery_id(ids[1], "other")));
+        }),
+        ("nothing wakes it", |tree, _| cut_first(tree, keys::DUE)),
+        ("no delivery that is due", |tree, ids| {
+            put(tree, keys::due(&delivery_id(ids[1], "other"), UnixMillis(5)), &[]);
+        }),
+        ("index of the dead", |tree, _| cut_first(tree, keys::DEAD)),
+        ("is not recorded", |tree, _| cut_first(tree, keys::ATTEMPTS)),
+        ("no idempotency key", |tree, _| cut_first(tree, keys::IDEMPOTENCY)),
+        ("the totals", |tree, _| {
+            put(tree, keys::TOTALS.to_vec(), &codec::encode_totals(&codec::Totals::default()));
+        }),
+        ("belongs to no table", |tree, _| put(tree, b"zebra".to_vec(), &[])),
+    ];
+    for (told, damage) in kinds {
+        let place = Place::new();
+        let store = place.open();
+        let ids = furnished(&store).await;
+        assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());
+        damage(&store.engine().unwrap().tree, &ids);
+        let findings = store.verify().await.unwrap();
+        assert!(findings.iter().any(|finding| finding.contains(told)), "{told}: {findings:?}");
+    }
+}
+
+fn put(tree: &Tree, key: Vec<u8>, value: &[u8]) {
+    tree.insert(key, value).unwrap();
+}
+
+fn cut(tree: &Tree, key: Vec<u8>) {
+    assert!(tree.remove(key).unwrap().is_some(), "the row was there");
+}
+
+fn cut_first(tree: &Tree, table: u8) {
+    let (key, _) = tree.scan_prefix([table]).next().unwrap().unwrap();
+    cut(tree, key.to_vec());
+}

@@ -1,0 +1,120 @@
+//! The store through power cuts. A kill leaves the page cache; a cut does not, and that is where sled alone loses events.
+//!
+//! The cut: a file system on a loop device is shut down under load (`FS_IOC_SHUTDOWN` without flushing its log), so that
+//! what was never synced is gone; then it is mounted again, as after a reboot, and everything acknowledged must be there.
+//! Needs root and loop devices, and says so loudly where it has none. `HOOKYARD_POWER_CUTS=N` makes more cuts.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use crate::store_kill::ledger::Ledger;
+use crate::store_kill::load::{Load, random_below};
+
+const CUTS: u64 = 30;
+/// Cuts after which a new, empty store is made, so that young ones are cut too.
+const CUTS_A_STORE: u64 = 6;
+/// `_IOR('X', 125, __u32)` with `FSOP_GOING_FLAGS_NOLOGFLUSH`.
+const SHUT_DOWN: &str = "import fcntl, os, struct, sys\n\
+    fd = os.open(sys.argv[1], os.O_RDONLY)\n\
+    fcntl.ioctl(fd, 0x8004587D, struct.pack('I', 2))\n";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_power_cut_takes_nothing_that_was_acknowledged() {
+    let Some(disk) = Disk::make() else { return };
+    let cuts = std::env::var("HOOKYARD_POWER_CUTS").ok().and_then(|cuts| cuts.parse().ok()).unwrap_or(CUTS);
+    let (mut ledger, mut events) = (Ledger::default(), 0);
+    for cut in 0..cuts {
+        let store = disk.mount.join(format!("store-{}", cut / CUTS_A_STORE));
+        if cut % CUTS_A_STORE == 0 {
+            events += ledger.events();
+            ledger = Ledger::default();
+            disk.clear();
+        }
+        let load = Load::start(&store, cut + 1, &[]);
+        load.wait_open();
+        tokio::time::sleep(Duration::from_millis(random_below(700))).await;
+        disk.cut();
+        let ended = load.wait_failed(Duration::from_secs(20));
+        let failure = ended.failure.expect("a store without a disk says that it failed");
+        assert!(failure.contains("takes no more writes until a restart"), "cut {cut}: {failure}");
+        ledger.take(&ended.lines);
+        disk.mount_again();
+        ledger.check(&store, &format!("after cut {cut}")).await;
+    }
+    eprintln!("{cuts} power cuts: {} events in stores before; the last: {}", events, ledger.summary());
+    assert!(events + ledger.events() > 1000, "the load is one");
+}
+
+/// A file system of its own, on a file; unmounted and removed when dropped.
+struct Disk {
+    _dir: tempfile::TempDir,
+    image: PathBuf,
+    mount: PathBuf,
+}
+
+impl Disk {
+    /// `None`, and a loud word, where this user cannot have one.
+    fn make() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let (image, mount) = (dir.path().join("image"), dir.path().join("mount"));
+        std::fs::create_dir(&mount).unwrap();
+        std::fs::File::create(&image).unwrap().set_len(2 << 30).unwrap();
+        let disk = Self { _dir: dir, image, mount };
+        let made = run("mkfs.ext4", &["-q", "-F", path(&disk.image)]).and_then(|()| disk.try_mount());
+        match made {
+            Ok(()) => Some(disk),
+            Err(why) => {
+                eprintln!("SKIPPED power-cut test: needs root, loop devices and ext4: {why}");
+                None
+            }
+        }
+    }
+
+    fn try_mount(&self) -> Result<(), String> {
+        run("mount", &["-o", "loop", path(&self.image), path(&self.mount)])
+    }
+
+    /// From here on nothing reaches the disk, and what had not is gone.
+    fn cut(&self) {
+        run("python3", &["-c", SHUT_DOWN, path(&self.mount)]).unwrap();
+    }
+
+    /// As after a reboot: the page cache is gone, the file system's own log is replayed.
+    fn mount_again(&self) {
+        run("umount", &[path(&self.mount)]).unwrap();
+        self.try_mount().unwrap();
+    }
+
+    fn clear(&self) {
+        for entry in std::fs::read_dir(&self.mount).unwrap() {
+            let entry = entry.unwrap().path();
+            if entry.file_name().is_some_and(|name| name != "lost+found") {
+                std::fs::remove_dir_all(entry).unwrap();
+            }
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: a process that a failed test left behind may still stand in it.
+        let _was_not_mounted = run("umount", &["--lazy", path(&self.mount)]);
+    }
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
+    let said = |output: Output| {
+        let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        if output.status.success() { Ok(()) } else { Err(format!("{program}: {}: {words}", output.status)) }
+    };
+    Command::new(program)
+        .args(arguments)
+        .output()
+        .map_err(|error| format!("{program}: {error}"))
+        .and_then(said)
+}
