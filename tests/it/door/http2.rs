@@ -71,7 +71,7 @@ async fn of_32_streams_with_one_event_one_is_accepted() {
     let replies = streams.join_all().await;
     assert!(replies.iter().all(|(status, _)| *status == StatusCode::OK));
     assert_eq!(replies.iter().filter(|(_, body)| body["status"] == "accepted").count(), 1);
-    assert_eq!(house.store.stored().len(), 1);
+    assert_eq!(house.store.stored().await.len(), 1);
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn too_many_header_bytes_are_refused() {
     }
     let refused = sender.send_request(long).await;
     assert!(refused.is_err() || refused.is_ok_and(|response| response.status() == 431));
-    assert_eq!(house.store.stored().len(), 0);
+    assert_eq!(house.store.stored().await.len(), 0);
 }
 
 #[tokio::test]
