@@ -122,6 +122,26 @@ async fn too_many_header_bytes_are_refused() {
 }
 
 #[tokio::test]
+async fn an_append_goes_on_though_its_stream_was_reset() {
+    let house = House::open().await;
+    house.store.hold();
+    let mut sender = client(house.connect().await).await;
+    let mut second = sender.clone();
+    let first = tokio::spawn(async move { sender.send_request(post(&event("evt_1"))).await });
+    house.store.begun(1).await;
+    // Dropping the request resets its stream; the next answer shows that the door has seen that.
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    let mut get = post(b"");
+    *get.method_mut() = hyper::Method::GET;
+    assert_eq!(second.send_request(get).await.unwrap().status(), StatusCode::METHOD_NOT_ALLOWED);
+    house.store.release();
+    house.store.holds(1).await;
+    let (_, again) = told(second.send_request(post(&event("evt_1"))).await.unwrap()).await;
+    assert_eq!(again["status"], "duplicate");
+}
+
+#[tokio::test]
 async fn a_shutdown_lets_a_stream_finish_and_ends_the_connection() {
     let house = House::open().await;
     house.store.hold();
