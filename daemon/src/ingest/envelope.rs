@@ -70,7 +70,7 @@ pub(super) fn make(
         event_type,
         account,
         livemode,
-        content_type: headers.get(CONTENT_TYPE).map(|value| text(value.as_bytes())).unwrap_or_default(),
+        content_type: content_type(headers),
         headers: kept(headers),
         body,
         received,
@@ -84,6 +84,14 @@ fn idempotency_key(id: &str, account: Option<&str>) -> IdempotencyKey {
     match account {
         Some(account) => IdempotencyKey::new(&format!("{id}/{account}")),
         None => IdempotencyKey::new(&id),
+    }
+}
+
+/// Empty where the request says none, or nothing that could be one.
+fn content_type(headers: &HeaderMap) -> String {
+    match headers.get(CONTENT_TYPE) {
+        Some(value) if value.len() <= PROVIDER_WORD_BYTES_MAX => text(value.as_bytes()),
+        _ => String::new(),
     }
 }
 

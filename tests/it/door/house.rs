@@ -1,6 +1,5 @@
 //! What the door's tests share: a door on a port of its own, a store that does as it is told, and raw HTTP/1.1.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,12 +7,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hookyard::ingest::{Door, DoorSettings, DoorSource, RateLimit};
 use hookyard::model::attempt::Attempt;
-use hookyard::model::clock::{ManualClock, UnixMillis};
+use hookyard::model::clock::{ManualClock, SystemClock, UnixMillis};
 use hookyard::model::delivery::Delivery;
 use hookyard::model::event::{Appended, Envelope, Event};
-use hookyard::model::ids::{DeliveryId, EventId, IdempotencyKey, PluginId, SourceName, StepId};
+use hookyard::model::ids::{DeliveryId, EventId, PluginId, SourceName, StepId};
 use hookyard::model::memory::{Expect, KvPut, KvValue, StepState};
 use hookyard::model::verdict::Decision;
+use hookyard::store::memory::MemoryStore;
 use hookyard::store::wake::Wakes;
 use hookyard::store::{
     Counts, DeliveryQuery, EventQuery, Health, LeaseRequest, Leased, Page, Settled, Settlement, Store,
@@ -161,35 +161,35 @@ pub(super) async fn read_end(stream: &mut (impl AsyncRead + Unpin)) {
     assert!(read.is_err() || rest.is_empty(), "{}", String::from_utf8_lossy(&rest));
 }
 
-/// A store of which a test decides the health, the answer and the moment of an append.
+/// The store in memory, but a test decides the health, the refusal and the moment of an append. The rest of the trait is
+/// closed: the door must not need it.
 #[derive(Debug)]
 pub(super) struct Shelf {
-    events: Mutex<HashMap<IdempotencyKey, Event>>,
+    inner: MemoryStore,
     health: Mutex<Health>,
     refusal: Mutex<Option<StoreError>>,
     /// Appends wait while it is false.
     released: watch::Sender<bool>,
     /// Appends that have begun.
     begun: watch::Sender<usize>,
-    wakes: Wakes,
 }
 
 impl Default for Shelf {
     fn default() -> Self {
         Self {
-            events: Mutex::default(),
+            inner: MemoryStore::new(Arc::new(SystemClock)),
             health: Mutex::new(Health::Ready),
             refusal: Mutex::default(),
             released: watch::Sender::new(true),
             begun: watch::Sender::new(0),
-            wakes: Wakes::default(),
         }
     }
 }
 
 impl Shelf {
-    pub(super) fn stored(&self) -> Vec<Event> {
-        self.events.lock().unwrap().values().cloned().collect()
+    /// Every event, oldest first.
+    pub(super) async fn stored(&self) -> Vec<Event> {
+        self.inner.events(EventQuery { bodies: true, ..EventQuery::default() }).await.unwrap().rows
     }
 
     pub(super) fn set_health(&self, health: Health) {
@@ -216,7 +216,7 @@ impl Shelf {
 
     pub(super) async fn holds(&self, count: usize) {
         let waiting = async {
-            while self.stored().len() < count {
+            while self.stored().await.len() < count {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -232,13 +232,7 @@ impl Store for Shelf {
         if let Some(refusal) = self.refusal.lock().unwrap().clone() {
             return Err(refusal);
         }
-        let mut events = self.events.lock().unwrap();
-        if let Some(first) = events.get(&envelope.idempotency_key) {
-            return Ok(Appended::Duplicate(first.id));
-        }
-        let id = EventId::from_parts(envelope.received.0, events.len() as u128);
-        events.insert(envelope.idempotency_key.clone(), Event { id, envelope });
-        Ok(Appended::New(id))
+        self.inner.append(envelope).await
     }
 
     fn health(&self) -> Health {
@@ -246,7 +240,7 @@ impl Store for Shelf {
     }
 
     fn wakes(&self) -> &Wakes {
-        &self.wakes
+        self.inner.wakes()
     }
 
     fn step_key(&self, _: &StepId) -> String {

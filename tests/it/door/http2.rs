@@ -71,7 +71,7 @@ async fn of_32_streams_with_one_event_one_is_accepted() {
     let replies = streams.join_all().await;
     assert!(replies.iter().all(|(status, _)| *status == StatusCode::OK));
     assert_eq!(replies.iter().filter(|(_, body)| body["status"] == "accepted").count(), 1);
-    assert_eq!(house.store.stored().len(), 1);
+    assert_eq!(house.store.stored().await.len(), 1);
 }
 
 #[tokio::test]
@@ -118,7 +118,27 @@ async fn too_many_header_bytes_are_refused() {
     }
     let refused = sender.send_request(long).await;
     assert!(refused.is_err() || refused.is_ok_and(|response| response.status() == 431));
-    assert_eq!(house.store.stored().len(), 0);
+    assert_eq!(house.store.stored().await.len(), 0);
+}
+
+#[tokio::test]
+async fn an_append_goes_on_though_its_stream_was_reset() {
+    let house = House::open().await;
+    house.store.hold();
+    let mut sender = client(house.connect().await).await;
+    let mut second = sender.clone();
+    let first = tokio::spawn(async move { sender.send_request(post(&event("evt_1"))).await });
+    house.store.begun(1).await;
+    // Dropping the request resets its stream; the next answer shows that the door has seen that.
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    let mut get = post(b"");
+    *get.method_mut() = hyper::Method::GET;
+    assert_eq!(second.send_request(get).await.unwrap().status(), StatusCode::METHOD_NOT_ALLOWED);
+    house.store.release();
+    house.store.holds(1).await;
+    let (_, again) = told(second.send_request(post(&event("evt_1"))).await.unwrap()).await;
+    assert_eq!(again["status"], "duplicate");
 }
 
 #[tokio::test]

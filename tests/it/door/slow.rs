@@ -23,7 +23,7 @@ async fn a_slow_body_is_a_408_and_stores_nothing() {
     stream.write_all(&whole[..whole.len() - 1]).await.unwrap();
     read_reply(&mut stream).await.is_refused(408, "slow_body");
     read_end(&mut stream).await;
-    assert_eq!(house.store.stored().len(), 0);
+    assert_eq!(house.store.stored().await.len(), 0);
 }
 
 #[tokio::test]

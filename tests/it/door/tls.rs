@@ -90,7 +90,7 @@ async fn plain_http_and_silence_get_nothing_from_a_tls_door() {
     // A TLS alert or a reset, but no HTTP.
     let _ = tokio::io::AsyncReadExt::read_to_end(&mut plain, &mut answer).await;
     assert!(!answer.starts_with(b"HTTP"));
-    assert_eq!(house.store.stored().len(), 0);
+    assert_eq!(house.store.stored().await.len(), 0);
 }
 
 #[tokio::test]
