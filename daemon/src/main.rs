@@ -1,2 +1,7 @@
-//! hookyard.
-fn main() {}
+//! The one binary. Everything is in the library: `cli` reads the words, `app` composes the daemon.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hookyard::cli::run(std::env::args_os())
+}

@@ -1,1 +1,110 @@
-//! cli
+//! The command line: words in, one exit code out.
+//!
+//! `serve` runs the daemon; `plugin-host` is what the daemon runs for each handler; the rest are an operator's, and speak
+//! to a running daemon over its two listeners like anybody else would.
+
+mod check;
+mod client;
+mod deliveries;
+mod events;
+mod exit;
+mod output;
+mod send;
+mod serve;
+mod status;
+mod target;
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use exit::Failure;
+
+/// Where the config is looked for when nobody names it.
+const CONFIG_DEFAULT: &str = "config/hookyard.toml";
+
+#[derive(Debug, Parser)]
+#[command(name = "hookyard", version, about, disable_help_subcommand = true)]
+#[command(about = "A webhook router: verifies, stores durably, routes by rules, hands to plugins.")]
+#[command(after_help = exit::HELP)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+struct Common {
+    /// The configuration file
+    #[arg(long, short, global = true, env = "HOOKYARD_CONFIG", default_value = CONFIG_DEFAULT)]
+    config: PathBuf,
+    /// Machine-readable output
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon
+    Serve(serve::ServeArgs),
+    /// Check the configuration and report every fault
+    Check(check::CheckArgs),
+    /// Sign an event file as Stripe would, post it, and show what became of it
+    Send(send::SendArgs),
+    /// Look at stored events
+    #[command(subcommand)]
+    Events(events::EventsCommand),
+    /// Look at deliveries
+    #[command(subcommand)]
+    Deliveries(deliveries::DeliveriesCommand),
+    /// How the daemon, its handlers and its store are
+    Status,
+    /// Hold one plugin for the daemon (the daemon runs this itself)
+    #[command(hide = true)]
+    PluginHost,
+}
+
+/// Runs the command that `args` name.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(usage) => return exit::usage(&usage),
+    };
+    // Before any runtime or thread exists: the host must be small.
+    if matches!(cli.command, Command::PluginHost) {
+        return hookyard_plugin_host::run();
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return exit::report(&Failure::internal(format!("no threads could be started: {error}")));
+        }
+    };
+    match runtime.block_on(dispatch(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => exit::report(&failure),
+    }
+}
+
+async fn dispatch(cli: Cli) -> Result<(), Failure> {
+    let common = cli.common;
+    match cli.command {
+        Command::Serve(args) => serve::run(&common, args).await,
+        Command::Check(args) => check::run(&common, &args),
+        Command::Send(args) => send::run(&common, &args).await,
+        Command::Events(command) => events::run(&common, command).await,
+        Command::Deliveries(command) => deliveries::run(&common, command).await,
+        Command::Status => status::run(&common).await,
+        Command::PluginHost => unreachable!("answered before the runtime was made"),
+    }
+}
+
+/// Whether a person watches standard error, and has not asked for no colour.
+fn color_on_stderr() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}

@@ -1,1 +1,117 @@
-//! dispatch
+//! Dispatch: due deliveries → one attempt each → settled.
+//!
+//! One loop a handler, started by `app`, so that no handler waits for another. A loop takes permits (the handler's
+//! concurrency), leases that many due deliveries, and runs each as a task: call the host, turn the outcome into the next
+//! state, settle. A crash between lease and settle costs one attempt: [`Store::take_back_leases`] finds it at the next
+//! start. Dispatch never talks to routing: the store rings.
+
+mod attempt;
+pub mod services;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::error;
+
+use crate::host::{Host, Report};
+use crate::model::clock::{Clock, UnixMillis};
+use crate::model::event::Event;
+use crate::model::ids::{HandlerName, RuleName};
+use crate::model::limits::IDLE_POLL;
+use crate::model::retry::RetrySchedule;
+use crate::store::{LeaseRequest, Leased, Store, StoreError};
+
+/// How long a lease outlives the handler's deadline: the grace before a hung host is killed, and the settling.
+const LEASE_MARGIN: Duration = Duration::from_secs(30);
+
+/// Whatever makes one attempt. The host in production, a script in tests.
+#[async_trait]
+pub trait Attempts: Send + Sync + fmt::Debug + 'static {
+    /// Makes one attempt. Never fails: whatever went wrong is the outcome.
+    async fn attempt(&self, event: &Event, attempt: u32, rule: &RuleName) -> Report;
+}
+
+#[async_trait]
+impl Attempts for Host {
+    async fn attempt(&self, event: &Event, attempt: u32, rule: &RuleName) -> Report {
+        self.call(event, attempt, rule).await
+    }
+}
+
+/// One handler, as dispatch sees it.
+#[derive(Debug, Clone)]
+pub struct HandlerLoop {
+    pub name: HandlerName,
+    pub attempts: Arc<dyn Attempts>,
+    pub concurrency: usize,
+    /// The deadline of one attempt.
+    pub timeout: Duration,
+    pub retry: RetrySchedule,
+    pub store: Arc<dyn Store>,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl HandlerLoop {
+    /// Takes due deliveries until `shutdown`, then waits for the attempts under way.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let permits = Arc::new(Semaphore::new(self.concurrency));
+        let under_way = TaskTracker::new();
+        let mut bell = self.store.wakes().on_deliveries();
+        while let Some(mut free) = take_permits(&permits, &shutdown).await {
+            bell.borrow_and_update();
+            let asked = free.num_permits();
+            let leased = self.lease(asked).await.unwrap_or_else(|error| {
+                error!(handler = %self.name, %error, "dispatch waits: the store did not answer");
+                Leased::default()
+            });
+            let all_taken = leased.deliveries.len() == asked;
+            for delivery in leased.deliveries {
+                let permit = free.split(1).expect("the store leases at most as many as were asked for");
+                under_way.spawn(attempt::make(self.clone(), delivery, permit));
+            }
+            drop(free);
+            if !all_taken {
+                tokio::select! {
+                    _ = bell.changed() => {}
+                    () = tokio::time::sleep(self.nap(leased.next_due)) => {}
+                    () = shutdown.cancelled() => {}
+                }
+            }
+        }
+        under_way.close();
+        under_way.wait().await;
+    }
+
+    async fn lease(&self, max: usize) -> Result<Leased, StoreError> {
+        let lease = self.timeout + LEASE_MARGIN;
+        self.store.lease(LeaseRequest { handler: self.name.clone(), max, lease }).await
+    }
+
+    /// Until the next delivery is due, but never longer than the poll that mends a lost wake-up.
+    fn nap(&self, next_due: Option<UnixMillis>) -> Duration {
+        next_due.map_or(IDLE_POLL, |due| due.since(self.clock.now()).min(IDLE_POLL))
+    }
+}
+
+/// Waits for one permit and takes all others that are free; `None` on shutdown.
+async fn take_permits(
+    permits: &Arc<Semaphore>,
+    shutdown: &CancellationToken,
+) -> Option<OwnedSemaphorePermit> {
+    let mut free = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => return None,
+        permit = Arc::clone(permits).acquire_owned() => permit.expect("the semaphore is never closed"),
+    };
+    while let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
+        free.merge(permit);
+    }
+    Some(free)
+}

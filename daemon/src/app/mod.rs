@@ -1,0 +1,257 @@
+//! The composition root: a checked snapshot in, a running daemon out.
+//!
+//! Order of the start: bind both listeners (so that a busy port is told before anything is touched), open the store,
+//! start a host for each handler, take back the leases of the process before, then route, dispatch, and last of all open
+//! the door. Order of the end: close the door and answer what it took, finish the attempts under way, stop the hosts,
+//! close the store. A kill at any point of either loses nothing: the store is the only state.
+
+mod hosts;
+pub mod runtime_file;
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+use crate::admin::{self, Admin, Facts};
+use crate::config::Snapshot;
+use crate::dispatch::HandlerLoop;
+use crate::host::HostError;
+use crate::ingest::{Door, DoorError, DoorSettings, DoorSource, RateLimit, TlsFiles};
+use crate::model::clock::{Clock, SystemClock};
+use crate::route::{self, RoutingTable};
+use crate::store::sled::{OpenError, SledOptions, SledStore};
+use crate::store::{Health, Store};
+use crate::verify::Scheme;
+use crate::verify::stripe::{SchemeError, StripeScheme};
+use hosts::Hosts;
+use runtime_file::RuntimeFile;
+
+/// How often the store's health is looked at: a failed store ends the daemon within this time.
+const HEALTH_POLL: Duration = Duration::from_millis(250);
+/// What the hosts get to end by themselves after the last attempt.
+const HOST_STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// A running daemon.
+#[derive(Debug)]
+pub struct Daemon {
+    door: SocketAddr,
+    admin: Option<SocketAddr>,
+    drain: Duration,
+    store: Arc<dyn Store>,
+    hosts: Arc<Hosts>,
+    runtime_file: RuntimeFile,
+    stop: Stop,
+}
+
+/// Why the daemon did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the operator listener cannot listen on {listen}; is another hookyard running there?")]
+    AdminListen { listen: SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Door(#[from] DoorError),
+    #[error("source `{source_name}`")]
+    Scheme { source_name: String, source: SchemeError },
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    #[error("handler `{handler}` cannot start")]
+    Handler { handler: String, source: HostError },
+    #[error("the store opened and does not answer")]
+    Leases(#[from] crate::store::StoreError),
+    #[error("{path} cannot be written")]
+    RuntimeFile { path: PathBuf, source: std::io::Error },
+}
+
+/// Why the daemon ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was asked to.
+    Stopped,
+    /// The store failed: start again, so that it is opened and checked anew.
+    StoreFailed(String),
+}
+
+/// The stages' stop buttons and what still runs, in the order of the end.
+#[derive(Debug, Default)]
+struct Stop {
+    door: CancellationToken,
+    door_tasks: TaskTracker,
+    work: CancellationToken,
+    work_tasks: TaskTracker,
+    admin: CancellationToken,
+    admin_tasks: TaskTracker,
+}
+
+impl Daemon {
+    /// Starts everything; on an error nothing is left running.
+    pub async fn start(snapshot: Snapshot, dev: bool) -> Result<Self, StartError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let admin_listener = bind_admin(&snapshot).await?;
+        let store = open_store(&snapshot, Arc::clone(&clock)).await?;
+        let door = bind_door(&snapshot, Arc::clone(&store), Arc::clone(&clock)).await?;
+        let hosts = Arc::new(Hosts::start(&snapshot, Arc::clone(&store)).await?);
+        take_back_leases(&*store).await?;
+
+        let (door_addr, drain) = (door.local_addr(), snapshot.server.drain_timeout);
+        let admin_addr = admin_listener.as_ref().and_then(|(listener, _)| listener.local_addr().ok());
+        let runtime_file = RuntimeFile::write(&snapshot, dev, door_addr, admin_addr)?;
+        let stop = Stop::default();
+        for (handler, host) in hosts.iter() {
+            let handler = &snapshot.handlers[handler];
+            let handler_loop = HandlerLoop {
+                name: handler.name.clone(),
+                attempts: Arc::clone(host) as Arc<dyn crate::dispatch::Attempts>,
+                concurrency: handler.concurrency,
+                timeout: handler.timeout,
+                retry: handler.retry,
+                store: Arc::clone(&store),
+                clock: Arc::clone(&clock),
+            };
+            stop.work_tasks.spawn(handler_loop.run(stop.work.clone()));
+        }
+        if let Some((listener, token)) = admin_listener {
+            let facts = Facts {
+                version: env!("CARGO_PKG_VERSION"),
+                snapshot: snapshot.hash.to_string(),
+                door: door_addr,
+                dev,
+            };
+            let admin = Admin { store: Arc::clone(&store), token, facts, handlers: Arc::clone(&hosts) as _ };
+            let serving = admin::serve(listener, admin, stop.admin.clone());
+            stop.admin_tasks.spawn(async move {
+                if let Err(error) = serving.await {
+                    error!(%error, "the operator listener ended");
+                }
+            });
+        }
+        let table = Arc::new(RoutingTable { snapshot: snapshot.hash, rules: snapshot.rules });
+        stop.work_tasks.spawn(route::run(Arc::clone(&store), table, stop.work.clone()));
+        stop.door_tasks.spawn(door.serve(stop.door.clone(), drain));
+        info!(door = %door_addr, admin = ?admin_addr, "listening");
+        Ok(Self { door: door_addr, admin: admin_addr, drain, store, hosts, runtime_file, stop })
+    }
+
+    /// Where the door listens.
+    pub fn door(&self) -> SocketAddr {
+        self.door
+    }
+
+    /// Where the operator listener listens, if there is one.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// Runs until `asked` resolves or the store fails, then ends in order.
+    pub async fn run_until(self, asked: impl Future<Output = ()>) -> Ended {
+        let ended = tokio::select! {
+            () = asked => Ended::Stopped,
+            why = store_failure(&*self.store) => Ended::StoreFailed(why),
+        };
+        self.end().await;
+        ended
+    }
+
+    async fn end(self) {
+        info!("stopping: the door closes, what was accepted is answered");
+        close_stage(self.stop.door, self.stop.door_tasks).await;
+        info!("stopping: attempts under way are finished");
+        if tokio::time::timeout(self.drain, close_stage(self.stop.work, self.stop.work_tasks)).await.is_err()
+        {
+            warn!(drain = ?self.drain, "attempts were still under way after the drain time: they are made again");
+        }
+        self.hosts.stop(HOST_STOP_GRACE).await;
+        close_stage(self.stop.admin, self.stop.admin_tasks).await;
+        if let Err(error) = self.store.close().await {
+            error!(%error, "the store did not close cleanly; everything acknowledged is on disk all the same");
+        }
+        self.runtime_file.remove();
+        info!("stopped");
+    }
+}
+
+async fn close_stage(stop: CancellationToken, tasks: TaskTracker) {
+    stop.cancel();
+    tasks.close();
+    tasks.wait().await;
+}
+
+async fn bind_admin(snapshot: &Snapshot) -> Result<Option<(TcpListener, SecretString)>, StartError> {
+    let Some(admin) = &snapshot.server.admin else { return Ok(None) };
+    let listener = TcpListener::bind(admin.listen)
+        .await
+        .map_err(|source| StartError::AdminListen { listen: admin.listen, source })?;
+    Ok(Some((listener, admin.token.clone())))
+}
+
+async fn open_store(snapshot: &Snapshot, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, StartError> {
+    let options = SledOptions {
+        path: snapshot.store.path.clone(),
+        cache_bytes: snapshot.store.cache_bytes,
+        free_bytes_min: snapshot.store.free_bytes_min,
+    };
+    let opening = tokio::task::spawn_blocking(move || SledStore::open(&options, clock));
+    let store = opening.await.expect("opening catches its own panics")?;
+    Ok(Arc::new(store))
+}
+
+async fn bind_door(
+    snapshot: &Snapshot,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+) -> Result<Door, StartError> {
+    let server = &snapshot.server;
+    let settings = DoorSettings {
+        listen: server.listen,
+        tls: server
+            .tls
+            .as_ref()
+            .map(|tls| TlsFiles { certificate: tls.certificate.clone(), key: tls.key.clone() }),
+        body_bytes_max: server.body_bytes_max,
+        connections_max: at_least_one(server.connections_max),
+        in_flight_max: at_least_one(server.in_flight_max),
+        header_timeout: server.header_timeout,
+        body_timeout: server.body_timeout,
+        idle_timeout: server.idle_timeout,
+    };
+    let sources = snapshot.sources.iter().map(door_source).collect::<Result<Vec<_>, _>>()?;
+    Ok(Door::bind(settings, sources, store, clock).await?)
+}
+
+fn door_source(source: &crate::config::Source) -> Result<DoorSource, StartError> {
+    let crate::config::Scheme::Stripe { secrets, tolerance } = &source.scheme;
+    let scheme = StripeScheme::new(secrets.clone(), *tolerance)
+        .map(Scheme::Stripe)
+        .map_err(|error| StartError::Scheme { source_name: source.name.to_string(), source: error })?;
+    let rate = source.rate_limit.map(|rate| RateLimit { per_second: rate.per_second, burst: rate.burst });
+    Ok(DoorSource { name: source.name.clone(), path: source.path.clone(), scheme, rate })
+}
+
+/// The configuration's check has refused 0 already.
+fn at_least_one(count: usize) -> NonZeroUsize {
+    NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN)
+}
+
+async fn take_back_leases(store: &dyn Store) -> Result<(), StartError> {
+    let interrupted = store.take_back_leases().await?;
+    if interrupted > 0 {
+        warn!(interrupted, "the process before ended in the middle of attempts: they are made again");
+    }
+    Ok(())
+}
+
+async fn store_failure(store: &dyn Store) -> String {
+    loop {
+        if let Health::Failed { why } = store.health() {
+            return why;
+        }
+        tokio::time::sleep(HEALTH_POLL).await;
+    }
+}

@@ -1,0 +1,163 @@
+//! `hookyard events list` and `hookyard events show`.
+
+use clap::{Args, Subcommand};
+
+use super::client::Operator;
+use super::{Common, Failure, output};
+use crate::admin::view::{AttemptView, DeliveryView, EventDetailView, EventView, PageView};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum EventsCommand {
+    /// List stored events, newest first
+    List(ListArgs),
+    /// Show one event: where it was routed, and every attempt at it
+    Show(ShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// Only of this type, such as checkout.session.completed
+    #[arg(long = "type")]
+    event_type: Option<String>,
+    /// Only waiting, delivered, unrouted or dropped ones
+    #[arg(long)]
+    routing: Option<String>,
+    /// At most this many
+    #[arg(long, default_value_t = 20)]
+    limit: usize,
+    /// Go on after this one (the `next` of the page before)
+    #[arg(long)]
+    after: Option<String>,
+    /// Oldest first
+    #[arg(long)]
+    oldest: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// Our event id, or the provider's (evt_…)
+    event: String,
+    /// Also print the body, as received
+    #[arg(long)]
+    body: bool,
+}
+
+pub(super) async fn run(common: &Common, command: EventsCommand) -> Result<(), Failure> {
+    match command {
+        EventsCommand::List(args) => list(common, args).await,
+        EventsCommand::Show(args) => show(common, &args).await,
+    }
+}
+
+async fn list(common: &Common, args: ListArgs) -> Result<(), Failure> {
+    let query = query_string(&[
+        ("type", args.event_type),
+        ("routing", args.routing),
+        ("limit", Some(args.limit.to_string())),
+        ("after", args.after),
+        ("newest", Some((!args.oldest).to_string())),
+    ]);
+    let page: PageView<EventView> = Operator::of(common)?.get(&format!("/v1/events?{query}")).await?;
+    if common.json {
+        return output::json(&page);
+    }
+    let rows: Vec<Vec<String>> = page.rows.iter().map(row).collect();
+    output::table(&["EVENT", "RECEIVED", "SOURCE", "TYPE", "PROVIDER ID"], &rows);
+    if let Some(next) = page.next {
+        println!("\nmore: --after {next}");
+    }
+    Ok(())
+}
+
+async fn show(common: &Common, args: &ShowArgs) -> Result<(), Failure> {
+    let path = format!("/v1/events/{}?body={}", escape(&args.event), args.body);
+    let event: EventDetailView = Operator::of(common)?.get(&path).await?;
+    if common.json {
+        return output::json(&event);
+    }
+    print_detail(&event);
+    if let Some(body) = &event.body {
+        println!("\n{body}");
+    }
+    Ok(())
+}
+
+/// One event for a person.
+pub(super) fn print_detail(detail: &EventDetailView) {
+    let event = &detail.event;
+    println!("event     {}  {}", event.event, event.event_type);
+    println!("from      {}, {}, received {}", event.source, event.provider_id, event.received);
+    println!("routing   {}", detail.routing);
+    for delivery in &detail.deliveries {
+        print_delivery(delivery);
+    }
+}
+
+fn print_delivery(delivery: &DeliveryView) {
+    let when = match delivery.state.as_str() {
+        "pending" => "next attempt",
+        "leased" => "under way until",
+        _ => "at",
+    };
+    println!("{:<9} {} {when} {}", delivery.handler, delivery.state, delivery.at);
+    for attempt in &delivery.tries {
+        print_attempt(attempt);
+    }
+}
+
+fn print_attempt(attempt: &AttemptView) {
+    let code = if attempt.code.is_empty() { String::new() } else { format!(" {}", attempt.code) };
+    let message = if attempt.message.is_empty() { String::new() } else { format!(": {}", attempt.message) };
+    println!(
+        "          attempt {} in {} ms: {}{code}{message}",
+        attempt.number, attempt.duration_ms, attempt.outcome
+    );
+    for line in &attempt.log {
+        println!("            log: {line}");
+    }
+    if let Some(result) = &attempt.result {
+        let text = serde_json::to_string_pretty(result).unwrap_or_default();
+        for line in text.lines() {
+            println!("            {line}");
+        }
+    }
+}
+
+fn row(event: &EventView) -> Vec<String> {
+    vec![
+        event.event.clone(),
+        event.received.clone(),
+        event.source.clone(),
+        event.event_type.clone(),
+        event.provider_id.clone(),
+    ]
+}
+
+/// The pairs that have a value, as a URL's query.
+pub(super) fn query_string(pairs: &[(&str, Option<String>)]) -> String {
+    let given =
+        pairs.iter().filter_map(|(name, value)| Some(format!("{name}={}", escape(value.as_deref()?))));
+    given.collect::<Vec<_>>().join("&")
+}
+
+/// Percent-encodes all but the characters that mean nothing in a URL.
+fn escape(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let escaped = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(escaped).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_carry_only_what_is_given_and_escape_it() {
+        let query = query_string(&[
+            ("type", None),
+            ("after", Some("01/a b".to_owned())),
+            ("limit", Some("3".to_owned())),
+        ]);
+        assert_eq!(query, "after=01%2Fa%20b&limit=3");
+    }
+}

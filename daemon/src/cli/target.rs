@@ -1,0 +1,81 @@
+//! Which daemon a command speaks to: the one that this configuration starts.
+//!
+//! The addresses come from the daemon's own runtime file where there is one (it knows the real port of port 0), else
+//! from the configuration; the secrets from the configuration, or from a `--dev` daemon's runtime file.
+
+use std::net::SocketAddr;
+
+use secrecy::ExposeSecret;
+
+use super::{Common, Failure};
+use crate::app::runtime_file::{Runtime, RuntimeFile};
+use crate::config::{self, LoadOptions, Scheme, Snapshot};
+
+/// Stands for a variable that is not set in this shell: the daemon's may be.
+const NOT_SET: &str = "\u{1}not set in this shell";
+
+/// The daemon that a configuration starts.
+#[derive(Debug)]
+pub(super) struct Target {
+    snapshot: Snapshot,
+    runtime: Option<Runtime>,
+}
+
+impl Target {
+    /// Reads the configuration and the runtime file.
+    pub(super) fn find(common: &Common) -> Result<Self, Failure> {
+        let env = |name: &str| Some(std::env::var(name).unwrap_or_else(|_| NOT_SET.to_owned()));
+        let loaded = config::load(LoadOptions { path: &common.config, dev: true, env: &env })
+            .map_err(|error| Failure::config(error.render(super::color_on_stderr())))?;
+        let runtime = RuntimeFile::read(&loaded.snapshot.store.path);
+        Ok(Self { snapshot: loaded.snapshot, runtime })
+    }
+
+    /// The operator listener and its token.
+    pub(super) fn admin(&self) -> Result<(SocketAddr, String), Failure> {
+        let Some(admin) = &self.snapshot.server.admin else {
+            return Err(Failure::config(
+                "the configuration has no `server.admin`: there is no operator listener",
+            ));
+        };
+        let listen = self.runtime.as_ref().and_then(|runtime| runtime.admin).unwrap_or(admin.listen);
+        let dev_token = self.dev().map(|dev| dev.admin_token.clone());
+        let token = dev_token.unwrap_or_else(|| admin.token.expose_secret().to_owned());
+        if token == NOT_SET {
+            return Err(Failure::denied(
+                "the operator token is not known here: set the variable that `server.admin.token` names",
+            ));
+        }
+        Ok((listen, token))
+    }
+
+    /// A source's URL and its first secret; the first source where none is named.
+    pub(super) fn source(&self, name: Option<&str>) -> Result<(String, String), Failure> {
+        let sources = &self.snapshot.sources;
+        let found = match name {
+            Some(name) => sources.iter().find(|source| source.name.as_str() == name),
+            None => sources.first(),
+        };
+        let source = found.ok_or_else(|| {
+            let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+            Failure::config(format!("no such source; the configuration has: {}", names.join(", ")))
+        })?;
+        let listen = self.runtime.as_ref().map_or(self.snapshot.server.listen, |runtime| runtime.door);
+        let Scheme::Stripe { secrets, .. } = &source.scheme;
+        let configured = secrets.first().map(|secret| secret.expose_secret().to_owned()).unwrap_or_default();
+        let dev_secret = self.dev().and_then(|dev| dev.sources.get(source.name.as_str()).cloned());
+        let secret = dev_secret.unwrap_or(configured);
+        if secret == NOT_SET {
+            return Err(Failure::denied(format!(
+                "the secret of source `{}` is not known here: set the variable that its `secrets` name",
+                source.name
+            )));
+        }
+        let scheme = if self.snapshot.server.tls.is_some() { "https" } else { "http" };
+        Ok((format!("{scheme}://{listen}{}", source.path), secret))
+    }
+
+    fn dev(&self) -> Option<&crate::app::runtime_file::DevSecrets> {
+        self.runtime.as_ref().and_then(|runtime| runtime.dev.as_ref())
+    }
+}

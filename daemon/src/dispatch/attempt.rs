@@ -1,0 +1,61 @@
+//! One attempt at one delivery: call, judge, settle.
+
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::{debug, error, info, warn};
+
+use super::HandlerLoop;
+use crate::model::attempt::{Attempt, Outcome};
+use crate::model::clock::UnixMillis;
+use crate::model::delivery::{Delivery, DeliveryState};
+use crate::store::{LeasedDelivery, Settled, Settlement};
+
+/// Makes the attempt and settles it; the permit is held until the settlement is durable, so that a handler whose
+/// answers cannot be stored is not called any faster than they can.
+pub(super) async fn make(handler: HandlerLoop, leased: LeasedDelivery, permit: OwnedSemaphorePermit) {
+    let started = handler.clock.now();
+    let LeasedDelivery { delivery, token, event } = leased;
+    let report = handler.attempts.attempt(&event, delivery.attempts, &delivery.rule).await;
+    let now = handler.clock.now();
+    let next = delivery.after(&report.outcome, &handler.retry, spread(), now);
+    tell(&delivery, &report.outcome, &next, now);
+    let attempt = Attempt {
+        number: delivery.attempts,
+        started,
+        duration: report.duration,
+        outcome: report.outcome,
+        log: report.log,
+    };
+    let settlement = Settlement { delivery: delivery.id.clone(), token, attempt, next };
+    match handler.store.settle(settlement).await {
+        Ok(Settled::Applied) => {}
+        Ok(Settled::LostLease) => {
+            warn!(delivery = %delivery.id, "the lease had run out before the answer came: it is not recorded");
+        }
+        Err(error) => {
+            error!(delivery = %delivery.id, %error, "the outcome could not be stored: the delivery is made again");
+        }
+    }
+    drop(permit);
+}
+
+fn tell(delivery: &Delivery, outcome: &Outcome, next: &DeliveryState, now: UnixMillis) {
+    let (id, attempt, word) = (&delivery.id, delivery.attempts, outcome.word());
+    match next {
+        DeliveryState::Dead { reason, .. } => error!(delivery = %id, attempt, %reason, "dead letter"),
+        DeliveryState::Pending { due } => {
+            let again_in = due.since(now);
+            warn!(delivery = %id, attempt, outcome = word, message = outcome.message(), ?again_in, "tried, to be retried");
+        }
+        DeliveryState::Ignored { .. } => {
+            info!(delivery = %id, attempt, message = outcome.message(), "ignored by the handler");
+        }
+        DeliveryState::Delivered { .. } => debug!(delivery = %id, attempt, "delivered"),
+        DeliveryState::Leased { .. } | DeliveryState::Cancelled { .. } => {}
+    }
+}
+
+/// A number in `0.0..=1.0` that spreads retries.
+fn spread() -> f64 {
+    // Without randomness every wait is the schedule's own: still right, only less spread.
+    getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX))
+}
