@@ -176,7 +176,7 @@ fn faults_of_every_file_come_together() {
 fn what_a_broken_line_may_have_caused_is_left_out() {
     let gone = "[[rule]]\nname = \"r\"\nwhen = { type = \"a\" }\nhandlers = [\"gone\"]\n";
     let unknown = "19:13 there is no handler `gone` | write a section [handler.gone]; there are sumo";
-    let broken = "21:8 this is not TOML: string values must be quoted, expected literal string | \
+    let broken = "21:7 this is not TOML: string values must be quoted, expected literal string | \
                   mend this line; what follows from it is left out of this report";
     let also_broken = format!("{gone}[store]\npath = \n");
     check(&[(gone, &[unknown]), (also_broken.as_str(), &[broken])]);
