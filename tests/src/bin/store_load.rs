@@ -162,14 +162,17 @@ async fn dispatch(store: Arc<SledStore>, mut dice: Dice, handler: &'static str) 
         if leased.is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        let mut working = tokio::task::JoinSet::new();
         for held in leased {
-            work(&store, &mut dice, held).await?;
+            let (store, dice) = (store.clone(), Dice::new(dice.next()));
+            working.spawn(async move { work(&store, dice, held).await });
         }
+        working.join_all().await.into_iter().collect::<Result<(), StoreError>>()?;
     }
 }
 
 /// One attempt: a step, a pair, a settlement; now and then it forgets to settle.
-async fn work(store: &SledStore, dice: &mut Dice, held: LeasedDelivery) -> Result<(), StoreError> {
+async fn work(store: &SledStore, mut dice: Dice, held: LeasedDelivery) -> Result<(), StoreError> {
     let id = &held.delivery.id;
     let step = StepId { delivery: id.clone(), step: "user".into() };
     if store.step_begin(step.clone()).await? != StepState::Run || dice.below(4) > 0 {
@@ -189,7 +192,7 @@ async fn work(store: &SledStore, dice: &mut Dice, held: LeasedDelivery) -> Resul
     if dice.below(20) == 0 {
         return Ok(());
     }
-    let next = next_state(dice, SystemClock.now());
+    let next = next_state(&mut dice, SystemClock.now());
     let (number, word) = (held.delivery.attempts, next.word());
     let attempt = Attempt {
         number,
