@@ -40,8 +40,4 @@ pub use suggest::nearest;
 pub use watch::{Watch, Watched};
 
 #[cfg(test)]
-mod properties;
-#[cfg(test)]
-mod refusals;
-#[cfg(test)]
-mod semantics;
+mod tests;

@@ -2,10 +2,10 @@
 
 use toml::de::DeTable;
 
-use super::{Fault, Parser, Watch, extract, holds};
+use crate::rules::{Condition, Fault, Parser, Watch, extract, holds};
 
 /// Parses `when = …` (or `[when]`), whose faults and warnings it gives back.
-pub(super) fn parse(toml: &str) -> (super::Condition, Watch, Vec<Fault>, Vec<Fault>) {
+pub(super) fn parse(toml: &str) -> (Condition, Watch, Vec<Fault>, Vec<Fault>) {
     let table = DeTable::parse(toml).unwrap_or_else(|error| panic!("{toml}: {error}"));
     let mut watch = Watch::default();
     let mut parser = Parser::new(&mut watch);

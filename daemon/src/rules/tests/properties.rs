@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::{Bound, Check, Condition, Kind, Literal, Number, Path, Step, Test, Watch, extract, holds};
+use crate::rules::{Bound, Check, Condition, Kind, Literal, Number, Path, Step, Test, Watch, extract, holds};
 
 /// A condition before anyone watches its paths.
 #[derive(Debug, Clone)]
