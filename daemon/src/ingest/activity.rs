@@ -34,6 +34,11 @@ impl Activity {
         Busy(self.0.clone())
     }
 
+    /// Whether there ever was a request.
+    pub(super) fn was_used(&self) -> bool {
+        self.0.borrow().begun
+    }
+
     /// Returns once no request was in flight for `first` (before any came) or for `between` (after one); or, where one
     /// came and none is in flight, as soon as `wanted` turns true: others wait for this connection's place.
     pub(super) async fn quiet(&self, first: Duration, between: Duration, mut wanted: watch::Receiver<bool>) {

@@ -167,6 +167,11 @@ where
         () = serving.shutdown.cancelled() => None,
         () = activity.quiet(settings.header_timeout, settings.idle_timeout, wanted) => None,
     };
+    if ended.is_none() && !activity.was_used() {
+        // Nobody waits for an answer, and a place held by silence is wanted back at once.
+        tracing::debug!(%peer, "a connection was closed before it brought a whole request");
+        return;
+    }
     let ended = match ended {
         Some(ended) => ended,
         None => {

@@ -51,3 +51,51 @@ impl RefusalLog {
         Some(self.untold.swap(0, Ordering::Relaxed))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::verify::Rejection;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_flood_of_bad_requests_is_counted_but_not_a_flood_of_lines() {
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let log = RefusalLog::new();
+            for _ in 0..10_000 {
+                let refusal = Refusal::Signature(Rejection::NoV1Matches);
+                log.tell(&refusal, Some(&SourceName::new("stripe")), ([192, 0, 2, 1], 443).into());
+            }
+            std::thread::sleep(std::time::Duration::from_millis(150));
+            log.tell(&Refusal::UnknownPath, None, ([192, 0, 2, 1], 443).into());
+        });
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!((11..100).contains(&lines.len()), "{} lines", lines.len());
+        let first = &lines[0]["fields"];
+        assert_eq!((first["reason"].as_str(), first["status"].as_u64()), (Some("no_v1_matches"), Some(400)));
+        let untold: u64 = lines.iter().map(|line| line["fields"]["untold"].as_u64().unwrap()).sum();
+        let told = u64::try_from(lines.len()).unwrap();
+        assert_eq!(told + untold, 10_001, "every refusal is told or counted");
+    }
+}

@@ -85,3 +85,42 @@ impl LiveSource {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::verify::stripe::StripeScheme;
+
+    fn source(name: &str, path: &str, rate: Option<RateLimit>) -> DoorSource {
+        let tolerance = Duration::from_secs(300);
+        let scheme = StripeScheme::new(vec![SecretString::from("whsec_a")], tolerance).unwrap();
+        DoorSource {
+            name: SourceName::new(name),
+            path: path.to_owned(),
+            scheme: Scheme::Stripe(scheme),
+            rate,
+        }
+    }
+
+    #[test]
+    fn sources_that_contradict_each_other_are_refused() {
+        let same = Sources::new(vec![source("a", "/x", None), source("b", "/x", None)]).unwrap_err();
+        assert_eq!(same.to_string(), "the sources a and b both have the path /x: give each its own");
+        let bare = Sources::new(vec![source("a", "x", None)]).unwrap_err();
+        assert_eq!(bare.to_string(), "the path \"x\" of source a does not begin with `/`");
+    }
+
+    #[test]
+    fn a_rate_is_spent_by_its_burst_and_says_how_long_to_wait() {
+        let (one, three) = (NonZeroU32::MIN, NonZeroU32::MIN.saturating_add(2));
+        let rate = RateLimit { per_second: one, burst: three };
+        let sources = Sources::new(vec![source("a", "/a", Some(rate)), source("b", "/b", None)]).unwrap();
+        let (limited, free) = (sources.at("/a").unwrap(), sources.at("/b").unwrap());
+        let early = (0..10).find_map(|_| limited.spend().err()).unwrap();
+        assert!(early <= Duration::from_secs(1), "{early:?}");
+        assert!((0..10).all(|_| free.spend().is_ok()));
+        assert!(sources.at("/a/").is_none());
+    }
+}

@@ -41,7 +41,7 @@ pub const CLOSE_GRACE: Duration = Duration::from_secs(2);
 /// How long the door waits after a failed accept (no file descriptors left) before it tries again.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often the certificate files are looked at.
-pub const CERTIFICATE_POLL: Duration = Duration::from_secs(2);
+pub const CERTIFICATE_POLL: Duration = Duration::from_secs(1);
 /// A certificate or key file; chains are below 20 KB.
 pub const CERTIFICATE_BYTES_MAX: u64 = 1024 * 1024;
 /// Log lines about refused requests in one second; the rest is counted and told with the next line.

@@ -35,3 +35,14 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), ObserveError> {
     };
     set.map_err(|_| ObserveError::Twice)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_is_none_is_told() {
+        let error = init(LogFormat::Json, "hookyard=loud").unwrap_err();
+        assert!(error.to_string().starts_with("`hookyard=loud` is no log filter"), "{error}");
+    }
+}
