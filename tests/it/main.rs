@@ -1,8 +1,20 @@
-//! One integration binary.
+//! One integration binary: the real daemon as a process, the real plugins, real SQLite, real files.
+//!
+//! `yard` starts daemons, `stripe` plays Stripe; each other module is one promise. A test waits on states, never for a time.
 
+mod stripe;
+mod yard;
+
+mod absences;
+mod bad_input;
 mod config_faults;
 mod door;
+mod kill;
+mod lifecycle;
 mod plugin_abi;
+mod plugin_faults;
 mod signature_sdk;
 mod store_kill;
 mod store_power_cut;
+mod stories;
+mod sync_before_answer;

@@ -72,7 +72,9 @@ fn command(sdk: Sdk) -> Command {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let (program, script, needed) = match sdk {
         Sdk::Python => (here.join(".venv/bin/python"), "sdk/verdicts.py", ".venv/bin/python"),
-        Sdk::Node => ("node".into(), "sdk/verdicts.mjs", "sdk/node_modules/stripe/package.json"),
+        Sdk::Node => {
+            (here.join(".venv/bin/node"), "sdk/verdicts.mjs", "sdk/node_modules/stripe/package.json")
+        }
     };
     let needed = here.join(needed);
     assert!(needed.exists(), "{} is missing: `tests/run` installs Stripe's libraries", needed.display());

@@ -1,0 +1,90 @@
+//! A plugin that segfaults, panics, aborts or hangs, in the real daemon: each costs its attempts and nothing else.
+
+use serde_json::Value;
+
+use crate::stripe::fixture;
+use crate::yard::Yard;
+
+const FAULTS: [&str; 4] = ["segfault", "panic", "abort", "hang"];
+
+/// A second team's handler beside the shipped ones: every fault is tried twice and then a dead letter.
+const BAD_HANDLER: &str = r#"
+[plugin.bad]
+path = "LIBRARIES/libhookyard_test_misbehave.so"
+
+[handler.bad]
+plugin = "bad"
+concurrency = 2
+timeout = "1s"
+retry = { first = "1s", factor = 1.0, max = "1s", attempts = 2, jitter = 0.0 }
+settings = {}
+
+[[rule]]
+name = "what misbehaves"
+handlers = ["bad"]
+when = { type = ["segfault", "panic", "abort", "hang", "well"] }
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_plugin_costs_its_attempts_and_nothing_else() {
+    let mut yard = Yard::shipped();
+    let libraries = crate::yard::profile_dir();
+    yard.edit_config(|text| text + &BAD_HANDLER.replace("LIBRARIES", libraries.to_str().unwrap()));
+    let poster = yard.start().await;
+    let sumo_before = handler(&yard, "sumo");
+
+    let mut faults = Vec::new();
+    for fault in FAULTS {
+        let answer = poster.post(&event(fault)).await;
+        assert_eq!(answer.status, 200, "the door answers while plugins fail");
+        faults.push((fault, answer.event()));
+    }
+    let purchase = poster.post(&fixture("01")).await.event();
+    yard.wait_for_counts("the purchase is fulfilled", |counts| counts["delivered"] == 1).await;
+    assert_eq!(yard.event(&purchase)["deliveries"][0]["state"], "delivered");
+
+    yard.wait_for_counts("all faults are dead letters", |counts| counts["dead"] == 4).await;
+    for (fault, id) in &faults {
+        let event = yard.event(id);
+        let tries = event["deliveries"][0]["tries"].as_array().unwrap();
+        assert_eq!(tries.len(), 2, "{fault}: {tries:#?}");
+        assert!(tries.iter().any(|attempt| says_what_happened(fault, attempt)), "{fault}: {tries:#?}");
+    }
+
+    let well = poster.post(&event("well")).await.event();
+    yard.wait_for_counts("the same plugin works again", |counts| counts["delivered"] == 2).await;
+    assert_eq!(yard.event(&well)["deliveries"][0]["tries"].as_array().unwrap().len(), 1);
+    let (sumo, bad) = (handler(&yard, "sumo"), handler(&yard, "bad"));
+    assert_eq!(
+        (&sumo["pid"], &sumo["crashes"]),
+        (&sumo_before["pid"], &Value::from(0)),
+        "sumo's host lives on"
+    );
+    assert!(bad["crashes"].as_u64() >= Some(3) && bad["up"] == true, "{bad}");
+    assert_eq!(yard.terminate().code(), Some(0));
+}
+
+/// Several faults run at once in one host, so one may find its attempt ended by another's crash; the words say which.
+fn says_what_happened(fault: &str, attempt: &Value) -> bool {
+    let outcome = attempt["outcome"].as_str().unwrap();
+    let message = attempt["message"].as_str().unwrap();
+    match fault {
+        "segfault" => outcome == "crashed" && message.contains("SIGSEGV"),
+        "abort" => outcome == "crashed" && message.contains("SIGABRT"),
+        "panic" => outcome == "retry" && message.contains("made to panic"),
+        _ => outcome == "timed out" || outcome == "crashed",
+    }
+}
+
+fn handler(yard: &Yard, name: &str) -> Value {
+    let status = yard.ask(&["status"]);
+    let handlers = status["handlers"].as_array().unwrap();
+    handlers.iter().find(|handler| handler["handler"] == name).unwrap().clone()
+}
+
+fn event(event_type: &str) -> Vec<u8> {
+    format!(
+        r#"{{"id": "evt_{event_type}", "object": "event", "type": "{event_type}", "livemode": true, "data": {{"object": {{}}}}}}"#
+    )
+    .into_bytes()
+}

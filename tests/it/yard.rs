@@ -1,0 +1,236 @@
+//! A daemon of its own for a test: the shipped config in a temporary folder, on ports that the kernel picks.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+use sqlx::{Column, Row, SqlitePool};
+use tempfile::TempDir;
+
+use crate::stripe::{self, Poster};
+
+const TOKEN: &str = "operator-token-of-the-integration-suite";
+
+/// How often and how long a state is waited for: two minutes, because a loaded machine is slow, not wrong.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+const LOOKS_MAX: usize = 6_000;
+
+/// A folder with a config, and the daemon on it while one runs.
+#[derive(Debug)]
+pub(crate) struct Yard {
+    dir: TempDir,
+    daemon: Option<Child>,
+}
+
+impl Yard {
+    /// The shipped config: only the ports and the libraries' folder are changed.
+    pub(crate) fn shipped() -> Self {
+        let yard = Self { dir: tempfile::tempdir().unwrap(), daemon: None };
+        copy_dir(&stripe::tests_dir().join("../config"), &yard.path("config"));
+        let libraries = profile_dir();
+        yard.edit_config(|text| {
+            text.replace("127.0.0.1:8080", "127.0.0.1:0")
+                .replace("127.0.0.1:8081", "127.0.0.1:0")
+                .replace("target/release", libraries.to_str().unwrap())
+        });
+        yard
+    }
+
+    pub(crate) fn path(&self, below: &str) -> PathBuf {
+        self.dir.path().join(below)
+    }
+
+    /// Rewrites the main config file.
+    pub(crate) fn edit_config(&self, edit: impl FnOnce(String) -> String) {
+        let path = self.path("config/hookyard.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, edit(text)).unwrap();
+    }
+
+    /// Any command of the binary, in the yard's folder, with its secrets in the environment.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(profile_dir().join("hookyard"));
+        command
+            .args(args)
+            .current_dir(self.dir.path())
+            .env("STRIPE_WEBHOOK_SECRET", stripe::SECRET)
+            .env("HOOKYARD_ADMIN_TOKEN", TOKEN)
+            .env_remove("HOOKYARD_CONFIG")
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Starts the daemon and waits until its door is open.
+    pub(crate) async fn start(&mut self) -> Poster {
+        let command = self.command(&["serve", "--dev"]);
+        self.start_as(command).await
+    }
+
+    /// Starts the daemon through `command` and waits until its door is open.
+    pub(crate) async fn start_as(&mut self, mut command: Command) -> Poster {
+        assert!(self.daemon.is_none(), "one runs already");
+        let _ = std::fs::remove_file(self.runtime_file());
+        let log =
+            std::fs::OpenOptions::new().create(true).append(true).open(self.path("daemon.log")).unwrap();
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        self.daemon = Some(command.spawn().unwrap());
+        for _ in 0..LOOKS_MAX {
+            if let Some(runtime) = self.runtime() {
+                return Poster::to(address(&runtime["door"]));
+            }
+            if let Some(ended) = self.daemon.as_mut().unwrap().try_wait().unwrap() {
+                panic!("the daemon ended at once ({ended}):\n{}", self.log());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        panic!("the daemon does not open its door:\n{}", self.log());
+    }
+
+    fn runtime_file(&self) -> PathBuf {
+        self.path("var/hookyard/runtime.json")
+    }
+
+    /// What the daemon says of where it listens.
+    pub(crate) fn runtime(&self) -> Option<Value> {
+        serde_json::from_slice(&std::fs::read(self.runtime_file()).ok()?).ok()
+    }
+
+    /// Everything the daemons of this yard have logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.path("daemon.log")).unwrap_or_default()
+    }
+
+    /// SIGKILL: no goodbye.
+    pub(crate) fn kill(&mut self) {
+        let mut daemon = self.daemon.take().unwrap();
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+    }
+
+    /// Waits until the daemon has ended by itself.
+    pub(crate) fn wait_for_end(&mut self) -> ExitStatus {
+        self.daemon.take().unwrap().wait().unwrap()
+    }
+
+    /// SIGTERM, and the exit status.
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        let mut daemon = self.daemon.take().unwrap();
+        let pid = rustix::process::Pid::from_child(&daemon);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        daemon.wait().unwrap()
+    }
+
+    /// An operator's command that prints JSON.
+    pub(crate) fn ask(&self, args: &[&str]) -> Value {
+        let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
+        let output = self.run(&args);
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// One event with its deliveries and attempts.
+    pub(crate) fn event(&self, id: &str) -> Value {
+        self.ask(&["events", "show", id])
+    }
+
+    /// Waits until `reached` holds of the daemon's counts.
+    pub(crate) async fn wait_for_counts(&self, what: &str, reached: impl Fn(&Value) -> bool) -> Value {
+        for _ in 0..LOOKS_MAX {
+            let counts = self.ask(&["status"])["counts"].clone();
+            if reached(&counts) {
+                return counts;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        panic!("never {what}: {}\n{}", self.ask(&["status"])["counts"], self.log());
+    }
+
+    /// Waits until every event is routed and no delivery is pending or under way.
+    pub(crate) async fn wait_until_settled(&self, events: u64) -> Value {
+        let settled = |counts: &Value| {
+            counts["events"] == events
+                && counts["to_route"] == 0
+                && counts["pending"] == 0
+                && counts["leased"] == 0
+        };
+        self.wait_for_counts("settled", settled).await
+    }
+
+    /// The database of the shipped plugins.
+    pub(crate) async fn database(&self) -> SqlitePool {
+        let options = SqliteConnectOptions::new()
+            .filename(self.path("var/fulfilment.db"))
+            .busy_timeout(Duration::from_secs(30));
+        SqlitePoolOptions::new().max_connections(2).connect_with(options).await.unwrap()
+    }
+
+    /// The mails that were written, as text, sorted.
+    pub(crate) fn mails(&self) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.path("var/mail")) else { return Vec::new() };
+        let mut mails: Vec<String> = entries
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "eml"))
+            .map(|path| std::fs::read_to_string(path).unwrap())
+            .collect();
+        mails.sort();
+        mails
+    }
+}
+
+impl Drop for Yard {
+    fn drop(&mut self) {
+        if self.daemon.is_some() {
+            self.kill();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- the daemon's log ---\n{}", self.log());
+        }
+    }
+}
+
+/// The rows of a query as text, one string a row, columns parted by `|`, as sqlite3 prints them.
+pub(crate) async fn rows(database: &SqlitePool, query: &'static str) -> Vec<String> {
+    let rows = sqlx::query(query).fetch_all(database).await.unwrap();
+    let cell = |row: &sqlx::sqlite::SqliteRow, index: usize| -> String {
+        row.try_get::<Option<String>, _>(index)
+            .map(Option::unwrap_or_default)
+            .or_else(|_| {
+                row.try_get::<Option<i64>, _>(index).map(|n| n.map_or(String::new(), |n| n.to_string()))
+            })
+            .unwrap_or_else(|error| panic!("column {}: {error}", row.column(index).name()))
+    };
+    rows.iter()
+        .map(|row| (0..row.len()).map(|index| cell(row, index)).collect::<Vec<_>>().join("|"))
+        .collect()
+}
+
+/// Where cargo put the binary and the libraries that this test run was built with.
+pub(crate) fn profile_dir() -> PathBuf {
+    let test_binary = std::env::current_exe().unwrap();
+    test_binary.parent().and_then(Path::parent).unwrap().to_path_buf()
+}
+
+fn address(value: &Value) -> SocketAddr {
+    value.as_str().unwrap().parse().unwrap()
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &to.join(entry.file_name()));
+        } else {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
