@@ -83,7 +83,7 @@ async fn run(store: Arc<SledStore>, seed: u64) -> String {
 async fn append(store: Arc<SledStore>, mut dice: Dice, name: String) -> Result<(), StoreError> {
     for count in 0_u64.. {
         let bytes = match dice.below(60) {
-            0 => 100_000 + dice.below(200_000),
+            0 => 100_000 + dice.below(500_000),
             1..=5 => dice.below(30_000),
             _ => 1 + dice.below(5_000),
         };
