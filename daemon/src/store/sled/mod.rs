@@ -27,6 +27,7 @@ mod keys;
 mod open;
 mod reads;
 mod round;
+mod shared;
 mod space;
 #[cfg(test)]
 mod tests;
@@ -47,8 +48,9 @@ use self::calls::{job, read_panicked};
 use self::commands::Prepared;
 use self::engine::Engine;
 use self::fault::Fault;
+use self::shared::Shared;
 use self::space::Space;
-use self::writer::{Durability, Job, READERS_WAIT, Shared};
+use self::writer::{Durability, Job, READERS_WAIT};
 use super::step_key::{StoreKey, step_key};
 use super::wake::Wakes;
 use super::{

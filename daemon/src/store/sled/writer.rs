@@ -12,11 +12,11 @@
 use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::commands::{self, Known, Prepared};
 use super::engine::{Engine, panic_words};
@@ -25,6 +25,7 @@ use super::high_water;
 use super::keys;
 use super::open::{Opened, SCHEMA_VERSION, blob_files};
 use super::round::{Round, Standing};
+use super::shared::Shared;
 use super::space::{Every, Space};
 use crate::model::clock::{Clock, Stopwatch};
 use crate::model::event::Appended;
@@ -32,7 +33,6 @@ use crate::model::limits::{
     BLOB_CHECK_EVERY, CHUNK_BYTES_MAX, COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, SPACE_CHECK_EVERY,
     WRITER_STALL_MAX,
 };
-use crate::store::wake::Wakes;
 use crate::store::{Health, StoreError};
 
 /// Answers one caller. Run only when the round that it belongs to is on disk.
@@ -57,66 +57,6 @@ pub(super) enum Job {
     Close {
         answer: oneshot::Sender<()>,
     },
-}
-
-/// What the writer and the callers both see.
-#[derive(Debug)]
-pub(super) struct Shared {
-    health: watch::Sender<Health>,
-    /// Runs while the writer is at work.
-    busy: Mutex<Option<Stopwatch>>,
-    /// Work that takes longer has hung.
-    pub(super) stall_max: Duration,
-    pub(super) wakes: Wakes,
-}
-
-impl Shared {
-    fn new(stall_max: Duration) -> Self {
-        Self {
-            health: watch::Sender::new(Health::Ready),
-            busy: Mutex::new(None),
-            stall_max,
-            wakes: Wakes::default(),
-        }
-    }
-
-    /// How the store stands. A writer that hangs, as sled may, is found out here: it can tell nobody itself.
-    pub(super) fn health(&self) -> Health {
-        let busy = *self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(took) = busy.map(Stopwatch::elapsed).filter(|took| *took > self.stall_max) {
-            self.set(Health::Failed { why: format!("a commit has hung for {} s", took.as_secs()) });
-        }
-        self.health.borrow().clone()
-    }
-
-    fn set_busy(&self, busy: Option<Stopwatch>) {
-        *self.busy.lock().unwrap_or_else(PoisonError::into_inner) = busy;
-    }
-
-    /// Why nothing more is written; for callers whose job was dropped. The writer drops jobs only on its way out, and
-    /// says so last of all: this waits for it.
-    pub(super) async fn refusal(&self) -> StoreError {
-        let mut health = self.health.subscribe();
-        match health.wait_for(is_final).await.as_deref() {
-            Ok(Health::Failed { why }) => StoreError::Failed { why: why.clone() },
-            Ok(_) | Err(_) => StoreError::Closed,
-        }
-    }
-
-    /// A final state stays.
-    fn set(&self, health: Health) {
-        self.health.send_if_modified(|standing| {
-            let changes = !is_final(standing) && *standing != health;
-            if changes {
-                *standing = health;
-            }
-            changes
-        });
-    }
-}
-
-fn is_final(health: &Health) -> bool {
-    matches!(health, Health::Failed { .. } | Health::Closed)
 }
 
 /// How commits are made durable, and how long one may take. Tests have others than the default.
