@@ -167,7 +167,14 @@ async fn dispatch(store: Arc<SledStore>, mut dice: Dice, handler: &'static str) 
             let (store, dice) = (store.clone(), Dice::new(dice.next()));
             working.spawn(async move { work(&store, dice, held).await });
         }
-        working.join_all().await.into_iter().collect::<Result<(), StoreError>>()?;
+        while let Some(done) = working.join_next().await {
+            match done {
+                Ok(worked) => worked?,
+                // The program is ending because another loop met the failure first.
+                Err(error) if error.is_cancelled() => {}
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
+        }
     }
 }
 
