@@ -1,11 +1,13 @@
 //! The store under `kill -9`: at random moments under load, and while it opens. Whatever it had acknowledged is there
 //! afterwards, and everything fits together.
+#![allow(clippy::unwrap_used, reason = "a test stops where it cannot go on")]
 
 pub(crate) mod ledger;
 pub(crate) mod load;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use hookyard::model::clock::Stopwatch;
 use ledger::Ledger;
 use load::Load;
 
@@ -38,7 +40,7 @@ async fn a_store_killed_while_it_opens_opens_the_next_time() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     ledger.take(&load.kill().lines);
 
-    let watch = Instant::now();
+    let watch = Stopwatch::start();
     let load = Load::start(dir.path(), 2, &["idle"]);
     load.wait_open();
     let opening = u64::try_from(watch.elapsed().as_micros()).unwrap();

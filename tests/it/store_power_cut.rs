@@ -3,10 +3,14 @@
 //! The cut: a file system on a loop device is shut down under load (`FS_IOC_SHUTDOWN` without flushing its log), so that
 //! what was never synced is gone; then it is mounted again, as after a reboot, and everything acknowledged must be there.
 //! Needs root and loop devices, and says so loudly where it has none. `HOOKYARD_POWER_CUTS=N` makes more cuts.
+//! A disk of its own is also where a full one is tried.
+#![allow(clippy::unwrap_used, reason = "a test stops where it cannot go on")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
+
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
 use crate::store_kill::ledger::Ledger;
 use crate::store_kill::load::{Load, random_below};
@@ -21,8 +25,9 @@ const SHUT_DOWN: &str = "import fcntl, os, struct, sys\n\
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_power_cut_takes_nothing_that_was_acknowledged() {
-    let Some(disk) = Disk::make() else { return };
-    let cuts = std::env::var("HOOKYARD_POWER_CUTS").ok().and_then(|cuts| cuts.parse().ok()).unwrap_or(CUTS);
+    let Some(disk) = Disk::make(2 << 30) else { return };
+    let asked = std::env::var("HOOKYARD_POWER_CUTS").ok();
+    let cuts = asked.map_or(CUTS, |cuts| cuts.parse().expect("HOOKYARD_POWER_CUTS is a number"));
     let (mut ledger, mut events) = (Ledger::default(), 0);
     for cut in 0..cuts {
         let store = disk.mount.join(format!("store-{}", cut / CUTS_A_STORE));
@@ -46,6 +51,28 @@ async fn a_power_cut_takes_nothing_that_was_acknowledged() {
     assert!(events + ledger.events() > 1000, "the load is one");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_loses_nothing_and_the_store_opens_on_it() {
+    let Some(disk) = Disk::make(400 << 20) else { return };
+    let store = disk.mount.join("store");
+    let mut ledger = Ledger::default();
+    let load = Load::start(&store, 1, &[]);
+    load.wait_open();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    // Somebody else takes all that is left, faster than the store looks.
+    disk.fill();
+    let ended = load.wait_failed(Duration::from_secs(5));
+    let failure = ended.failure.expect("a write that found no room is told");
+    assert!(failure.contains("No space left on device"), "{failure}");
+    ledger.take(&ended.lines);
+    assert!(ledger.events() > 50, "the load is one: {}", ledger.summary());
+    disk.fill();
+    ledger.check(&store, "on the full disk").await;
+    assert!(!store.join("ballast").exists(), "the ballast was given up, so that the store could open");
+    std::fs::remove_file(disk.mount.join("other")).unwrap();
+    ledger.check(&store, "with room again").await;
+}
+
 /// A file system of its own, on a file; unmounted and removed when dropped.
 struct Disk {
     _dir: tempfile::TempDir,
@@ -55,17 +82,20 @@ struct Disk {
 
 impl Disk {
     /// `None`, and a loud word, where this user cannot have one.
-    fn make() -> Option<Self> {
+    fn make(bytes: u64) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let (image, mount) = (dir.path().join("image"), dir.path().join("mount"));
         std::fs::create_dir(&mount).unwrap();
-        std::fs::File::create(&image).unwrap().set_len(2 << 30).unwrap();
+        std::fs::File::create(&image).unwrap().set_len(bytes).unwrap();
         let disk = Self { _dir: dir, image, mount };
-        let made = run("mkfs.ext4", &["-q", "-F", path(&disk.image)]).and_then(|()| disk.try_mount());
+        let made =
+            run("mkfs.ext4", &["-q", "-F", "-m", "0", path(&disk.image)]).and_then(|()| disk.try_mount());
         match made {
             Ok(()) => Some(disk),
             Err(why) => {
-                eprintln!("SKIPPED power-cut test: needs root, loop devices and ext4: {why}");
+                eprintln!(
+                    "SKIPPED the tests of power cuts and full disks: they need root, loop devices and ext4: {why}"
+                );
                 None
             }
         }
@@ -78,6 +108,23 @@ impl Disk {
     /// From here on nothing reaches the disk, and what had not is gone.
     fn cut(&self) {
         run("python3", &["-c", SHUT_DOWN, path(&self.mount)]).unwrap();
+    }
+
+    /// Leaves not a block free, at once.
+    fn fill(&self) {
+        let other =
+            std::fs::File::options().create(true).append(true).open(self.mount.join("other")).unwrap();
+        loop {
+            let free = statvfs(&self.mount).unwrap();
+            let at = other.metadata().unwrap().len();
+            // Some of it the file system keeps for its own tables.
+            let some = (1..8).map(|part| free.f_bavail * free.f_frsize / part).find(|bytes| {
+                *bytes >= 4096 && fallocate(&other, FallocateFlags::empty(), at, *bytes).is_ok()
+            });
+            if some.is_none() {
+                return;
+            }
+        }
     }
 
     /// As after a reboot: the page cache is gone, the file system's own log is replayed.

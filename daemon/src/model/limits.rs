@@ -80,6 +80,8 @@ pub const SPACE_CHECK_EVERY: Duration = Duration::from_secs(1);
 pub const SPACE_CHECK_BYTES: u64 = 64 * 1024 * 1024;
 /// How often the store makes sure that sled made no blob file.
 pub const BLOB_CHECK_EVERY: Duration = Duration::from_secs(60);
+/// A commit that takes longer has hung: sled can deadlock without a word. Slow disks take a second at worst.
+pub const WRITER_STALL_MAX: Duration = Duration::from_secs(30);
 /// Free space under which the store refuses new events, so that it can still be opened and drained.
 pub const FREE_BYTES_MIN: u64 = 1024 * 1024 * 1024;
 

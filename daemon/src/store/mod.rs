@@ -36,17 +36,20 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Decides duplicates itself: two calls at once with one key make one event.
     async fn append(&self, envelope: Envelope) -> Result<Appended, StoreError>;
 
-    /// Up to `max` events that are stored and not yet routed, oldest first.
+    /// Up to `max` events that are stored and not yet routed, oldest first. Fewer where their bodies are large.
     async fn to_route(&self, max: usize) -> Result<Vec<Event>, StoreError>;
 
     /// For each event: stores the decision, makes its deliveries (due at once), and takes the mark away: one atomic
     /// write. An event that carries no mark any more is left as it is.
     async fn route(&self, decisions: Vec<(EventId, Decision)>) -> Result<(), StoreError>;
 
-    /// Takes up to `request.max` due deliveries of one handler, those due longest first.
+    /// Takes up to `request.max` due deliveries of one handler, those due longest first; never more than
+    /// [`crate::model::limits::LEASE_MAX`]. One whose lease ran out gets an attempt
+    /// [`crate::model::attempt::Outcome::Interrupted`]. One whose event cannot be read becomes a dead letter.
     async fn lease(&self, request: LeaseRequest) -> Result<Leased, StoreError>;
 
-    /// Records an attempt and moves the delivery on, if `token` still holds it.
+    /// Records an attempt and moves the delivery on, if `token` still holds it. The attempt's number is the one that the
+    /// lease gave it, whatever the settlement says.
     async fn settle(&self, settlement: Settlement) -> Result<Settled, StoreError>;
 
     /// Takes back every lease of a process that is gone. Called once, before dispatch starts. Each such delivery gets an
@@ -56,7 +59,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Marks the step as begun and says how it stood before. On disk when it returns.
     async fn step_begin(&self, step: StepId) -> Result<StepState, StoreError>;
 
-    /// Records that the step is finished, with what it wants to remember. On disk when it returns.
+    /// Records that the step is finished, with what it wants to remember. On disk when it returns. A step that is finished
+    /// already keeps its first memo.
     async fn step_end(&self, step: StepId, memo: Vec<u8>) -> Result<(), StoreError>;
 
     /// The step's idempotency key for the far side: the same over retries, restarts and reloads. 64 lower-case hex digits.
@@ -180,7 +184,8 @@ pub struct DeliveryQuery {
     pub state: Option<String>,
 }
 
-/// Some rows, and where the next page begins.
+/// Some rows, and where the next page begins. A page may hold fewer rows than its limit, even none, and still have a next
+/// one: what a page looks at and holds in memory is bounded too.
 #[derive(Debug, Clone)]
 pub struct Page<T, C> {
     pub rows: Vec<T>,

@@ -81,7 +81,7 @@ impl Ledger {
     pub(crate) async fn check(&self, directory: &Path, when: &str) {
         let mut options = SledOptions::new(directory);
         options.cache_bytes = 16 << 20;
-        options.free_bytes_min = 0;
+        options.free_bytes_min = 64 << 20;
         let store = match SledStore::open(&options, Arc::new(SystemClock)) {
             Ok(store) => store,
             Err(refused) => panic!("{when}: {refused}"),

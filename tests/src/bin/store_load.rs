@@ -83,7 +83,7 @@ async fn run(store: Arc<SledStore>, seed: u64) -> String {
 async fn append(store: Arc<SledStore>, mut dice: Dice, name: String) -> Result<(), StoreError> {
     for count in 0_u64.. {
         let bytes = match dice.below(60) {
-            0 => 100_000 + dice.below(200_000),
+            0 => 100_000 + dice.below(500_000),
             1..=5 => dice.below(30_000),
             _ => 1 + dice.below(5_000),
         };
@@ -167,7 +167,14 @@ async fn dispatch(store: Arc<SledStore>, mut dice: Dice, handler: &'static str) 
             let (store, dice) = (store.clone(), Dice::new(dice.next()));
             working.spawn(async move { work(&store, dice, held).await });
         }
-        working.join_all().await.into_iter().collect::<Result<(), StoreError>>()?;
+        while let Some(done) = working.join_next().await {
+            match done {
+                Ok(worked) => worked?,
+                // The program is ending because another loop met the failure first.
+                Err(error) if error.is_cancelled() => {}
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
+        }
     }
 }
 

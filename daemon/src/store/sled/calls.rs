@@ -36,10 +36,21 @@ impl SledStore {
         self.answered(answer).await
     }
 
-    pub(super) async fn answered<T>(&self, answer: Answer<T>) -> Result<T, StoreError> {
-        match answer.await {
-            Ok(result) => result,
-            Err(_) => Err(self.shared.refusal().await),
+    /// Waits for the writer's answer; not for ever, should it hang.
+    pub(super) async fn answered<T>(&self, mut answer: Answer<T>) -> Result<T, StoreError> {
+        loop {
+            match tokio::time::timeout(self.shared.stall_max, &mut answer).await {
+                Ok(Ok(result)) => return result,
+                Ok(Err(_)) => return Err(self.shared.refusal().await),
+                Err(_) => self.refuse_if_failed()?,
+            }
+        }
+    }
+
+    fn refuse_if_failed(&self) -> Result<(), StoreError> {
+        match self.shared.health() {
+            Health::Failed { why } => Err(StoreError::Failed { why }),
+            Health::Ready | Health::Full { .. } | Health::Closed => Ok(()),
         }
     }
 
@@ -54,9 +65,7 @@ impl SledStore {
     }
 
     pub(super) fn engine(&self) -> Result<Arc<Engine>, StoreError> {
-        if let Health::Failed { why } = self.shared.health() {
-            return Err(StoreError::Failed { why });
-        }
+        self.refuse_if_failed()?;
         let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
         engine.clone().ok_or(StoreError::Closed)
     }

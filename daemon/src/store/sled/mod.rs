@@ -10,7 +10,7 @@
 //! | panics while opening, or opens empty            | `open.rs`, `high_water.rs`: told, never begun anew       |
 //! | cannot be opened on a full disk                 | `space.rs`: events are refused early; ballast            |
 //! | `flush_async` and transactions can deadlock     | not used: one thread writes, one batch a commit          |
-//! | errors are sticky, a failed sync proves nothing | `writer.rs`: final                                       |
+//! | errors are sticky, a failed sync proves nothing | `writer.rs`: final; a commit that hangs is found out     |
 //!
 //! Reading order: `keys` and `codec` (rows), `events` (chunks), `round` (one commit), `commands` and `deliveries` (what
 //! changes), `writer` (the thread), `reads`, `open`, `verify`.
@@ -27,6 +27,7 @@ mod keys;
 mod open;
 mod reads;
 mod round;
+mod shared;
 mod space;
 #[cfg(test)]
 mod tests;
@@ -47,8 +48,9 @@ use self::calls::{job, read_panicked};
 use self::commands::Prepared;
 use self::engine::Engine;
 use self::fault::Fault;
+use self::shared::Shared;
 use self::space::Space;
-use self::writer::{Job, READERS_WAIT, Shared};
+use self::writer::{Durability, Job, READERS_WAIT};
 use super::step_key::{StoreKey, step_key};
 use super::wake::Wakes;
 use super::{
@@ -104,14 +106,14 @@ pub struct SledStore {
 impl SledStore {
     /// Opens the store, or says why not and what to do. Blocks: seconds for each gigabyte after a crash.
     pub fn open(options: &SledOptions, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        Self::open_with(options, clock, writer::fdatasync())
+        Self::open_with(options, clock, Durability::default())
     }
 
     /// Opens with another way to sync, so that tests can make it fail or count it.
     fn open_with(
         options: &SledOptions,
         clock: Arc<dyn Clock>,
-        sync: writer::Sync,
+        durability: Durability,
     ) -> Result<Self, OpenError> {
         let io = |doing| move |source| OpenError::Io { path: options.path.clone(), doing, source };
         let opened = open::open(options)?;
@@ -119,9 +121,8 @@ impl SledStore {
             .map_err(io("ask for free disk space"))?;
         space.restore_ballast();
         let store_key = opened.store_key;
-        let shared = Arc::new(Shared::new());
         let (jobs, queue) = mpsc::channel(WRITER_QUEUE_MAX);
-        let engine = writer::start(opened, Arc::clone(&shared), Arc::clone(&clock), space, sync, queue)
+        let (engine, shared) = writer::start(opened, Arc::clone(&clock), space, durability, queue)
             .map_err(io("start the writer's thread"))?;
         Ok(Self { jobs, shared, engine: RwLock::new(Some(engine)), store_key, clock })
     }

@@ -109,12 +109,15 @@ pub(super) fn blob_files(dir: &Path) -> io::Result<usize> {
 
 fn create(dir: &Path) -> Result<(), OpenError> {
     let failed = |source| OpenError::Create { path: dir.to_owned(), source };
-    if dir.is_dir() {
-        return Ok(());
-    }
+    let missing: Vec<&Path> =
+        dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
-    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed)
+    // Each new name must be on disk before what stands below it is worth anything.
+    for made in missing {
+        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed)?;
+    }
+    Ok(())
 }
 
 fn lock(dir: &Path) -> Result<File, OpenError> {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::commands::{self, Known, Prepared};
 use super::engine::{Engine, panic_words};
@@ -25,13 +25,14 @@ use super::high_water;
 use super::keys;
 use super::open::{Opened, SCHEMA_VERSION, blob_files};
 use super::round::{Round, Standing};
+use super::shared::Shared;
 use super::space::{Every, Space};
-use crate::model::clock::Clock;
+use crate::model::clock::{Clock, Stopwatch};
 use crate::model::event::Appended;
 use crate::model::limits::{
     BLOB_CHECK_EVERY, CHUNK_BYTES_MAX, COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, SPACE_CHECK_EVERY,
+    WRITER_STALL_MAX,
 };
-use crate::store::wake::Wakes;
 use crate::store::{Health, StoreError};
 
 /// Answers one caller. Run only when the round that it belongs to is on disk.
@@ -39,7 +40,7 @@ pub(super) type Reply = Box<dyn FnOnce() + Send>;
 /// Runs one command. An error is sled's own, and final.
 pub(super) type Work = Box<dyn FnOnce(&mut Round) -> Result<Reply, ::sled::Error> + Send>;
 /// What makes everything written so far durable.
-pub(super) type Sync = Box<dyn FnMut(&File) -> io::Result<()> + Send>;
+pub(super) type SyncFile = Box<dyn FnMut(&File) -> io::Result<()> + Send>;
 
 /// What callers ask of the writer. A dropped job tells its caller to look at the store's health.
 pub(super) enum Job {
@@ -58,58 +59,28 @@ pub(super) enum Job {
     },
 }
 
-/// What the writer and the callers both see.
-#[derive(Debug)]
-pub(super) struct Shared {
-    health: watch::Sender<Health>,
-    pub(super) wakes: Wakes,
+/// How commits are made durable, and how long one may take. Tests have others than the default.
+pub(super) struct Durability {
+    pub(super) sync: SyncFile,
+    pub(super) stall_max: Duration,
 }
 
-impl Shared {
-    pub(super) fn new() -> Self {
-        Self { health: watch::Sender::new(Health::Ready), wakes: Wakes::default() }
+impl Default for Durability {
+    fn default() -> Self {
+        Self { sync: Box::new(File::sync_data), stall_max: WRITER_STALL_MAX }
     }
-
-    pub(super) fn health(&self) -> Health {
-        self.health.borrow().clone()
-    }
-
-    /// Why nothing more is written; for callers whose job was dropped. The writer drops jobs only on its way out, and
-    /// says so last of all: this waits for it.
-    pub(super) async fn refusal(&self) -> StoreError {
-        let mut health = self.health.subscribe();
-        match health.wait_for(is_final).await.as_deref() {
-            Ok(Health::Failed { why }) => StoreError::Failed { why: why.clone() },
-            Ok(_) | Err(_) => StoreError::Closed,
-        }
-    }
-
-    /// A final state stays.
-    fn set(&self, health: Health) {
-        self.health.send_if_modified(|standing| {
-            let changes = !is_final(standing) && *standing != health;
-            if changes {
-                *standing = health;
-            }
-            changes
-        });
-    }
-}
-
-fn is_final(health: &Health) -> bool {
-    matches!(health, Health::Failed { .. } | Health::Closed)
 }
 
 /// Starts the thread. It ends when it is told to close, when every sender is gone, or when the store fails.
 pub(super) fn start(
     opened: Opened,
-    shared: Arc<Shared>,
     clock: Arc<dyn Clock>,
     space: Space,
-    sync: Sync,
+    durability: Durability,
     jobs: mpsc::Receiver<Job>,
-) -> io::Result<Arc<Engine>> {
+) -> io::Result<(Arc<Engine>, Arc<Shared>)> {
     let engine = Arc::new(opened.engine);
+    let shared = Arc::new(Shared::new(durability.stall_max));
     let waiting = Builder::new_current_thread().enable_time().build()?;
     let now = clock.now();
     let writer = Writer {
@@ -117,16 +88,16 @@ pub(super) fn start(
         file: opened.file,
         standing: opened.standing,
         noted: opened.noted,
-        shared,
+        shared: Arc::clone(&shared),
         clock,
         space,
-        sync,
+        sync: durability.sync,
         jobs,
         carried: None,
         blob_check: Every::new(BLOB_CHECK_EVERY, now),
     };
     std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run(&waiting))?;
-    Ok(engine)
+    Ok((engine, shared))
 }
 
 struct Writer {
@@ -137,7 +108,7 @@ struct Writer {
     shared: Arc<Shared>,
     clock: Arc<dyn Clock>,
     space: Space,
-    sync: Sync,
+    sync: SyncFile,
     jobs: mpsc::Receiver<Job>,
     /// A job that did not fit the last round.
     carried: Option<Job>,
@@ -200,13 +171,20 @@ impl Writer {
                 }
             }),
         };
+        self.shared.set_busy(Some(Stopwatch::start()));
         self.look_after_disk()?;
-        match next {
+        let done = match next {
             Next::Job(Job::Close { answer }) => Err(End::Asked(Some(answer))),
             Next::Job(Job::AppendLarge { event, answer }) => self.append_large(&event, answer),
             Next::Job(job) => self.round(job),
             Next::Idle => Ok(()),
             Next::Gone => Err(End::Asked(None)),
+        };
+        self.shared.set_busy(None);
+        match self.shared.health() {
+            // Somebody found the writer hanging and said so: it stays said, though the disk came back.
+            Health::Failed { why } => Err(End::Failed(why)),
+            _ => done,
         }
     }
 
@@ -386,11 +364,6 @@ impl From<End> for LargeFault {
 
 fn sled_failed(error: &::sled::Error) -> End {
     End::Failed(format!("sled failed: {error}"))
-}
-
-/// How a commit is made durable outside of tests.
-pub(super) fn fdatasync() -> Sync {
-    Box::new(File::sync_data)
 }
 
 /// How long closing waits for readers that are under way.

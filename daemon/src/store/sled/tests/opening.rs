@@ -74,6 +74,7 @@ async fn a_snapshot_that_a_killed_open_left_is_removed() {
     fs::write(&partial, [1, 2, 3]).unwrap();
     assert_holds(&place, 20).await;
     assert!(!partial.exists());
+    assert!(!place.file("set-aside-1").exists(), "sled never saw it");
 }
 
 #[tokio::test]

@@ -13,16 +13,23 @@ use super::Place;
 use crate::model::ids::{HandlerName, PluginId};
 use crate::model::limits::WRITER_QUEUE_MAX;
 use crate::store::contract::bench::{LEASE, body, envelope, with_body};
-use crate::store::sled::writer;
-use crate::store::sled::{SledOptions, SledStore};
+use crate::store::sled::SledStore;
+use crate::store::sled::writer::{Durability, SyncFile};
 use crate::store::{Health, LeaseRequest, Store, StoreError};
 
-fn open(place: &Place, sync: writer::Sync) -> Arc<SledStore> {
-    Arc::new(SledStore::open_with(&place.options(), place.clock.clone(), sync).unwrap())
+fn open(place: &Place, sync: SyncFile) -> Arc<SledStore> {
+    Arc::new(
+        SledStore::open_with(
+            &place.options(),
+            place.clock.clone(),
+            Durability { sync, ..Durability::default() },
+        )
+        .unwrap(),
+    )
 }
 
 /// A sync that counts itself.
-fn counted() -> (writer::Sync, Arc<AtomicUsize>) {
+fn counted() -> (SyncFile, Arc<AtomicUsize>) {
     let count = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&count);
     let sync = move |file: &File| {
@@ -38,7 +45,7 @@ struct Gate {
     go: std_mpsc::Sender<()>,
 }
 
-fn gated() -> (writer::Sync, Gate) {
+fn gated() -> (SyncFile, Gate) {
     let (tell, begun) = mpsc::channel(10_000);
     let (go, wait) = std_mpsc::channel();
     let sync = move |file: &File| {
@@ -201,7 +208,7 @@ async fn a_full_queue_sheds_events_and_lets_the_rest_wait() {
 #[tokio::test]
 async fn closing_finishes_what_is_queued() {
     let place = Place::new();
-    let store = open(&place, writer::fdatasync());
+    let store = Arc::new(place.open());
     let mut asking = tokio::task::JoinSet::new();
     for number in 0..100 {
         let store = store.clone();
@@ -213,6 +220,20 @@ async fn closing_finishes_what_is_queued() {
     store.close().await.unwrap();
     let stored = asking.join_all().await.into_iter().filter(Result::is_ok).count();
     assert!(stored > 0);
-    let store = SledStore::open(&SledOptions { ..place.options() }, place.clock.clone()).unwrap();
+    let store = place.open();
     assert_eq!(store.counts().await.unwrap().events, stored as u64);
+}
+
+#[tokio::test]
+async fn a_commit_that_hangs_is_found_out_and_stays_failed() {
+    let place = Place::new();
+    let (sync, mut gate) = gated();
+    let durability = Durability { sync, stall_max: Duration::from_millis(20) };
+    let store = Arc::new(SledStore::open_with(&place.options(), place.clock.clone(), durability).unwrap());
+    let told = store.append(envelope("a")).await.unwrap_err();
+    assert!(matches!(&told, StoreError::Failed { why } if why.contains("hung")), "{told}");
+    assert!(matches!(store.health(), Health::Failed { .. }));
+    gate.begun.recv().await.unwrap();
+    gate.go.send(()).unwrap();
+    assert!(matches!(store.append(envelope("b")).await, Err(StoreError::Failed { .. })));
 }
