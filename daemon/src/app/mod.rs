@@ -39,6 +39,9 @@ const HEALTH_POLL: Duration = Duration::from_millis(250);
 /// What the hosts get to end by themselves after the last attempt.
 const HOST_STOP_GRACE: Duration = Duration::from_secs(2);
 
+/// A disk that hangs must not keep the process.
+const STORE_CLOSE_MAX: Duration = Duration::from_secs(10);
+
 /// A running daemon.
 #[derive(Debug)]
 pub struct Daemon {
@@ -169,8 +172,12 @@ impl Daemon {
         }
         self.hosts.stop(HOST_STOP_GRACE).await;
         close_stage(self.stop.admin, self.stop.admin_tasks).await;
-        if let Err(error) = self.store.close().await {
-            error!(%error, "the store did not close cleanly; everything acknowledged is on disk all the same");
+        match tokio::time::timeout(STORE_CLOSE_MAX, self.store.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                error!(%error, "the store did not close cleanly; what was acknowledged is on disk")
+            }
+            Err(_) => error!("the store did not close in time; what was acknowledged is on disk"),
         }
         self.runtime_file.remove();
         info!("stopped");

@@ -28,10 +28,9 @@ use std::path::Path;
 
 pub use diagnostic::{ConfigError, Diagnostic, Severity};
 pub use snapshot::{
-    Admin, BODY_TIMEOUT_DEFAULT, CACHE_BYTES_DEFAULT, CONCURRENCY_DEFAULT, CONCURRENCY_MAX,
-    CONNECTIONS_DEFAULT_MAX, DRAIN_TIMEOUT_DEFAULT, HANDLER_TIMEOUT_DEFAULT, HEADER_TIMEOUT_DEFAULT, Handler,
-    IDLE_TIMEOUT_DEFAULT, IN_FLIGHT_DEFAULT_MAX, LISTEN_DEFAULT, Plugin, RateLimit, STORE_PATH_DEFAULT,
-    Scheme, Server, Snapshot, Source, StoreSettings, TOLERANCE_DEFAULT, Tls,
+    Admin, CONCURRENCY_DEFAULT, CONCURRENCY_MAX, DRAIN_TIMEOUT_DEFAULT, HANDLER_TIMEOUT_DEFAULT, Handler,
+    LISTEN_DEFAULT, Plugin, RateLimit, STORE_PATH_DEFAULT, Scheme, Server, Snapshot, Source, StoreSettings,
+    TOLERANCE_DEFAULT, Tls,
 };
 
 use faults::Faults;

@@ -16,22 +16,10 @@ use crate::rules::{Livemode, RuleSet};
 
 /// Only this machine: whoever wants the world to come in says so.
 pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
-/// Stripe holds a few connections; a thousand leave room for a replay and bound the memory of idle ones.
-pub const CONNECTIONS_DEFAULT_MAX: usize = 1024;
-/// Requests between header and answer: each may hold a whole body.
-pub const IN_FLIGHT_DEFAULT_MAX: usize = 256;
-/// A header is one packet or two: who needs longer is not a webhook.
-pub const HEADER_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
-/// A megabyte over a bad line; longer than Stripe itself waits for an answer.
-pub const BODY_TIMEOUT_DEFAULT: Duration = Duration::from_secs(20);
-/// Longer than the keep-alive of the common proxies, so that it is they who close.
-pub const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(75);
 /// As long as a handler may take by default: a stop then cuts no attempt.
 pub const DRAIN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 /// Beside the process that is started, as every other path of a configuration.
 pub const STORE_PATH_DEFAULT: &str = "var/hookyard";
-/// Enough for the queue's hot pages; the store works with less.
-pub const CACHE_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
 /// What Stripe's own libraries use.
 pub const TOLERANCE_DEFAULT: Duration = Duration::from_secs(5 * 60);
 /// Attempts of one handler at the same time.

@@ -9,14 +9,14 @@ use crate::config::elements::address;
 use crate::config::elements::secret::SecretRef;
 use crate::config::faults::Spotted;
 use crate::config::reader::Reader;
-use crate::config::snapshot::{
-    BODY_TIMEOUT_DEFAULT, CONNECTIONS_DEFAULT_MAX, DRAIN_TIMEOUT_DEFAULT, HEADER_TIMEOUT_DEFAULT,
-    IDLE_TIMEOUT_DEFAULT, IN_FLIGHT_DEFAULT_MAX, LISTEN_DEFAULT, Server,
+use crate::config::snapshot::{DRAIN_TIMEOUT_DEFAULT, LISTEN_DEFAULT, Server};
+use crate::model::limits::{
+    BODY_BYTES_DEFAULT_MAX, BODY_TIMEOUT_DEFAULT, CONNECTIONS_DEFAULT_MAX, EVENT_BODY_BYTES_MAX,
+    HEADER_TIMEOUT_DEFAULT, IDLE_TIMEOUT_DEFAULT, IN_FLIGHT_DEFAULT_MAX,
 };
-use crate::model::limits::BODY_BYTES_DEFAULT_MAX;
 
-/// What one event may ever take in memory.
-const BODY_BYTES_RANGE: RangeInclusive<u64> = 1024..=64 * 1024 * 1024;
+/// At most what the store keeps of one event.
+const BODY_BYTES_RANGE: RangeInclusive<u64> = 1024..=EVENT_BODY_BYTES_MAX as u64;
 /// As many sockets as a process usually gets.
 const CONNECTIONS_RANGE: RangeInclusive<usize> = 1..=65_536;
 const TIMEOUT_RANGE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60 * 60);

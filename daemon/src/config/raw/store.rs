@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use crate::config::elements::Invalid;
 use crate::config::reader::Reader;
-use crate::config::snapshot::{CACHE_BYTES_DEFAULT, STORE_PATH_DEFAULT, StoreSettings};
-use crate::model::limits::FREE_BYTES_MIN;
+use crate::config::snapshot::{STORE_PATH_DEFAULT, StoreSettings};
+use crate::model::limits::{FREE_BYTES_MIN, STORE_CACHE_BYTES_DEFAULT};
 use crate::rules::nearest;
 
 const CACHE_BYTES_RANGE: RangeInclusive<u64> = 1024 * 1024..=1024 * 1024 * 1024 * 1024;
@@ -16,7 +16,7 @@ const FREE_BYTES_RANGE: RangeInclusive<u64> = 64 * 1024 * 1024..=1024 * 1024 * 1
 pub(super) fn read(main: &mut Reader<'_, '_, '_>) -> StoreSettings {
     let mut store = StoreSettings {
         path: PathBuf::from(STORE_PATH_DEFAULT),
-        cache_bytes: CACHE_BYTES_DEFAULT,
+        cache_bytes: STORE_CACHE_BYTES_DEFAULT,
         free_bytes_min: FREE_BYTES_MIN,
     };
     let Some(mut section) = main.section("store") else { return store };

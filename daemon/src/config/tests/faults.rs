@@ -189,7 +189,7 @@ connections_max = "many"
                 "18:20 both listeners are at 127.0.0.1:8080 | give the operators another port: what Stripe can reach, anyone can",
                 r#"18:46 a secret stands in the file itself | write where it is: "env:NAME", "file:/path" or "credential:NAME""#,
                 r#"19:18 `1MB` is not a size | did you mean "1MiB"?"#,
-                "20:19 `connections_max` takes a whole number, and this is a string | write a whole number without quotes; the default is 1024",
+                "20:19 `connections_max` takes a whole number, and this is a string | write a whole number without quotes; the default is 800",
             ],
         ),
         (
