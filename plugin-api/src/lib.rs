@@ -68,3 +68,8 @@ pub use cx::{Cx, Expect, Host, KvPut, Level, Step};
 pub use event::Event;
 pub use handler::{CreateError, Handler};
 pub use outcome::{Failure, Outcome};
+
+/// The README's plugin must compile as it stands there.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct ReadmeCompiles;

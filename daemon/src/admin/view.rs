@@ -84,7 +84,7 @@ pub struct EventDetailView {
     pub event: EventView,
     pub body_bytes: usize,
     pub content_type: String,
-    /// `waiting`, `delivered to …`, `unrouted: …`, `dropped by …`.
+    /// `waiting …`, `to …`, `unrouted: …`, `dropped …`.
     pub routing: String,
     /// The configuration that routed it.
     pub snapshot: Option<String>,
@@ -206,7 +206,7 @@ pub fn routing_words(decision: Option<&Decision>) -> String {
         Some(Verdict::Deliver(assignments)) => {
             let by: Vec<String> =
                 assignments.iter().map(|a| format!("{} by rule \"{}\"", a.handler, a.rule)).collect();
-            format!("delivered to {}", by.join(", "))
+            format!("to {}", by.join(", "))
         }
         Some(Verdict::Unrouted { reason }) => format!("unrouted: {reason}"),
         Some(Verdict::Dropped { rule, reason }) => format!("dropped by rule \"{rule}\": {reason}"),

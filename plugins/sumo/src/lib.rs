@@ -132,12 +132,17 @@ impl Sumo {
 
 /// What was done, for the attempt's record: ids, no personal data.
 fn result(purchase: &Purchase, user_id: i64, owed: Option<&Owed>) -> Value {
-    let entitlements: Map<String, Value> =
+    let access: Map<String, Value> =
         purchase.grants.iter().map(|(feature, amount)| (feature.clone(), json!(amount))).collect();
     json!({
         "user_id": user_id,
         "session": purchase.session.id,
-        "entitlements": entitlements,
+        "subscription": {
+            "tier": purchase.tier_id,
+            "quantity": purchase.quantity,
+            "stripe_subscription_id": purchase.session.subscription_id(),
+        },
+        "access": access,
         "mail": owed.map(|owed| json!({ "message_id": owed.message_id, "kind": owed.kind.word() })),
     })
 }

@@ -88,9 +88,9 @@ fn a_purchase_is_recorded_as_stripe_told_it() {
         "camp_yic4oh7dkn prod_32ffkn2o user_fdyns7fig 9500 usd 1 none [{\"id\":\"addon_extra_seats\",\"quantity\":2}]"
     );
     let result = delivered.result.unwrap();
-    let entitlements =
+    let access =
         json!({"api_access": 1, "priority_support": 1, "projects": 500, "seats": 5, "storage_gb": 1000});
-    assert_eq!(result["entitlements"], entitlements);
+    assert_eq!(result["access"], access);
     assert_eq!(result["user_id"], 1);
     let access =
         "SELECT group_concat(feature || '=' || quantity) FROM (SELECT * FROM access ORDER BY feature)";
