@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use hookyard::model::clock::{Clock, SystemClock};
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper_util::client::legacy::Client;
@@ -47,7 +47,7 @@ pub(crate) fn another_purchase(prefix: &str, number: usize) -> Vec<u8> {
 
 /// Now, in seconds, as a signature carries it.
 pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    SystemClock.now().0 / 1000
 }
 
 /// The signature header that the official SDK makes.

@@ -2,7 +2,7 @@
 //!
 //! The daemon starts its own binary as `hookyard plugin-host` with one end of a socket pair as stdin, and speaks
 //! [`protocol`] over it. The child loads one library (`library`), makes one instance of the plugin, and then answers
-//! calls ([`run`]). It keeps nothing: whatever the plugin wants remembered goes up to the daemon and is on disk before
+//! calls ([`run()`]). It keeps nothing: whatever the plugin wants remembered goes up to the daemon and is on disk before
 //! the answer. A crash of the plugin is the end of this process and costs the daemon the attempts that it held.
 //!
 //! Threads, no async runtime: the reader (never runs plugin code, so it can always end the process), the workers (one

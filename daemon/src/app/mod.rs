@@ -175,7 +175,7 @@ impl Daemon {
         match tokio::time::timeout(STORE_CLOSE_MAX, self.store.close()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                error!(%error, "the store did not close cleanly; what was acknowledged is on disk")
+                error!(%error, "the store did not close cleanly; what was acknowledged is on disk");
             }
             Err(_) => error!("the store did not close in time; what was acknowledged is on disk"),
         }

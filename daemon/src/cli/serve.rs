@@ -32,7 +32,7 @@ pub(super) async fn run(common: &Common, args: ServeArgs) -> Result<(), Failure>
         eprintln!("{}", warning.render(color_on_stderr()));
     }
     let asked = stop_signal()?;
-    let daemon = Daemon::start(loaded.snapshot, args.dev).await.map_err(start_failure)?;
+    let daemon = Daemon::start(loaded.snapshot, args.dev).await.map_err(|error| start_failure(&error))?;
     if args.dev {
         greet(&daemon);
     }
@@ -73,8 +73,8 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
     })
 }
 
-fn start_failure(error: StartError) -> Failure {
-    let text = exit::with_causes(&error);
+fn start_failure(error: &StartError) -> Failure {
+    let text = exit::with_causes(error);
     match error {
         StartError::Store(_) | StartError::Leases(_) | StartError::RuntimeFile { .. } => {
             Failure::storage(text)

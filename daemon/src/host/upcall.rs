@@ -1,4 +1,4 @@
-//! What plugins ask for while they work, answered by [`Services`]. Steps belong to the delivery, key-value pairs to the
+//! What plugins ask for while they work, answered by [`super::Services`]. Steps belong to the delivery, key-value pairs to the
 //! plugin's id, secrets to the handler. A change is on disk before its answer is sent.
 
 use std::sync::Arc;
