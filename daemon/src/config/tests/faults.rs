@@ -212,8 +212,8 @@ idle_timeout = "2h"
 "#,
             &[
                 r#"17:1 `admin` of [server] has no `listen` | write listen = "127.0.0.1:8081""#,
-                "18:18 `body_bytes_max` is 1GiB; it lies between 1KiB and 64MiB | the default is 1MiB",
-                "19:16 `idle_timeout` is 2h; it lies between 100ms and 1h | the default is 75s",
+                "18:18 `body_bytes_max` is 1GiB; it lies between 1KiB and 32MiB | the default is 1MiB",
+                "19:16 `idle_timeout` is 2h; it lies between 100ms and 1h | the default is 1m",
             ],
         ),
         (
