@@ -29,8 +29,8 @@ pub async fn run(store: Arc<dyn Store>, table: Arc<RoutingTable>, shutdown: Canc
     while !shutdown.is_cancelled() {
         bell.borrow_and_update();
         match route_batch(&*store, &table).await {
-            Ok(ROUTE_BATCH_MAX) => continue,
-            Ok(_) => {}
+            Ok(0) => {}
+            Ok(_) => continue,
             Err(error) => error!(%error, "routing waits: the store did not answer"),
         }
         tokio::select! {

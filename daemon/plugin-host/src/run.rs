@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use hookyard_plugin::abi;
 use rustix::process::{Resource, Rlimit};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::child::{self, CallState, Child, Link};
 use crate::library::{Instance, Library};
@@ -111,6 +113,16 @@ fn confine() -> Result<(), RunError> {
     #[cfg(target_os = "linux")]
     rustix::thread::set_no_new_privs(true)
         .map_err(|error| RunError::Confine { what: "no ban on new privileges", source: error.into() })?;
+    leave_signals_to_the_daemon()
+}
+
+/// A service manager's stop, and Ctrl-C, reach every process of the daemon: the daemon lets attempts under way finish and
+/// then ends its hosts by their sockets, so here those signals must do nothing.
+fn leave_signals_to_the_daemon() -> Result<(), RunError> {
+    for signal in [SIGTERM, SIGINT, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))
+            .map_err(|source| RunError::Confine { what: "no handler for the daemon's signals", source })?;
+    }
     Ok(())
 }
 

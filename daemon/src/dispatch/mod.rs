@@ -24,12 +24,12 @@ use crate::host::{Host, Report};
 use crate::model::clock::{Clock, UnixMillis};
 use crate::model::event::Event;
 use crate::model::ids::{HandlerName, RuleName};
-use crate::model::limits::IDLE_POLL;
+use crate::model::limits::{CALL_GRACE_MAX, IDLE_POLL};
 use crate::model::retry::RetrySchedule;
 use crate::store::{LeaseRequest, Leased, Store, StoreError};
 
-/// How long a lease outlives the handler's deadline: the grace before a hung host is killed, and the settling.
-const LEASE_MARGIN: Duration = Duration::from_secs(30);
+/// What a lease leaves for storing the outcome, after the call has ended at its latest.
+const SETTLE_MAX: Duration = Duration::from_secs(10);
 
 /// Whatever makes one attempt. The host in production, a script in tests.
 #[async_trait]
@@ -90,7 +90,7 @@ impl HandlerLoop {
     }
 
     async fn lease(&self, max: usize) -> Result<Leased, StoreError> {
-        let lease = self.timeout + LEASE_MARGIN;
+        let lease = self.timeout + CALL_GRACE_MAX + SETTLE_MAX;
         self.store.lease(LeaseRequest { handler: self.name.clone(), max, lease }).await
     }
 

@@ -72,7 +72,9 @@ pub(super) async fn call(shared: Arc<Shared>, job: Job) -> Report {
 /// Waits for a worker, then for a child that takes the call. `Err` where the host is stopped.
 async fn hold(shared: &Shared, name: &CallName) -> Result<Held, Outcome> {
     let mut slot = shared.slot.subscribe();
-    let Ok(permit) = Arc::clone(&shared.permits).acquire_owned().await else { return Err(stopped()) };
+    let Ok(permit) = Arc::clone(&shared.permits).acquire_owned().await else {
+        return Err(Outcome::Interrupted);
+    };
     loop {
         let usable = slot.wait_for(|slot| match slot {
             Slot::Up(child) => child.is_open(),
@@ -82,7 +84,7 @@ async fn hold(shared: &Shared, name: &CallName) -> Result<Held, Outcome> {
         let child = match usable.await.map(|slot| slot.clone()) {
             Ok(Slot::Up(child)) => child,
             Ok(Slot::Down { .. }) => continue,
-            Ok(Slot::Stopped) | Err(_) => return Err(stopped()),
+            Ok(Slot::Stopped) | Err(_) => return Err(Outcome::Interrupted),
         };
         // A child that just closed is followed by another word in the slot.
         if let Some((id, ended)) = child.begin(name.clone()) {
@@ -142,6 +144,7 @@ fn came(shared: &Shared, end: CallEnd, late: bool) -> Came {
             read.outcome
         }
         How::Lost { hung: true, .. } if late => Outcome::TimedOut { limit: shared.spec.timeout },
+        How::Lost { .. } if shared.is_stopped() => Outcome::Interrupted,
         How::Lost { what, .. } => Outcome::Crashed { what },
     };
     Came { outcome, log }
@@ -158,10 +161,6 @@ fn not_held(shared: &Shared) -> Outcome {
             retry("busy", &format!("no worker of the plugin was free within {limit:?}"))
         }
     }
-}
-
-fn stopped() -> Outcome {
-    retry("stopped", "the plugin's host is stopped")
 }
 
 fn retry(code: &str, message: &str) -> Outcome {

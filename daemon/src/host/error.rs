@@ -51,6 +51,21 @@ pub enum HostError {
     Stopped,
 }
 
+impl HostError {
+    /// Whether the same configuration may start another time: what the plugin needs was not there yet.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Spawn { .. }
+                | Self::Create { .. }
+                | Self::Slow { .. }
+                | Self::Died { .. }
+                | Self::Task(_)
+                | Self::Stopped
+        )
+    }
+}
+
 /// An error and its causes, as one line.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

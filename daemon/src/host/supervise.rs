@@ -152,6 +152,11 @@ impl Shared {
         }
     }
 
+    /// Whether [`Self::close`] was called: what is lost from then on is not the plugin's fault.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+
     /// Takes no more calls, waits up to `grace` for those that run, and ends the child.
     pub(super) async fn close(&self, grace: Duration) {
         self.stopping.cancel();

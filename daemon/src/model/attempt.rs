@@ -31,7 +31,7 @@ pub enum Outcome {
     TimedOut { limit: Duration },
     /// The host died (signal, exit, broken contract) while it held the delivery.
     Crashed { what: String },
-    /// The daemon itself stopped while the delivery was leased; found when it started again.
+    /// The daemon itself stopped while the delivery was leased: no fault of the handler, and no reason to wait.
     Interrupted,
 }
 
