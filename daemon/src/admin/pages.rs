@@ -22,7 +22,7 @@ pub(super) struct EventsQuery {
     #[serde(rename = "type")]
     event_type: Option<String>,
     provider_id: Option<String>,
-    /// waiting, delivered, unrouted, dropped.
+    /// waiting, routed, unrouted, dropped.
     routing: Option<String>,
 }
 
@@ -110,20 +110,33 @@ pub(super) async fn deliveries(
 async fn find(store: &dyn Store, id: &str) -> Result<crate::model::event::Event, Failure> {
     let found = match id.parse::<EventId>() {
         Ok(id) => store.event(id).await?,
-        Err(_) => {
-            let query = EventQuery {
-                limit: 1,
-                newest_first: true,
-                bodies: true,
-                provider_id: Some(id.to_owned()),
-                ..EventQuery::default()
-            };
-            store.events(query).await?.rows.pop()
-        }
+        Err(_) => by_provider_id(store, id).await?,
     };
     found.ok_or_else(|| {
         Failure::not_found(format!("no event `{id}` is stored, neither as our id nor as the provider's"))
     })
+}
+
+/// Page by page: a page may be empty though older events follow.
+async fn by_provider_id(
+    store: &dyn Store,
+    id: &str,
+) -> Result<Option<crate::model::event::Event>, StoreError> {
+    let mut query = EventQuery {
+        limit: 1,
+        newest_first: true,
+        bodies: true,
+        provider_id: Some(id.to_owned()),
+        ..EventQuery::default()
+    };
+    loop {
+        let mut page = store.events(query.clone()).await?;
+        match (page.rows.pop(), page.next) {
+            (Some(event), _) => return Ok(Some(event)),
+            (None, None) => return Ok(None),
+            (None, next) => query.after = next,
+        }
+    }
 }
 
 async fn deliveries_with_tries(store: &dyn Store, event: EventId) -> Result<Vec<DeliveryView>, StoreError> {
@@ -152,10 +165,10 @@ fn delivery_id(text: &str) -> Result<DeliveryId, Failure> {
 fn routing(word: &str) -> Result<Routing, Failure> {
     match word {
         "waiting" => Ok(Routing::Waiting),
-        "delivered" => Ok(Routing::Delivered),
+        "routed" => Ok(Routing::Delivered),
         "unrouted" => Ok(Routing::Unrouted),
         "dropped" => Ok(Routing::Dropped),
-        _ => Err(Failure::bad_request(format!("`{word}` is none of waiting, delivered, unrouted, dropped"))),
+        _ => Err(Failure::bad_request(format!("`{word}` is none of waiting, routed, unrouted, dropped"))),
     }
 }
 

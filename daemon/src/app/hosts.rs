@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+
 use crate::admin::HandlerStatus;
 use crate::admin::view::HandlerView;
 use crate::config::{Handler, Snapshot};
@@ -22,20 +24,30 @@ const LIBRARY_CACHE: &str = "plugins";
 pub(super) struct Hosts(BTreeMap<HandlerName, Arc<Host>>);
 
 impl Hosts {
-    /// Starts them one after the other; when one cannot start, those before it are stopped again.
+    /// Starts them side by side; when one cannot start, the others are stopped again.
     pub(super) async fn start(snapshot: &Snapshot, store: Arc<dyn Store>) -> Result<Self, StartError> {
         let services: Arc<dyn Services> = Arc::new(StoreServices(store));
-        let mut hosts = Self(BTreeMap::new());
+        let mut starting = JoinSet::new();
         for handler in snapshot.handlers.values() {
-            match Host::start(spec(snapshot, handler), Arc::clone(&services)).await {
-                Ok(host) => hosts.0.insert(handler.name.clone(), Arc::new(host)),
-                Err(source) => {
-                    hosts.stop(Duration::ZERO).await;
-                    return Err(StartError::Handler { handler: handler.name.to_string(), source });
-                }
-            };
+            let (name, spec, services) =
+                (handler.name.clone(), spec(snapshot, handler), Arc::clone(&services));
+            starting.spawn(async move { (name, Host::start(spec, services).await) });
         }
-        Ok(hosts)
+        let mut hosts = Self(BTreeMap::new());
+        let mut failed = None;
+        for (name, started) in starting.join_all().await {
+            match started {
+                Ok(host) => drop(hosts.0.insert(name, Arc::new(host))),
+                Err(source) => failed = Some(StartError::Handler { handler: name.to_string(), source }),
+            }
+        }
+        match failed {
+            None => Ok(hosts),
+            Some(error) => {
+                hosts.stop(Duration::ZERO).await;
+                Err(error)
+            }
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&HandlerName, &Arc<Host>)> {
@@ -43,9 +55,12 @@ impl Hosts {
     }
 
     pub(super) async fn stop(&self, grace: Duration) {
+        let mut stopping = JoinSet::new();
         for host in self.0.values() {
-            host.stop(grace).await;
+            let host = Arc::clone(host);
+            stopping.spawn(async move { host.stop(grace).await });
         }
+        stopping.join_all().await;
     }
 }
 

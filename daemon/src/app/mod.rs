@@ -1,10 +1,11 @@
 //! The composition root: a checked snapshot in, a running daemon out.
 //!
-//! Order of the start: bind both listeners (so that a busy port is told before anything is touched), open the store,
-//! start a host for each handler, take back the leases of the process before, then route, dispatch, and last of all open
-//! the door. Order of the end: close the door and answer what it took, finish the attempts under way, stop the hosts,
-//! close the store. A kill at any point of either loses nothing: the store is the only state.
+//! Order of the start: bind the operator listener, open the store, bind the door (the kernel queues what comes), start a
+//! host for each handler, take back the leases of the process before, then dispatch, route, and last of all serve the door.
+//! Order of the end: close the door and answer what it took, finish the attempts under way, stop the hosts, close the
+//! store. A kill at any point of either loses nothing: the store is the only state.
 
+mod descriptors;
 mod hosts;
 pub mod runtime_file;
 
@@ -39,6 +40,8 @@ const HEALTH_POLL: Duration = Duration::from_millis(250);
 /// What the hosts get to end by themselves after the last attempt.
 const HOST_STOP_GRACE: Duration = Duration::from_secs(2);
 
+/// What operators' requests under way get at the end.
+const ADMIN_CLOSE_MAX: Duration = Duration::from_secs(1);
 /// A disk that hangs must not keep the process.
 const STORE_CLOSE_MAX: Duration = Duration::from_secs(10);
 
@@ -112,7 +115,8 @@ impl Daemon {
             let handler_loop = HandlerLoop {
                 name: handler.name.clone(),
                 attempts: Arc::clone(host) as Arc<dyn crate::dispatch::Attempts>,
-                concurrency: handler.concurrency,
+                // Deliveries of a serial plugin wait in the store, not in front of its one worker.
+                concurrency: if host.status().serial { 1 } else { handler.concurrency },
                 timeout: handler.timeout,
                 retry: handler.retry,
                 store: Arc::clone(&store),
@@ -171,7 +175,11 @@ impl Daemon {
             warn!(drain = ?self.drain, "attempts were still under way after the drain time: they are made again");
         }
         self.hosts.stop(HOST_STOP_GRACE).await;
-        close_stage(self.stop.admin, self.stop.admin_tasks).await;
+        // A client that holds half a request open must not keep the process.
+        drop(
+            tokio::time::timeout(ADMIN_CLOSE_MAX, close_stage(self.stop.admin, self.stop.admin_tasks)).await,
+        );
+        self.runtime_file.remove();
         match tokio::time::timeout(STORE_CLOSE_MAX, self.store.close()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
@@ -179,7 +187,6 @@ impl Daemon {
             }
             Err(_) => error!("the store did not close in time; what was acknowledged is on disk"),
         }
-        self.runtime_file.remove();
         info!("stopped");
     }
 }
@@ -222,7 +229,7 @@ async fn bind_door(
             .as_ref()
             .map(|tls| TlsFiles { certificate: tls.certificate.clone(), key: tls.key.clone() }),
         body_bytes_max: server.body_bytes_max,
-        connections_max: at_least_one(server.connections_max),
+        connections_max: at_least_one(descriptors::connections_max(server.connections_max)),
         in_flight_max: at_least_one(server.in_flight_max),
         header_timeout: server.header_timeout,
         body_timeout: server.body_timeout,

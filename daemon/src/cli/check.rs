@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Common, Failure, color_on_stderr, output};
-use crate::config::{self, LoadOptions};
+use super::output::say;
+use super::{Common, Failure, color_on_stderr, config_failure, output};
+use crate::config::{self, Diagnostic, LoadOptions};
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
@@ -21,12 +22,16 @@ pub(super) fn run(common: &Common, args: &CheckArgs) -> Result<(), Failure> {
         |name: &str| std::env::var(name).ok().or_else(|| args.dev.then(|| "set-for-this-check".to_owned()));
     let path = args.file.as_ref().unwrap_or(&common.config);
     match config::load(LoadOptions { path, dev: args.dev, env: &env }) {
+        Ok(loaded) if common.json => {
+            let warnings: Vec<_> = loaded.warnings.iter().map(Diagnostic::to_json).collect();
+            output::json(&warnings)
+        }
         Ok(loaded) => {
             for warning in &loaded.warnings {
                 eprintln!("{}", warning.render(color_on_stderr()));
             }
             let snapshot = &loaded.snapshot;
-            println!(
+            say!(
                 "{} is good: {} sources, {} plugins, {} handlers, {} rules (configuration {})",
                 path.display(),
                 snapshot.sources.len(),
@@ -41,6 +46,6 @@ pub(super) fn run(common: &Common, args: &CheckArgs) -> Result<(), Failure> {
             output::json(&faults.to_json())?;
             Err(Failure::config(faults.to_string()))
         }
-        Err(faults) => Err(Failure::config(faults.render(color_on_stderr()))),
+        Err(faults) => Err(config_failure(path, &faults)),
     }
 }

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::client::Operator;
+use super::output::say;
 use super::{Common, Failure, events::query_string, output};
 use crate::admin::view::{DeliveryView, PageView};
 
@@ -51,7 +52,7 @@ pub(super) async fn run(common: &Common, command: DeliveriesCommand) -> Result<(
     let rows: Vec<Vec<String>> = page.rows.iter().map(row).collect();
     output::table(&["EVENT", "HANDLER", "STATE", "ATTEMPTS", "AT", "RULE", "WHY"], &rows);
     if let Some(next) = page.next {
-        println!("\nmore: --after {next}");
+        say!("\nmore: --after {next}");
     }
     Ok(())
 }

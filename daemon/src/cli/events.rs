@@ -1,8 +1,10 @@
 //! `hookyard events list` and `hookyard events show`.
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 
 use super::client::Operator;
+use super::output::say;
 use super::{Common, Failure, output};
 use crate::admin::view::{AttemptView, DeliveryView, EventDetailView, EventView, PageView};
 
@@ -19,7 +21,7 @@ pub(super) struct ListArgs {
     /// Only of this type, such as checkout.session.completed
     #[arg(long = "type")]
     event_type: Option<String>,
-    /// Only waiting, delivered, unrouted or dropped ones
+    /// Only waiting, routed, unrouted or dropped ones
     #[arg(long)]
     routing: Option<String>,
     /// At most this many
@@ -36,6 +38,7 @@ pub(super) struct ListArgs {
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
     /// Our event id, or the provider's (evt_…)
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     event: String,
     /// Also print the body, as received
     #[arg(long)]
@@ -64,7 +67,7 @@ async fn list(common: &Common, args: ListArgs) -> Result<(), Failure> {
     let rows: Vec<Vec<String>> = page.rows.iter().map(row).collect();
     output::table(&["EVENT", "RECEIVED", "SOURCE", "TYPE", "PROVIDER ID"], &rows);
     if let Some(next) = page.next {
-        println!("\nmore: --after {next}");
+        say!("\nmore: --after {next}");
     }
     Ok(())
 }
@@ -77,7 +80,7 @@ async fn show(common: &Common, args: &ShowArgs) -> Result<(), Failure> {
     }
     print_detail(&event);
     if let Some(body) = &event.body {
-        println!("\n{body}");
+        say!("\n{body}");
     }
     Ok(())
 }
@@ -85,9 +88,9 @@ async fn show(common: &Common, args: &ShowArgs) -> Result<(), Failure> {
 /// One event for a person.
 pub(super) fn print_detail(detail: &EventDetailView) {
     let event = &detail.event;
-    println!("event     {}  {}", event.event, event.event_type);
-    println!("from      {}, {}, received {}", event.source, event.provider_id, event.received);
-    println!("routing   {}", detail.routing);
+    say!("event     {}  {}", event.event, event.event_type);
+    say!("from      {}, {}, received {}", event.source, event.provider_id, event.received);
+    say!("routing   {}", detail.routing);
     for delivery in &detail.deliveries {
         print_delivery(delivery);
     }
@@ -99,7 +102,7 @@ fn print_delivery(delivery: &DeliveryView) {
         "leased" => "under way until",
         _ => "at",
     };
-    println!("{:<9} {} {when} {}", delivery.handler, delivery.state, delivery.at);
+    say!("{:<9} {} {when} {}", delivery.handler, delivery.state, delivery.at);
     for attempt in &delivery.tries {
         print_attempt(attempt);
     }
@@ -108,17 +111,19 @@ fn print_delivery(delivery: &DeliveryView) {
 fn print_attempt(attempt: &AttemptView) {
     let code = if attempt.code.is_empty() { String::new() } else { format!(" {}", attempt.code) };
     let message = if attempt.message.is_empty() { String::new() } else { format!(": {}", attempt.message) };
-    println!(
+    say!(
         "          attempt {} in {} ms: {}{code}{message}",
-        attempt.number, attempt.duration_ms, attempt.outcome
+        attempt.number,
+        attempt.duration_ms,
+        attempt.outcome
     );
     for line in &attempt.log {
-        println!("            log: {line}");
+        say!("            log: {line}");
     }
     if let Some(result) = &attempt.result {
         let text = serde_json::to_string_pretty(result).unwrap_or_default();
         for line in text.lines() {
-            println!("            {line}");
+            say!("            {line}");
         }
     }
 }

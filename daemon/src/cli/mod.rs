@@ -16,11 +16,12 @@ mod target;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::ConfigError;
 pub use exit::Failure;
 
 /// Where the config is looked for when nobody names it.
@@ -102,6 +103,12 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Status => status::run(&common).await,
         Command::PluginHost => unreachable!("answered before the runtime was made"),
     }
+}
+
+/// Every fault of a configuration, told; or that there is no such file.
+fn config_failure(path: &Path, faults: &ConfigError) -> Failure {
+    let text = faults.render(color_on_stderr());
+    if path.exists() { Failure::config(text) } else { Failure::no_input(text) }
 }
 
 /// Whether a person watches standard error, and has not asked for no colour.

@@ -1,5 +1,7 @@
 //! How answers are printed: aligned columns for people, JSON for machines.
 
+use std::io::{ErrorKind, Write};
+
 use serde::Serialize;
 
 use super::Failure;
@@ -14,7 +16,7 @@ pub(super) fn table(heading: &[&str], rows: &[Vec<String>]) {
     let line = |cells: &[&str]| {
         let padded: Vec<String> =
             cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        println!("{}", padded.join("  ").trim_end());
+        say!("{}", padded.join("  ").trim_end());
     };
     line(heading);
     for row in rows {
@@ -26,6 +28,20 @@ pub(super) fn table(heading: &[&str], rows: &[Vec<String>]) {
 pub(super) fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Failure::internal(format!("the answer cannot be written as JSON: {error}")))?;
-    println!("{text}");
+    say!("{text}");
     Ok(())
 }
+
+/// One line on standard output. Where nobody reads on (`| head`), there is nothing left to do.
+pub(super) fn line(text: &str) {
+    if let Err(error) = writeln!(std::io::stdout(), "{text}") {
+        let code = if error.kind() == ErrorKind::BrokenPipe { 0 } else { 74 };
+        std::process::exit(code);
+    }
+}
+
+/// `println!` that a closed pipe does not make panic.
+macro_rules! say {
+    ($($words:tt)*) => { $crate::cli::output::line(&format!($($words)*)) };
+}
+pub(super) use say;

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use clap::Args;
 use hyper::StatusCode;
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::client::{self, Operator};
+use super::output::say;
 use super::target::Target;
 use super::{Common, Failure, events, output};
 use crate::admin::view::EventDetailView;
@@ -35,7 +36,7 @@ pub(super) struct SendArgs {
 }
 
 /// The door's answer.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Answer {
     status: String,
     event: String,
@@ -47,19 +48,25 @@ pub(super) async fn run(common: &Common, args: &SendArgs) -> Result<(), Failure>
     let url = args.url.clone().unwrap_or(source_url);
     let body = std::fs::read(&args.file)
         .map_err(|error| Failure::no_input(format!("{} cannot be read: {error}", args.file.display())))?;
+    // Before anything is posted: a missing token should not be told after the event is on its way.
+    let operator = (args.wait > 0 && target.has_admin()).then(|| Operator::at(&target)).transpose()?;
     let signature = stripe::sign(&SecretString::from(secret), SystemClock.now().0 / 1000, &body);
     if !common.json {
-        println!("sent      {} ({} bytes) to {url}", args.file.display(), body.len());
+        say!("sent      {} ({} bytes) to {url}", args.file.display(), body.len());
     }
     let (status, answer) = client::post(&url, &[("stripe-signature", signature)], Bytes::from(body)).await?;
     let answer = accepted(status, &answer)?;
     if !common.json {
-        println!("answer    {status}, {}", answer.status);
+        say!("answer    {status}, {}", answer.status);
     }
-    if args.wait == 0 {
+    let Some(operator) = operator else {
+        if common.json {
+            return output::json(&answer);
+        }
+        say!("event     {}", answer.event);
         return Ok(());
-    }
-    let event = settled(&Operator::at(&target)?, &answer.event, Duration::from_secs(args.wait)).await?;
+    };
+    let event = settled(&operator, &answer.event, Duration::from_secs(args.wait)).await?;
     if common.json {
         return output::json(&event);
     }

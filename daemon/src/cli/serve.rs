@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
-use super::{Common, Failure, color_on_stderr, exit};
+use super::{Common, Failure, color_on_stderr, config_failure, exit};
 use crate::app::{Daemon, Ended, StartError};
 use crate::config::{self, LoadOptions};
 use crate::observe::{self, LogFormat};
@@ -27,21 +28,64 @@ pub(super) async fn run(common: &Common, args: ServeArgs) -> Result<(), Failure>
     let made_up = MadeUp::default();
     let env = |name: &str| std::env::var(name).ok().or_else(|| args.dev.then(|| made_up.secret(name)));
     let loaded = config::load(LoadOptions { path: &common.config, dev: args.dev, env: &env })
-        .map_err(|faults| Failure::config(faults.render(color_on_stderr())))?;
+        .map_err(|faults| config_failure(&common.config, &faults))?;
     for warning in &loaded.warnings {
         eprintln!("{}", warning.render(color_on_stderr()));
     }
-    let asked = stop_signal()?;
-    let daemon = Daemon::start(loaded.snapshot, args.dev).await.map_err(|error| start_failure(&error))?;
+    let mut signals = Signals::listen()?;
+    let daemon = tokio::select! {
+        biased;
+        started = Daemon::start(loaded.snapshot, args.dev) => started.map_err(|error| start_failure(&error))?,
+        // Nothing was accepted yet: dropping the half-started daemon ends its hosts.
+        () = signals.next() => return Ok(()),
+    };
     if args.dev {
         greet(&daemon);
     }
-    match daemon.run_until(asked).await {
+    match run_until_signalled(daemon, signals).await? {
         Ended::Stopped => Ok(()),
         Ended::StoreFailed(why) => Err(Failure::storage(format!(
-            "the store failed and nothing more is accepted: {why}\nEverything that was acknowledged is on disk. \
-             Look at the disk, then start again."
+            "the store failed and nothing more is accepted: {why}\nLook at the disk before you start again: after a \
+             failed sync, memory may show what the disk never got."
         ))),
+    }
+}
+
+/// The first signal stops in order, the second at once.
+async fn run_until_signalled(daemon: Daemon, mut signals: Signals) -> Result<Ended, Failure> {
+    let stop = CancellationToken::new();
+    let running = daemon.run_until(stop.clone().cancelled_owned());
+    tokio::pin!(running);
+    tokio::select! {
+        ended = &mut running => return Ok(ended),
+        () = signals.next() => stop.cancel(),
+    }
+    tokio::select! {
+        ended = &mut running => Ok(ended),
+        () = signals.next() => {
+            Err(Failure::internal("stopped at once by a second signal; attempts under way are made again"))
+        }
+    }
+}
+
+/// SIGTERM and SIGINT. Heard from the moment this is made, so that no early one kills.
+#[derive(Debug)]
+struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Failure> {
+        let listen = |kind| signal(kind).map_err(|error| Failure::internal(format!("no signals: {error}")));
+        Ok(Self { term: listen(SignalKind::terminate())?, int: listen(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
     }
 }
 
@@ -61,18 +105,6 @@ impl MadeUp {
     }
 }
 
-/// Resolves at SIGTERM or SIGINT. Listening begins at once, so that no early signal kills.
-fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
-    let listen = |kind| signal(kind).map_err(|error| Failure::internal(format!("no signals: {error}")));
-    let (mut term, mut int) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-        }
-    })
-}
-
 fn start_failure(error: &StartError) -> Failure {
     let text = exit::with_causes(error);
     match error {
@@ -80,6 +112,7 @@ fn start_failure(error: &StartError) -> Failure {
             Failure::storage(text)
         }
         StartError::AdminListen { .. } | StartError::Door(_) => Failure::unavailable(text),
+        StartError::Handler { source, .. } if source.may_pass() => Failure::unavailable(text),
         StartError::Handler { .. } | StartError::Scheme { .. } => Failure::config(text),
     }
 }

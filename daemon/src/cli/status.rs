@@ -1,6 +1,7 @@
 //! `hookyard status`.
 
 use super::client::Operator;
+use super::output::say;
 use super::{Common, Failure, output};
 use crate::admin::view::{CountsView, HandlerView, StatusView};
 
@@ -10,12 +11,12 @@ pub(super) async fn run(common: &Common) -> Result<(), Failure> {
         return output::json(&status);
     }
     let dev = if status.dev { " (--dev: throw-away secrets)" } else { "" };
-    println!("hookyard {}{dev}, configuration {}", status.version, status.snapshot);
-    println!("door        {}", status.door);
-    println!("store       {}", status.store);
-    println!("events      {}", events_words(&status.counts));
-    println!("deliveries  {}", deliveries_words(&status.counts));
-    println!();
+    say!("hookyard {}{dev}, configuration {}", status.version, status.snapshot);
+    say!("door        {}", status.door);
+    say!("store       {}", status.store);
+    say!("events      {}", events_words(&status.counts));
+    say!("deliveries  {}", deliveries_words(&status.counts));
+    say!("");
     let rows: Vec<Vec<String>> = status.handlers.iter().map(handler_row).collect();
     output::table(&["HANDLER", "PLUGIN", "STATE", "PID", "IN FLIGHT", "CRASHES", "LIBRARY"], &rows);
     Ok(())

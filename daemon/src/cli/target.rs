@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use secrecy::ExposeSecret;
 
-use super::{Common, Failure};
+use super::{Common, Failure, config_failure};
 use crate::app::runtime_file::{Runtime, RuntimeFile};
 use crate::config::{self, LoadOptions, Scheme, Snapshot};
 
@@ -26,9 +26,14 @@ impl Target {
     pub(super) fn find(common: &Common) -> Result<Self, Failure> {
         let env = |name: &str| Some(std::env::var(name).unwrap_or_else(|_| NOT_SET.to_owned()));
         let loaded = config::load(LoadOptions { path: &common.config, dev: true, env: &env })
-            .map_err(|error| Failure::config(error.render(super::color_on_stderr())))?;
+            .map_err(|faults| config_failure(&common.config, &faults))?;
         let runtime = RuntimeFile::read(&loaded.snapshot.store.path);
         Ok(Self { snapshot: loaded.snapshot, runtime })
+    }
+
+    /// Whether the daemon can be asked anything.
+    pub(super) fn has_admin(&self) -> bool {
+        self.snapshot.server.admin.is_some()
     }
 
     /// The operator listener and its token.
@@ -41,6 +46,12 @@ impl Target {
         let listen = self.runtime.as_ref().and_then(|runtime| runtime.admin).unwrap_or(admin.listen);
         let dev_token = self.dev().map(|dev| dev.admin_token.clone());
         let token = dev_token.unwrap_or_else(|| admin.token.expose_secret().to_owned());
+        if token == NOT_SET && self.runtime.is_none() {
+            return Err(Failure::unavailable(format!(
+                "no daemon runs on the store {}: is `hookyard serve` running, and from this folder?",
+                self.snapshot.store.path.display()
+            )));
+        }
         if token == NOT_SET {
             return Err(Failure::denied(
                 "the operator token is not known here: set the variable that `server.admin.token` names",
