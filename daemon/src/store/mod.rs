@@ -215,10 +215,11 @@ pub enum Health {
     /// Too little disk space for new events; what is stored is still worked on.
     Full {
         free_bytes: u64,
+        need_bytes: u64,
     },
     /// Closed on purpose.
     Closed,
-    /// A write or sync failed: final until a restart. The words say what.
+    /// A write or sync failed: final for this process. The words say what.
     Failed {
         why: String,
     },

@@ -25,7 +25,7 @@ use super::fault::Fault;
 use super::high_water::HighWater;
 use super::keys;
 use super::open::{Opened, SCHEMA_VERSION, blob_files};
-use super::round::{Round, Standing};
+use super::round::{Round, Shortage, Standing};
 use super::shared::Shared;
 use super::space::{Every, Space};
 use crate::model::clock::{Clock, Stopwatch};
@@ -307,7 +307,9 @@ impl Writer {
     fn look_after_disk(&mut self) -> Result<(), End> {
         let now = self.clock.now();
         match self.space.shortage(now) {
-            Some(shortage) => self.shared.set(Health::Full { free_bytes: shortage.free_bytes }),
+            Some(Shortage { free_bytes, need_bytes }) => {
+                self.shared.set(Health::Full { free_bytes, need_bytes });
+            }
             None => self.shared.set(Health::Ready),
         }
         if !self.blob_check.is_due(now) {
