@@ -91,7 +91,7 @@ impl HandlerLoop {
 
     async fn lease(&self, max: usize) -> Result<Leased, StoreError> {
         let lease = self.timeout + LEASE_MARGIN;
-        self.store.lease(LeaseRequest { handler: self.name.clone(), max, lease }).await
+        self.store.lease(LeaseRequest { handler: self.name.clone(), max, lease, except: Vec::new() }).await
     }
 
     /// Until the next delivery is due, but never longer than the poll that mends a lost wake-up.

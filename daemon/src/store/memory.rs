@@ -156,7 +156,10 @@ impl Store for MemoryStore {
         let mut state = self.open()?;
         let now = self.clock.now();
         let mut leased = Leased::default();
-        for (due, id) in state.waiting(|delivery| delivery.id.handler == request.handler) {
+        let fits = |delivery: &Delivery| {
+            delivery.id.handler == request.handler && !request.except.contains(&delivery.id.event)
+        };
+        for (due, id) in state.waiting(fits) {
             if due > now || leased.deliveries.len() == request.max.min(LEASE_MAX) {
                 leased.next_due = Some(due);
                 break;

@@ -113,13 +113,16 @@ pub struct LeaseRequest {
     pub max: usize,
     /// How long the lease stands: the handler's deadline and its grace.
     pub lease: Duration,
+    /// Events whose attempt by this handler is still under way in this process: never leased again, whatever the clock
+    /// says, and no part of `next_due`. At most as many as the handler runs at once.
+    pub except: Vec<EventId>,
 }
 
 /// What a lease brought.
 #[derive(Debug, Clone, Default)]
 pub struct Leased {
     pub deliveries: Vec<LeasedDelivery>,
-    /// When the handler's next delivery is due that was not taken; `None` where there is none.
+    /// When the handler's next delivery is due that was neither taken nor excepted; `None` where there is none.
     pub next_due: Option<UnixMillis>,
 }
 

@@ -156,8 +156,12 @@ pub(super) fn lease(round: &mut Round, request: &LeaseRequest) -> Result<Taken, 
     let prefix = keys::due_prefix(&request.handler);
     let until = round.now.plus(request.lease);
     let mut taken = Vec::new();
-    for (key, _) in round.scan(&prefix, &prefix, max + 1)? {
+    // An event has one row here, so those excepted never hide the next one due.
+    for (key, _) in round.scan(&prefix, &prefix, max + 1 + request.except.len())? {
         let (id, due) = keys::due_in(&key).ok_or_else(|| Fault::corrupt("a row of the due index"))?;
+        if request.except.contains(&id.event) {
+            continue;
+        }
         if due > round.now || taken.len() == max {
             return Ok((taken, Some(due)));
         }

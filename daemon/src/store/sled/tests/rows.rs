@@ -14,7 +14,7 @@ use crate::store::sled::{SledStore, codec, keys};
 use crate::store::{DeliveryQuery, LeaseRequest, Settlement, Store};
 
 fn request() -> LeaseRequest {
-    LeaseRequest { handler: HandlerName::new("sumo"), max: 10, lease: LEASE }
+    LeaseRequest { handler: HandlerName::new("sumo"), max: 10, lease: LEASE, except: Vec::new() }
 }
 
 #[tokio::test]
