@@ -37,6 +37,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     async fn append(&self, envelope: Envelope) -> Result<Appended, StoreError>;
 
     /// Up to `max` events that are stored and not yet routed, oldest first. Fewer where their bodies are large.
+    /// One that cannot be read is settled here, as unrouted with the reason, and is not among them.
     async fn to_route(&self, max: usize) -> Result<Vec<Event>, StoreError>;
 
     /// For each event: stores the decision, makes its deliveries (due at once), and takes the mark away: one atomic
