@@ -20,7 +20,7 @@ use crate::model::attempt::{Attempt, Outcome};
 use crate::model::clock::{Clock, UnixMillis};
 use crate::model::delivery::{Delivery, DeliveryState, LeaseToken};
 use crate::model::event::{Appended, Envelope, Event};
-use crate::model::ids::{DeliveryId, EventId, IdempotencyKey, PluginId, SourceName, StepId};
+use crate::model::ids::{DeliveryId, EventId, HandlerName, IdempotencyKey, PluginId, SourceName, StepId};
 use crate::model::limits::{LEASE_MAX, PAGE_ROWS_MAX};
 use crate::model::memory::{Expect, KvPut, KvValue, StepState};
 use crate::model::verdict::{Decision, Verdict};
@@ -205,6 +205,14 @@ impl Store for MemoryStore {
             self.wakes.deliveries_changed();
         }
         Ok(held.len())
+    }
+
+    async fn waiting_by_handler(&self) -> Result<Vec<(HandlerName, u64)>, StoreError> {
+        let mut counts = BTreeMap::new();
+        for (_, id) in self.open()?.waiting(|_| true) {
+            *counts.entry(id.handler).or_default() += 1;
+        }
+        Ok(counts.into_iter().collect())
     }
 
     async fn step_begin(&self, step: StepId) -> Result<StepState, StoreError> {

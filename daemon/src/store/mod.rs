@@ -57,6 +57,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// attempt [`crate::model::attempt::Outcome::Interrupted`] and is due at once. Returns how many there were.
     async fn take_back_leases(&self) -> Result<usize, StoreError>;
 
+    /// Every handler that has pending or leased deliveries, with how many, by name. Reads one key for each of them, which
+    /// is no work for a request: ask when a configuration is loaded. Exact only while nothing moves; a delivery that moves
+    /// meanwhile may count twice or not at all.
+    async fn waiting_by_handler(&self) -> Result<Vec<(HandlerName, u64)>, StoreError>;
+
     /// Marks the step as begun and says how it stood before. On disk when it returns.
     async fn step_begin(&self, step: StepId) -> Result<StepState, StoreError>;
 

@@ -206,6 +206,7 @@ impl Side {
             decisions,
             deliveries: deliveries.iter().map(|delivery| self.plain_delivery(delivery)).collect(),
             attempts,
+            waiting: self.store.waiting_by_handler().await.unwrap(),
             counts: self.store.counts().await.unwrap(),
         }
     }
@@ -217,6 +218,7 @@ struct Dump {
     decisions: Vec<Option<Decision>>,
     deliveries: Vec<Plain>,
     attempts: HashMap<(usize, HandlerName), Vec<Attempt>>,
+    waiting: Vec<(HandlerName, u64)>,
     counts: Counts,
 }
 

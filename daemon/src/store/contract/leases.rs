@@ -168,6 +168,21 @@ pub(super) async fn handlers_never_see_each_others_deliveries(bench: &Bench) {
     assert!(bench.lease("sum", 10).await.deliveries.is_empty());
 }
 
+pub(super) async fn who_has_deliveries_waiting_is_told_by_name(bench: &Bench) {
+    assert_eq!(bench.store.waiting_by_handler().await.unwrap(), []);
+    bench.routed("a", &["zoo", "sumo", "b"]).await;
+    bench.routed("b", &["sumo", "b"]).await;
+    bench.routed("c", &["sumo"]).await;
+    bench.lease_one("sumo").await;
+    let done = bench.lease_one("zoo").await;
+    bench.settle(&done, DeliveryState::Delivered { at: bench.now() }).await;
+    let later = bench.lease_one("b").await;
+    let due = bench.now().plus(Duration::from_secs(3600));
+    bench.settle(&later, DeliveryState::Pending { due }).await;
+    let want = [(HandlerName::new("b"), 2), (HandlerName::new("sumo"), 3)];
+    assert_eq!(bench.store.waiting_by_handler().await.unwrap(), want);
+}
+
 pub(super) async fn leases_of_a_dead_process_are_taken_back(bench: &Bench) {
     // More than one commit takes back.
     for number in 0..450 {

@@ -62,7 +62,7 @@ use crate::model::attempt::Attempt;
 use crate::model::clock::Clock;
 use crate::model::delivery::Delivery;
 use crate::model::event::{Appended, Envelope, Event};
-use crate::model::ids::{DeliveryId, EventId, PluginId, StepId};
+use crate::model::ids::{DeliveryId, EventId, HandlerName, PluginId, StepId};
 use crate::model::limits::{
     COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, FREE_BYTES_MIN, LEASE_MAX, STORE_CACHE_BYTES_DEFAULT,
     WRITER_QUEUE_MAX,
@@ -215,6 +215,10 @@ impl Store for SledStore {
             from = next;
         }
         Ok(count)
+    }
+
+    async fn waiting_by_handler(&self) -> Result<Vec<(HandlerName, u64)>, StoreError> {
+        self.read(reads::waiting_by_handler).await
     }
 
     async fn step_begin(&self, step: StepId) -> Result<StepState, StoreError> {

@@ -4,6 +4,7 @@
 //! the writer will order behind it anyway (routing); what a plugin acts upon (`kv_get`, steps, leases) goes through the
 //! writer instead. Every page is bounded in rows returned, rows looked at and bytes held.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use sled::Tree;
@@ -16,7 +17,7 @@ use super::keys;
 use crate::model::attempt::Attempt;
 use crate::model::delivery::Delivery;
 use crate::model::event::Event;
-use crate::model::ids::{DeliveryId, EventId};
+use crate::model::ids::{DeliveryId, EventId, HandlerName};
 use crate::model::limits::{PAGE_BODY_BYTES_MAX, PAGE_ROWS_MAX, PAGE_SCAN_ROWS_MAX, UNREADABLE_MARKS_MAX};
 use crate::model::verdict::{Decision, Verdict};
 use crate::store::{DeliveryQuery, EventQuery, Page, Routing};
@@ -82,6 +83,18 @@ pub(super) fn to_route(tree: &Tree, max: usize) -> Result<Waiting, Fault> {
         }
     }
     Ok(waiting)
+}
+
+/// How many unfinished deliveries each handler has.
+pub(super) fn waiting_by_handler(tree: &Tree) -> Result<Vec<(HandlerName, u64)>, Fault> {
+    let mut counts: BTreeMap<HandlerName, u64> = BTreeMap::new();
+    for key in tree.scan_prefix([keys::DUE]).keys() {
+        // A row that names none is moved aside, and told, by whoever leases or takes back.
+        if let Some((id, _)) = keys::due_in(&key?) {
+            *counts.entry(id.handler).or_default() += 1;
+        }
+    }
+    Ok(counts.into_iter().collect())
 }
 
 /// One page of events.
