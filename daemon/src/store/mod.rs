@@ -46,7 +46,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Takes up to `request.max` due deliveries of one handler, those due longest first; never more than
     /// [`crate::model::limits::LEASE_MAX`]. One whose lease ran out gets an attempt
-    /// [`crate::model::attempt::Outcome::Interrupted`]. One whose event cannot be read becomes a dead letter.
+    /// [`crate::model::attempt::Outcome::Interrupted`]. One whose event cannot be read becomes a dead letter. A row that
+    /// leads to no delivery is moved out of the way and kept.
     async fn lease(&self, request: LeaseRequest) -> Result<Leased, StoreError>;
 
     /// Records an attempt and moves the delivery on, if `token` still holds it. The attempt's number is the one that the
@@ -90,7 +91,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// What routing decided; `None` while the event waits for it.
     async fn decision(&self, id: EventId) -> Result<Option<Decision>, StoreError>;
 
-    /// Events by id. Bodies are left empty where `query.bodies` is false.
+    /// Events by id. Bodies are left empty where `query.bodies` is false. One that cannot be read is left out, and
+    /// told in the log.
     async fn events(&self, query: EventQuery) -> Result<Page<Event, EventId>, StoreError>;
 
     /// Deliveries by event id, then handler.

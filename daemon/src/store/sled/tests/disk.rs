@@ -96,7 +96,7 @@ async fn store_without_descriptors() {
     let place = Place::new();
     let store = place.open();
     let before = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..before.clone() }).unwrap();
+    setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..before }).unwrap();
     let refused = fs::read_dir(place.dir.path()).unwrap_err();
     assert_eq!(refused.raw_os_error(), Some(rustix::io::Errno::MFILE.raw_os_error()), "{refused}");
     assert!(matches!(store.append(envelope("a")).await.unwrap(), Appended::New(_)));
