@@ -217,7 +217,7 @@ pub fn routing_words(decision: Option<&Decision>) -> String {
 pub fn health_words(health: &Health) -> String {
     match health {
         Health::Ready => "ready".to_owned(),
-        Health::Full { free_bytes } => {
+        Health::Full { free_bytes, .. } => {
             format!("refusing new events: only {free_bytes} bytes are free on its disk")
         }
         Health::Closed => "closed".to_owned(),

@@ -91,7 +91,8 @@ impl HandlerLoop {
 
     async fn lease(&self, max: usize) -> Result<Leased, StoreError> {
         let lease = self.timeout + CALL_GRACE_MAX + SETTLE_MAX;
-        self.store.lease(LeaseRequest { handler: self.name.clone(), max, lease }).await
+        let request = LeaseRequest { handler: self.name.clone(), max, lease, except: Vec::new() };
+        self.store.lease(request).await
     }
 
     /// Until the next delivery is due, but never longer than the poll that mends a lost wake-up.

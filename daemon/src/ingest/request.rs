@@ -14,7 +14,7 @@ use super::connection::Serving;
 use super::sources::LiveSource;
 use super::{body, envelope};
 use crate::model::event::{Appended, Envelope};
-use crate::model::limits::{APPEND_WAIT_MAX, FREE_BYTES_MIN};
+use crate::model::limits::APPEND_WAIT_MAX;
 use crate::store::{Health, Store, StoreError};
 
 /// Answers one request, whatever it is.
@@ -69,9 +69,7 @@ fn check_open(serving: &Serving) -> Result<(), Refusal> {
     }
     match serving.store.health() {
         Health::Ready => Ok(()),
-        Health::Full { free_bytes } => {
-            Err(StoreError::Full { free_bytes, need_bytes: FREE_BYTES_MIN }.into())
-        }
+        Health::Full { free_bytes, need_bytes } => Err(StoreError::Full { free_bytes, need_bytes }.into()),
         Health::Closed => Err(StoreError::Closed.into()),
         Health::Failed { why } => Err(StoreError::Failed { why }.into()),
     }

@@ -68,6 +68,8 @@ pub const EVENT_META_BYTES_MAX: usize = 32 * 1024;
 pub const LEASE_MAX: usize = 256;
 /// Rows that one page reads while it looks for those that match; the next page goes on from there.
 pub const PAGE_SCAN_ROWS_MAX: usize = 20_000;
+/// Marks of events that cannot be read which one routing batch settles: each writes three rows in one commit.
+pub const UNREADABLE_MARKS_MAX: usize = 128;
 /// Bodies that one page or routing batch holds in memory at once; it ends early beyond that.
 pub const PAGE_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// sled's cache where nothing else is asked. Resident memory is about this and 130 bytes for each stored event.

@@ -53,7 +53,9 @@ contract! {
         each_settlement_moves_the_delivery,
         a_retry_waits_until_it_is_due,
         next_due_tells_when_to_look_again,
+        what_is_under_way_is_never_leased_again,
         handlers_never_see_each_others_deliveries,
+        who_has_deliveries_waiting_is_told_by_name,
         leases_of_a_dead_process_are_taken_back,
         two_workers_never_hold_one_delivery;
     memory:

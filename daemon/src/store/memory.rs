@@ -20,7 +20,7 @@ use crate::model::attempt::{Attempt, Outcome};
 use crate::model::clock::{Clock, UnixMillis};
 use crate::model::delivery::{Delivery, DeliveryState, LeaseToken};
 use crate::model::event::{Appended, Envelope, Event};
-use crate::model::ids::{DeliveryId, EventId, IdempotencyKey, PluginId, SourceName, StepId};
+use crate::model::ids::{DeliveryId, EventId, HandlerName, IdempotencyKey, PluginId, SourceName, StepId};
 use crate::model::limits::{LEASE_MAX, PAGE_ROWS_MAX};
 use crate::model::memory::{Expect, KvPut, KvValue, StepState};
 use crate::model::verdict::{Decision, Verdict};
@@ -156,7 +156,10 @@ impl Store for MemoryStore {
         let mut state = self.open()?;
         let now = self.clock.now();
         let mut leased = Leased::default();
-        for (due, id) in state.waiting(|delivery| delivery.id.handler == request.handler) {
+        let fits = |delivery: &Delivery| {
+            delivery.id.handler == request.handler && !request.except.contains(&delivery.id.event)
+        };
+        for (due, id) in state.waiting(fits) {
             if due > now || leased.deliveries.len() == request.max.min(LEASE_MAX) {
                 leased.next_due = Some(due);
                 break;
@@ -202,6 +205,14 @@ impl Store for MemoryStore {
             self.wakes.deliveries_changed();
         }
         Ok(held.len())
+    }
+
+    async fn waiting_by_handler(&self) -> Result<Vec<(HandlerName, u64)>, StoreError> {
+        let mut counts = BTreeMap::new();
+        for (_, id) in self.open()?.waiting(|_| true) {
+            *counts.entry(id.handler).or_default() += 1;
+        }
+        Ok(counts.into_iter().collect())
     }
 
     async fn step_begin(&self, step: StepId) -> Result<StepState, StoreError> {

@@ -37,6 +37,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     async fn append(&self, envelope: Envelope) -> Result<Appended, StoreError>;
 
     /// Up to `max` events that are stored and not yet routed, oldest first. Fewer where their bodies are large.
+    /// One that cannot be read is settled here, as unrouted with the reason, and is not among them.
     async fn to_route(&self, max: usize) -> Result<Vec<Event>, StoreError>;
 
     /// For each event: stores the decision, makes its deliveries (due at once), and takes the mark away: one atomic
@@ -45,7 +46,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Takes up to `request.max` due deliveries of one handler, those due longest first; never more than
     /// [`crate::model::limits::LEASE_MAX`]. One whose lease ran out gets an attempt
-    /// [`crate::model::attempt::Outcome::Interrupted`]. One whose event cannot be read becomes a dead letter.
+    /// [`crate::model::attempt::Outcome::Interrupted`]. One whose event cannot be read becomes a dead letter. A row that
+    /// leads to no delivery is moved out of the way and kept.
     async fn lease(&self, request: LeaseRequest) -> Result<Leased, StoreError>;
 
     /// Records an attempt and moves the delivery on, if `token` still holds it. The attempt's number is the one that the
@@ -55,6 +57,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Takes back every lease of a process that is gone. Called once, before dispatch starts. Each such delivery gets an
     /// attempt [`crate::model::attempt::Outcome::Interrupted`] and is due at once. Returns how many there were.
     async fn take_back_leases(&self) -> Result<usize, StoreError>;
+
+    /// Every handler that has pending or leased deliveries, with how many, by name. Reads one key for each of them, which
+    /// is no work for a request: ask when a configuration is loaded. Exact only while nothing moves; a delivery that moves
+    /// meanwhile may count twice or not at all.
+    async fn waiting_by_handler(&self) -> Result<Vec<(HandlerName, u64)>, StoreError>;
 
     /// Marks the step as begun and says how it stood before. On disk when it returns.
     async fn step_begin(&self, step: StepId) -> Result<StepState, StoreError>;
@@ -84,7 +91,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// What routing decided; `None` while the event waits for it.
     async fn decision(&self, id: EventId) -> Result<Option<Decision>, StoreError>;
 
-    /// Events by id. Bodies are left empty where `query.bodies` is false.
+    /// Events by id. Bodies are left empty where `query.bodies` is false. One that cannot be read is left out, and
+    /// told in the log.
     async fn events(&self, query: EventQuery) -> Result<Page<Event, EventId>, StoreError>;
 
     /// Deliveries by event id, then handler.
@@ -113,13 +121,16 @@ pub struct LeaseRequest {
     pub max: usize,
     /// How long the lease stands: the handler's deadline and its grace.
     pub lease: Duration,
+    /// Events whose attempt by this handler is still under way in this process: never leased again, whatever the clock
+    /// says, and no part of `next_due`. At most as many as the handler runs at once.
+    pub except: Vec<EventId>,
 }
 
 /// What a lease brought.
 #[derive(Debug, Clone, Default)]
 pub struct Leased {
     pub deliveries: Vec<LeasedDelivery>,
-    /// When the handler's next delivery is due that was not taken; `None` where there is none.
+    /// When the handler's next delivery is due that was neither taken nor excepted; `None` where there is none.
     pub next_due: Option<UnixMillis>,
 }
 
@@ -215,10 +226,11 @@ pub enum Health {
     /// Too little disk space for new events; what is stored is still worked on.
     Full {
         free_bytes: u64,
+        need_bytes: u64,
     },
     /// Closed on purpose.
     Closed,
-    /// A write or sync failed: final until a restart. The words say what.
+    /// A write or sync failed: final for this process. The words say what.
     Failed {
         why: String,
     },

@@ -180,7 +180,7 @@ async fn a_store_that_cannot_take_events_is_a_503_that_tells_nothing_of_the_mach
     let house = House::open().await;
     let failed = || "sync of /secret/path failed".to_owned();
     for (health, reason) in [
-        (Health::Full { free_bytes: 5 }, "disk_full"),
+        (Health::Full { free_bytes: 5, need_bytes: 6 }, "disk_full"),
         (Health::Closed, "store_closed"),
         (Health::Failed { why: failed() }, "store_failed"),
     ] {

@@ -10,7 +10,7 @@ use hookyard::model::attempt::Attempt;
 use hookyard::model::clock::{ManualClock, SystemClock, UnixMillis};
 use hookyard::model::delivery::Delivery;
 use hookyard::model::event::{Appended, Envelope, Event};
-use hookyard::model::ids::{DeliveryId, EventId, PluginId, SourceName, StepId};
+use hookyard::model::ids::{DeliveryId, EventId, HandlerName, PluginId, SourceName, StepId};
 use hookyard::model::memory::{Expect, KvPut, KvValue, StepState};
 use hookyard::model::verdict::Decision;
 use hookyard::store::memory::MemoryStore;
@@ -264,6 +264,10 @@ impl Store for Shelf {
     }
 
     async fn take_back_leases(&self) -> Result<usize, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn waiting_by_handler(&self) -> Result<Vec<(HandlerName, u64)>, StoreError> {
         Err(StoreError::Closed)
     }
 

@@ -157,7 +157,8 @@ fn handlers_of(decision: &Decision) -> Vec<String> {
 
 async fn dispatch(store: Arc<SledStore>, mut dice: Dice, handler: &'static str) -> Result<(), StoreError> {
     loop {
-        let request = LeaseRequest { handler: HandlerName::new(handler), max: 8, lease: LEASE };
+        let request =
+            LeaseRequest { handler: HandlerName::new(handler), max: 8, lease: LEASE, except: Vec::new() };
         let leased = store.lease(request).await?.deliveries;
         if leased.is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -62,7 +62,7 @@ impl Bench {
 
     pub(crate) async fn lease(&self, handler: &str, max: usize) -> Leased {
         let handler = HandlerName::new(handler);
-        self.store.lease(LeaseRequest { handler, max, lease: LEASE }).await.unwrap()
+        self.store.lease(LeaseRequest { handler, max, lease: LEASE, except: Vec::new() }).await.unwrap()
     }
 
     /// Leases exactly one.

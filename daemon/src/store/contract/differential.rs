@@ -31,10 +31,12 @@ enum Command {
         max: usize,
         how: u8,
     },
+    /// `except`: a bit for each of the first events.
     Lease {
         handler: usize,
         max: usize,
         seconds: u64,
+        except: u8,
     },
     /// Settles the `nth` of all leases ever got, whether it still stands or not.
     Settle {
@@ -72,8 +74,8 @@ fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         6 => (0_u8..12, bytes).prop_map(|(key, bytes)| Command::Append { key, bytes }),
         4 => (0_usize..5, any::<u8>()).prop_map(|(max, how)| Command::Route { max, how }),
-        6 => (0_usize..3, 0_usize..4, 0_u64..20)
-            .prop_map(|(handler, max, seconds)| Command::Lease { handler, max, seconds }),
+        6 => (0_usize..3, 0_usize..4, 0_u64..20, prop_oneof![Just(0), any::<u8>()])
+            .prop_map(|(handler, max, seconds, except)| Command::Lease { handler, max, seconds, except }),
         6 => (0_usize..30, any::<u8>()).prop_map(|(nth, how)| Command::Settle { nth, how }),
         1 => Just(Command::TakeBack),
         2 => (0_usize..4, 0_u8..3).prop_map(|(event, step)| Command::StepBegin { event, step }),
@@ -138,10 +140,12 @@ impl Side {
                 self.store.route(decisions).await.unwrap();
                 format!("{plain:?}")
             }
-            Command::Lease { handler, max, seconds } => {
+            Command::Lease { handler, max, seconds, except } => {
                 let handler = HandlerName::new(HANDLERS[*handler]);
                 let lease = Duration::from_secs(*seconds);
-                let leased = self.store.lease(LeaseRequest { handler, max: *max, lease }).await.unwrap();
+                let except = (0..8).filter(|bit| except & (1 << bit) != 0).map(|nth| self.event(nth));
+                let request = LeaseRequest { handler, max: *max, lease, except: except.collect() };
+                let leased = self.store.lease(request).await.unwrap();
                 let got: Vec<_> =
                     leased.deliveries.iter().map(|held| self.plain_delivery(&held.delivery)).collect();
                 let bodies: Vec<_> =
@@ -202,6 +206,7 @@ impl Side {
             decisions,
             deliveries: deliveries.iter().map(|delivery| self.plain_delivery(delivery)).collect(),
             attempts,
+            waiting: self.store.waiting_by_handler().await.unwrap(),
             counts: self.store.counts().await.unwrap(),
         }
     }
@@ -213,6 +218,7 @@ struct Dump {
     decisions: Vec<Option<Decision>>,
     deliveries: Vec<Plain>,
     attempts: HashMap<(usize, HandlerName), Vec<Attempt>>,
+    waiting: Vec<(HandlerName, u64)>,
     counts: Counts,
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::bench::{Bench, LEASE, delivery_id, settlement};
 use crate::model::attempt::Outcome;
 use crate::model::delivery::{DeadReason, DeliveryState};
-use crate::model::ids::EventId;
-use crate::store::{Counts, DeliveryQuery, Settled};
+use crate::model::ids::{EventId, HandlerName};
+use crate::store::{Counts, DeliveryQuery, LeaseRequest, Settled};
 
 pub(super) async fn what_was_due_longest_goes_first(bench: &Bench) {
     let mut ids = Vec::new();
@@ -129,6 +129,35 @@ pub(super) async fn next_due_tells_when_to_look_again(bench: &Bench) {
     assert_eq!((rest.deliveries.len(), rest.next_due), (1, Some(bench.now().plus(LEASE))));
 }
 
+pub(super) async fn what_is_under_way_is_never_leased_again(bench: &Bench) {
+    for key in ["a", "b", "c"] {
+        bench.routed(key, &["sumo", "other"]).await;
+        bench.clock.advance(Duration::from_millis(1));
+    }
+    let held = bench.lease("sumo", 2).await.deliveries;
+    let except: Vec<EventId> = held.iter().map(|held| held.delivery.id.event).collect();
+    // The clock jumps: both leases have run out for all that it can tell.
+    bench.clock.advance(LEASE * 10);
+    let request = |handler: &str, max| LeaseRequest {
+        handler: HandlerName::new(handler),
+        max,
+        lease: LEASE,
+        except: except.clone(),
+    };
+    let third = bench.store.lease(request("sumo", 1)).await.unwrap();
+    assert_eq!(third.deliveries.len(), 1);
+    assert!(!except.contains(&third.deliveries[0].delivery.id.event));
+    assert_eq!(third.next_due, None, "what is excepted is not reported");
+    let again = bench.store.lease(request("sumo", 9)).await.unwrap();
+    assert_eq!((again.deliveries.len(), again.next_due), (0, Some(bench.now().plus(LEASE))));
+    assert_eq!(bench.store.attempts(held[0].delivery.id.clone()).await.unwrap(), []);
+    let done = DeliveryState::Delivered { at: bench.now() };
+    assert_eq!(bench.settle(&held[0], done).await, Settled::Applied, "its lease was never taken away");
+    // The exception is over with the attempt, and was this handler's alone.
+    assert_eq!(bench.lease("sumo", 9).await.deliveries.len(), 1);
+    assert_eq!(bench.lease("other", 9).await.deliveries.len(), 3);
+}
+
 pub(super) async fn handlers_never_see_each_others_deliveries(bench: &Bench) {
     bench.routed("a", &["sumo", "sumo2", "s"]).await;
     for handler in ["sumo", "sumo2", "s"] {
@@ -137,6 +166,21 @@ pub(super) async fn handlers_never_see_each_others_deliveries(bench: &Bench) {
         assert_eq!(leased[0].delivery.id.handler.as_str(), handler);
     }
     assert!(bench.lease("sum", 10).await.deliveries.is_empty());
+}
+
+pub(super) async fn who_has_deliveries_waiting_is_told_by_name(bench: &Bench) {
+    assert_eq!(bench.store.waiting_by_handler().await.unwrap(), []);
+    bench.routed("a", &["zoo", "sumo", "b"]).await;
+    bench.routed("b", &["sumo", "b"]).await;
+    bench.routed("c", &["sumo"]).await;
+    bench.lease_one("sumo").await;
+    let done = bench.lease_one("zoo").await;
+    bench.settle(&done, DeliveryState::Delivered { at: bench.now() }).await;
+    let later = bench.lease_one("b").await;
+    let due = bench.now().plus(Duration::from_secs(3600));
+    bench.settle(&later, DeliveryState::Pending { due }).await;
+    let want = [(HandlerName::new("b"), 2), (HandlerName::new("sumo"), 3)];
+    assert_eq!(bench.store.waiting_by_handler().await.unwrap(), want);
 }
 
 pub(super) async fn leases_of_a_dead_process_are_taken_back(bench: &Bench) {
@@ -171,8 +215,8 @@ pub(super) async fn two_workers_never_hold_one_delivery(bench: &Bench) {
     for _ in 0..10 {
         let store = bench.store.clone();
         workers.spawn(async move {
-            let handler = crate::model::ids::HandlerName::new("sumo");
-            let request = crate::store::LeaseRequest { handler, max: 7, lease: LEASE };
+            let handler = HandlerName::new("sumo");
+            let request = LeaseRequest { handler, max: 7, lease: LEASE, except: Vec::new() };
             store.lease(request).await.unwrap().deliveries
         });
     }

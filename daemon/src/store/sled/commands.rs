@@ -3,6 +3,7 @@
 //! The writer runs them one after another, so no two ever meet; whatever they do lands in the same batch as the rest of
 //! their round or not at all.
 
+use super::aside;
 use super::codec::{self, StepRow};
 use super::deliveries::{self, put_attempt, put_delivery};
 use super::events::{Record, View, read_event};
@@ -156,17 +157,18 @@ pub(super) fn lease(round: &mut Round, request: &LeaseRequest) -> Result<Taken, 
     let prefix = keys::due_prefix(&request.handler);
     let until = round.now.plus(request.lease);
     let mut taken = Vec::new();
-    for (key, _) in round.scan(&prefix, &prefix, max + 1)? {
-        let (id, due) = keys::due_in(&key).ok_or_else(|| Fault::corrupt("a row of the due index"))?;
+    // An event has one row here, so those excepted never hide the next one due.
+    let rows_max = max + 1 + request.except.len();
+    let rows = round.scan(&prefix, &prefix, rows_max)?;
+    let more = rows.len() == rows_max;
+    for (key, _) in rows {
+        let Some((before, due)) = aside::due_delivery(round, &key)? else { continue };
+        if request.except.contains(&before.id.event) {
+            continue;
+        }
         if due > round.now || taken.len() == max {
             return Ok((taken, Some(due)));
         }
-        let found = deliveries::get(round, &id)?.filter(|found| found.state.wakes_at() == Some(due));
-        let Some(before) = found else {
-            tracing::error!(delivery = %id, "a due mark has no delivery that is due then; removing the mark");
-            round.remove(key);
-            continue;
-        };
         if matches!(before.state, DeliveryState::Leased { .. }) {
             put_attempt(round, &before.id, &interrupted(before.attempts, round.now))?;
         }
@@ -175,7 +177,8 @@ pub(super) fn lease(round: &mut Round, request: &LeaseRequest) -> Result<Taken, 
         put_delivery(round, Some(&before), &held)?;
         taken.push((held, token));
     }
-    Ok((taken, None))
+    // Every row was used up, so some were moved aside, and others may stand behind them: look again at once.
+    Ok((taken, more.then_some(round.now)))
 }
 
 /// Ends an attempt, where the lease still stands.
@@ -197,10 +200,9 @@ pub(super) fn take_back(round: &mut Round, from: &[u8]) -> Result<(usize, Option
     let more = (rows.len() == TAKE_BACK_ROWS).then(|| rows.last().map(|(key, _)| [key, &[0][..]].concat()));
     let mut count = 0;
     for (key, _) in rows {
-        let (id, _) = keys::due_in(&key).ok_or_else(|| Fault::corrupt("a row of the due index"))?;
-        let Some(before) = deliveries::get(round, &id)? else { continue };
+        let Some((before, _)) = aside::due_delivery(round, &key)? else { continue };
         if matches!(before.state, DeliveryState::Leased { .. }) {
-            put_attempt(round, &id, &interrupted(before.attempts, round.now))?;
+            put_attempt(round, &before.id, &interrupted(before.attempts, round.now))?;
             let after = Delivery { state: DeliveryState::Pending { due: round.now }, ..before.clone() };
             put_delivery(round, Some(&before), &after)?;
             count += 1;

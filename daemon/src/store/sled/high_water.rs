@@ -3,10 +3,14 @@
 //! After some failures sled opens without a word and without its rows. This file is written and synced before the first
 //! event is acknowledged, and again with the count when the store is closed; so "it should have rows, but opens empty"
 //! is told instead of starting anew. It also proves the opposite: where it is missing, no event was ever acknowledged.
+//!
+//! The next version is opened as `high-water.new` when the store opens and takes its name only once it is on disk. So
+//! noting the first event needs no file descriptor, which a busy door may have used up. A `high-water.new` that a kill
+//! left behind says nothing and is written over.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const FILE: &str = "high-water";
 const FILE_NEW: &str = "high-water.new";
@@ -25,16 +29,41 @@ pub(super) fn read(dir: &Path) -> io::Result<Option<u64>> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it has no line `events <count>`"))
 }
 
-/// Notes that `appended` events have been acknowledged. On disk when it returns.
-pub(super) fn write(dir: &Path, schema: u8, appended: u64) -> io::Result<()> {
-    let mut file = File::create(dir.join(FILE_NEW))?;
-    write!(
-        file,
-        "Written by hookyard. At least this many events were once stored here; do not delete.\nschema {schema}\nevents {appended}\n"
-    )?;
-    file.sync_all()?;
-    fs::rename(dir.join(FILE_NEW), dir.join(FILE))?;
-    File::open(dir)?.sync_all()
+/// The file's next version, ready to be written.
+#[derive(Debug)]
+pub(super) struct HighWater {
+    path: PathBuf,
+    dir: File,
+    next: Option<File>,
+}
+
+impl HighWater {
+    /// Opens what [`Self::write`] needs.
+    pub(super) fn prepare(dir: &Path) -> io::Result<Self> {
+        let next = Some(File::create(dir.join(FILE_NEW))?);
+        Ok(Self { path: dir.to_owned(), dir: File::open(dir)?, next })
+    }
+
+    /// Opens the version after the one that was written. The only part of a second write that needs a descriptor.
+    pub(super) fn prepare_again(&mut self) -> io::Result<()> {
+        if self.next.is_none() {
+            self.next = Some(File::create(self.path.join(FILE_NEW))?);
+        }
+        Ok(())
+    }
+
+    /// Notes that `appended` events have been acknowledged. On disk when it returns. An error proves nothing of the disk.
+    pub(super) fn write(&mut self, schema: u8, appended: u64) -> io::Result<()> {
+        self.prepare_again()?;
+        let mut file = self.next.take().ok_or_else(|| io::Error::other("it is not open"))?;
+        write!(
+            file,
+            "Written by hookyard. At least this many events were once stored here; do not delete.\nschema {schema}\nevents {appended}\n"
+        )?;
+        file.sync_all()?;
+        fs::rename(self.path.join(FILE_NEW), self.path.join(FILE))?;
+        self.dir.sync_all()
+    }
 }
 
 #[cfg(test)]
@@ -44,9 +73,11 @@ mod tests {
     #[test]
     fn it_remembers_the_count() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(read(dir.path()).unwrap(), None);
-        write(dir.path(), 1, 1).unwrap();
-        write(dir.path(), 1, 4711).unwrap();
+        let mut file = HighWater::prepare(dir.path()).unwrap();
+        assert_eq!(read(dir.path()).unwrap(), None, "made ready is not yet noted");
+        file.write(1, 1).unwrap();
+        assert_eq!(read(dir.path()).unwrap(), Some(1));
+        file.write(1, 4711).unwrap();
         assert_eq!(read(dir.path()).unwrap(), Some(4711));
     }
 

@@ -9,6 +9,7 @@
 //!  q |handler| due EventId    when a delivery wants attention (due, or its lease runs out)
 //!  a EventId |handler| number chunk   an attempt
 //!  s EventId |handler| step   a step          v |plugin| key   a key-value pair
+//!  o key      a row that leads nowhere, out of the way (`aside.rs`): its whole key and its value
 //! ```
 //! Numbers are big endian, so that rows sort as they do. `|name|` has its length in front: a name may hold any byte.
 
@@ -32,6 +33,7 @@ pub(super) const ATTEMPTS: u8 = b'a';
 pub(super) const STEPS: u8 = b's';
 pub(super) const PAIRS: u8 = b'v';
 pub(super) const META: u8 = b'm';
+pub(super) const ASIDE: u8 = b'o';
 
 /// Which format the rows are in.
 pub(super) const SCHEMA: &[u8] = b"mschema";
@@ -80,6 +82,11 @@ pub(super) fn delivery(table: u8, id: &DeliveryId) -> Vec<u8> {
     let mut key = of_event(table, id.event);
     key.extend_from_slice(id.handler.as_str().as_bytes());
     key
+}
+
+/// Where the row by that key is kept once it is out of the way.
+pub(super) fn aside(key: &[u8]) -> Vec<u8> {
+    [&[ASIDE], key].concat()
 }
 
 /// What every row of a handler in table `q` begins with.
@@ -131,6 +138,11 @@ pub(super) fn pair(plugin: &PluginId, name: &[u8]) -> Vec<u8> {
 pub(super) fn event_in(key: &[u8]) -> Option<EventId> {
     let bytes: [u8; ID_BYTES] = key.get(1..1 + ID_BYTES)?.try_into().ok()?;
     Some(EventId::from_bytes(bytes))
+}
+
+/// The event that a mark (a row of table `i`, `u`, `x` or `g`) names; `None` where its key is anything else.
+pub(super) fn mark_in(key: &[u8]) -> Option<EventId> {
+    if key.len() == 1 + ID_BYTES { event_in(key) } else { None }
 }
 
 /// The delivery that a row of table `d` or `l` belongs to.

@@ -13,8 +13,9 @@
 //! | errors are sticky, a failed sync proves nothing | `writer.rs`: final; a commit that hangs is found out     |
 //!
 //! Reading order: `keys` and `codec` (rows), `events` (chunks), `round` (one commit), `commands` and `deliveries` (what
-//! changes), `writer` (the thread), `reads`, `open`, `verify`.
+//! changes), `aside` (rows that cannot be read), `writer` (the thread), `reads`, `open`, `verify`.
 
+mod aside;
 mod calls;
 mod codec;
 mod commands;
@@ -61,7 +62,7 @@ use crate::model::attempt::Attempt;
 use crate::model::clock::Clock;
 use crate::model::delivery::Delivery;
 use crate::model::event::{Appended, Envelope, Event};
-use crate::model::ids::{DeliveryId, EventId, PluginId, StepId};
+use crate::model::ids::{DeliveryId, EventId, HandlerName, PluginId, StepId};
 use crate::model::limits::{
     COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, FREE_BYTES_MIN, LEASE_MAX, STORE_CACHE_BYTES_DEFAULT,
     WRITER_QUEUE_MAX,
@@ -158,7 +159,13 @@ impl Store for SledStore {
     }
 
     async fn to_route(&self, max: usize) -> Result<Vec<Event>, StoreError> {
-        self.read(move |tree| reads::to_route(tree, max)).await
+        let waiting = self.read(move |tree| reads::to_route(tree, max)).await?;
+        if !waiting.unreadable.is_empty() {
+            let bytes = waiting.unreadable.len() * SMALL_BYTES;
+            let marks = waiting.unreadable;
+            self.write(bytes, move |round| aside::settle_unreadable(round, &marks)).await?;
+        }
+        Ok(waiting.events)
     }
 
     async fn route(&self, decisions: Vec<(EventId, Decision)>) -> Result<(), StoreError> {
@@ -208,6 +215,10 @@ impl Store for SledStore {
             from = next;
         }
         Ok(count)
+    }
+
+    async fn waiting_by_handler(&self) -> Result<Vec<(HandlerName, u64)>, StoreError> {
+        self.read(reads::waiting_by_handler).await
     }
 
     async fn step_begin(&self, step: StepId) -> Result<StepState, StoreError> {

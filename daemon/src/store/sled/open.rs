@@ -20,6 +20,7 @@ use sled::{Batch, Tree};
 
 use super::codec::{self, Totals};
 use super::engine::{Engine, open_sled, sync_if_there, unreadable};
+use super::high_water::HighWater;
 use super::round::Standing;
 use super::{SledOptions, high_water, keys, space};
 use crate::model::ids::EventId;
@@ -73,6 +74,7 @@ pub(super) struct Opened {
     pub(super) store_key: StoreKey,
     /// Whether the high-water file is there already.
     pub(super) noted: bool,
+    pub(super) high_water: HighWater,
 }
 
 /// Opens the store, or says why not. Blocks for as long as sled reads its log: seconds for some gigabytes.
@@ -93,15 +95,16 @@ pub(super) fn open(options: &SledOptions) -> Result<Opened, OpenError> {
     let engine = Engine { tree, db, dir: dir.to_owned(), lock };
     let (totals, store_key) = read_or_make_meta(&engine, noted)?;
     let last_id = clean_up(&engine.tree).map_err(|error| unreadable(dir, &error.to_string()))?;
+    let high_water = HighWater::prepare(dir).map_err(io("open `high-water.new`"))?;
     sync_all(&engine, &file)?;
     let standing = Standing { totals, last_id, ..Standing::default() };
-    Ok(Opened { engine, file, standing, store_key, noted: noted.is_some() })
+    Ok(Opened { engine, file, standing, store_key, noted: noted.is_some(), high_water })
 }
 
 /// Files in `blobs/`; zero where sled keeps to its log.
 pub(super) fn blob_files(dir: &Path) -> io::Result<usize> {
     match fs::read_dir(dir.join("blobs")) {
-        Ok(entries) => Ok(entries.count()),
+        Ok(mut entries) => entries.try_fold(0, |count, entry| entry.map(|_| count + 1)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
         Err(error) => Err(error),
     }

@@ -4,6 +4,7 @@
 //! the writer will order behind it anyway (routing); what a plugin acts upon (`kv_get`, steps, leases) goes through the
 //! writer instead. Every page is bounded in rows returned, rows looked at and bytes held.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use sled::Tree;
@@ -16,8 +17,8 @@ use super::keys;
 use crate::model::attempt::Attempt;
 use crate::model::delivery::Delivery;
 use crate::model::event::Event;
-use crate::model::ids::{DeliveryId, EventId};
-use crate::model::limits::{PAGE_BODY_BYTES_MAX, PAGE_ROWS_MAX, PAGE_SCAN_ROWS_MAX};
+use crate::model::ids::{DeliveryId, EventId, HandlerName};
+use crate::model::limits::{PAGE_BODY_BYTES_MAX, PAGE_ROWS_MAX, PAGE_SCAN_ROWS_MAX, UNREADABLE_MARKS_MAX};
 use crate::model::verdict::{Decision, Verdict};
 use crate::store::{DeliveryQuery, EventQuery, Page, Routing};
 
@@ -48,22 +49,52 @@ pub(super) fn attempts(tree: &Tree, id: &DeliveryId) -> Result<Vec<Attempt>, Fau
     Ok(found)
 }
 
-/// Events that wait to be routed, oldest first, whole.
-pub(super) fn to_route(tree: &Tree, max: usize) -> Result<Vec<Event>, Fault> {
-    let mut events = Vec::new();
+/// What the inbox holds.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// Oldest first, whole.
+    pub(super) events: Vec<Event>,
+    /// Marks whose event cannot be read, or that name none. The writer settles them.
+    pub(super) unreadable: Vec<Vec<u8>>,
+}
+
+/// Up to `max` events that wait to be routed, and the marks that stood in their way.
+pub(super) fn to_route(tree: &Tree, max: usize) -> Result<Waiting, Fault> {
+    let max = max.min(PAGE_ROWS_MAX);
+    let mut waiting = Waiting::default();
     let mut held_bytes = 0;
-    for mark in tree.scan_prefix([keys::INBOX]).keys().take(max.min(PAGE_ROWS_MAX)) {
-        let mark = mark?;
-        let id = keys::event_in(&mark).ok_or_else(|| Fault::corrupt("a row of the inbox"))?;
-        // Routed between the two looks, or named by a mark without an event; `verify` tells which.
-        let Some(event) = read_event(tree, id, true)? else { continue };
-        held_bytes += event.envelope.body.len();
-        events.push(event);
-        if held_bytes >= PAGE_BODY_BYTES_MAX {
-            break;
+    let mut marks = tree.scan_prefix([keys::INBOX]).keys();
+    while waiting.events.len() < max
+        && waiting.unreadable.len() < UNREADABLE_MARKS_MAX
+        && held_bytes < PAGE_BODY_BYTES_MAX
+    {
+        let Some(mark) = marks.next().transpose()? else { break };
+        let event = match keys::mark_in(&mark).map(|id| read_event(tree, id, true)) {
+            Some(Ok(found)) => found,
+            None | Some(Err(Fault::Refused(_))) => None,
+            Some(Err(engine)) => return Err(engine),
+        };
+        match event {
+            Some(event) => {
+                held_bytes += event.envelope.body.len();
+                waiting.events.push(event);
+            }
+            None => waiting.unreadable.push(mark.to_vec()),
         }
     }
-    Ok(events)
+    Ok(waiting)
+}
+
+/// How many unfinished deliveries each handler has.
+pub(super) fn waiting_by_handler(tree: &Tree) -> Result<Vec<(HandlerName, u64)>, Fault> {
+    let mut counts: BTreeMap<HandlerName, u64> = BTreeMap::new();
+    for key in tree.scan_prefix([keys::DUE]).keys() {
+        // A row that names none is moved aside, and told, by whoever leases or takes back.
+        if let Some((id, _)) = keys::due_in(&key?) {
+            *counts.entry(id.handler).or_default() += 1;
+        }
+    }
+    Ok(counts.into_iter().collect())
 }
 
 /// One page of events.
@@ -85,7 +116,7 @@ pub(super) fn events(tree: &Tree, query: &EventQuery) -> Result<Page<Event, Even
         }
         looked_at += 1;
         at = Some(id);
-        let Some(event) = read_event(tree, id, false)? else { continue };
+        let Some(event) = read_listed(tree, id, false)? else { continue };
         if !event_fits(tree, query, &event)? {
             continue;
         }
@@ -93,7 +124,8 @@ pub(super) fn events(tree: &Tree, query: &EventQuery) -> Result<Page<Event, Even
             page.next = page.rows.last().map(|last: &Event| last.id);
             break;
         }
-        let event = if query.bodies { read_event(tree, id, true)?.unwrap_or(event) } else { event };
+        let whole = if query.bodies { read_listed(tree, id, true)? } else { Some(event) };
+        let Some(event) = whole else { continue };
         held_bytes += event.envelope.body.len();
         page.rows.push(event);
     }
@@ -129,6 +161,18 @@ pub(super) fn deliveries(tree: &Tree, query: &DeliveryQuery) -> Result<Page<Deli
         page.rows.push(delivery);
     }
     Ok(page)
+}
+
+/// An event for a page. One that cannot be read is told in the log and left out, so that it hides no other; asked for by
+/// its id it says what is wrong with it.
+fn read_listed(tree: &Tree, id: EventId, with_body: bool) -> Result<Option<Event>, Fault> {
+    match read_event(tree, id, with_body) {
+        Err(Fault::Refused(why)) => {
+            tracing::error!(event = %id, %why, "an event cannot be read; leaving it out of the list");
+            Ok(None)
+        }
+        other => other,
+    }
 }
 
 fn page_rows(limit: usize) -> usize {

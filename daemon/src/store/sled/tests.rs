@@ -1,5 +1,6 @@
 //! What only this engine can get wrong: opening damaged directories, failing disks, full disks, its own rows.
 
+mod aside;
 mod disk;
 mod opening;
 mod rows;

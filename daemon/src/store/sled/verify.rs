@@ -88,6 +88,10 @@ impl Check<'_> {
                 Ok(())
             }
             Some(&keys::META) => Ok(()),
+            Some(&keys::ASIDE) => {
+                self.say(format!("the row {} leads nowhere and was moved aside", hex::encode(&key[1..])));
+                Ok(())
+            }
             Some(&keys::STAGED) => {
                 self.say(format!("an event was left half-written: {}", hex::encode(key)));
                 Ok(())

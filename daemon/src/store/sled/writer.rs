@@ -6,8 +6,9 @@
 //! While one round is on its way to disk the next one's jobs queue up: that is the whole batching, there is no timer.
 //! A caller is answered after the sync that covers its change; a kill before that loses nothing that was promised.
 //!
-//! A failure of sled, of the sync, or a panic is **final**: the page cache may claim what the disk never got, so nothing is
-//! retried, everybody waiting is told, and only a restart, which reads the disk again, brings the store back.
+//! A failure of sled, of the sync, or a panic is **final**: nothing is retried and everybody waiting is told. After a failed
+//! sync the page cache may hold what the disk never got, and a restart may read that: the disk is to be checked first.
+//! Running out of file descriptors is none of these: what the writer needs at work was opened when the store was.
 
 use std::fs::File;
 use std::io;
@@ -21,10 +22,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::commands::{self, Known, Prepared};
 use super::engine::{Engine, panic_words};
 use super::fault::Fault;
-use super::high_water;
+use super::high_water::HighWater;
 use super::keys;
 use super::open::{Opened, SCHEMA_VERSION, blob_files};
-use super::round::{Round, Standing};
+use super::round::{Round, Shortage, Standing};
 use super::shared::Shared;
 use super::space::{Every, Space};
 use crate::model::clock::{Clock, Stopwatch};
@@ -88,6 +89,7 @@ pub(super) fn start(
         file: opened.file,
         standing: opened.standing,
         noted: opened.noted,
+        high_water: opened.high_water,
         shared: Arc::clone(&shared),
         clock,
         space,
@@ -105,6 +107,7 @@ struct Writer {
     file: File,
     standing: Standing,
     noted: bool,
+    high_water: HighWater,
     shared: Arc<Shared>,
     clock: Arc<dyn Clock>,
     space: Space,
@@ -140,7 +143,7 @@ impl Writer {
                 }
             }
             Err(why) => {
-                tracing::error!(%why, "the store failed and takes no more writes; restart to read the disk again");
+                tracing::error!(%why, "the store failed and takes no more writes; after a failed sync the page cache may hold what the disk never got: check the disk before starting again");
                 self.shared.set(Health::Failed { why });
                 // sled's own clean-up would write and sync again, and hang or panic on the way: leave it to the kernel.
                 std::mem::forget(Arc::clone(&self.engine));
@@ -226,7 +229,9 @@ impl Writer {
         self.engine.tree.apply_batch(round.into_batch()).map_err(|error| sled_failed(&error))?;
         // On Linux sled's flush is `sync_file_range`: it hands the pages to the disk and promises nothing.
         self.engine.db.flush().map_err(|error| sled_failed(&error))?;
-        (self.sync)(&self.file).map_err(|error| End::Failed(format!("the disk refused a sync: {error}")))?;
+        (self.sync)(&self.file).map_err(|error| {
+            End::Failed(format!("the disk refused a sync: {error}; check the disk before starting again"))
+        })?;
         if !self.noted && standing.totals.appended > 0 {
             self.note(1)?;
             self.noted = true;
@@ -302,7 +307,9 @@ impl Writer {
     fn look_after_disk(&mut self) -> Result<(), End> {
         let now = self.clock.now();
         match self.space.shortage(now) {
-            Some(shortage) => self.shared.set(Health::Full { free_bytes: shortage.free_bytes }),
+            Some(Shortage { free_bytes, need_bytes }) => {
+                self.shared.set(Health::Full { free_bytes, need_bytes });
+            }
             None => self.shared.set(Health::Ready),
         }
         if !self.blob_check.is_due(now) {
@@ -314,23 +321,34 @@ impl Writer {
             Ok(count) => Err(End::Failed(format!(
                 "sled made {count} files in `blobs/`, which it never syncs: copy the store's directory and report this"
             ))),
-            Err(error) => Err(End::Failed(format!("cannot list `blobs/` of the store: {error}"))),
+            // Says nothing of sled: the process may be out of file descriptors. The next look is in `BLOB_CHECK_EVERY`.
+            Err(error) => {
+                tracing::warn!(dir = %self.engine.dir.display(), %error, "cannot list `blobs/` of the store; looking again later");
+                Ok(())
+            }
         }
     }
 
-    /// The last of an orderly life: the count of events, and one more sync.
+    /// The last of an orderly life: one more sync, and the count of events.
     fn finish(&mut self) -> Result<(), String> {
         self.engine.db.flush().map_err(|error| format!("the last flush failed: {error}"))?;
         (self.sync)(&self.file).map_err(|error| format!("the last sync failed: {error}"))?;
-        match self.standing.totals.appended {
-            0 => Ok(()),
-            appended => high_water::write(&self.engine.dir, SCHEMA_VERSION, appended)
-                .map_err(|error| format!("cannot write `high-water`: {error}")),
+        let appended = self.standing.totals.appended;
+        if appended == 0 {
+            return Ok(());
         }
+        if let Err(error) = self.high_water.prepare_again() {
+            tracing::warn!(dir = %self.engine.dir.display(), %error, "cannot open `high-water.new`; the count noted before stands");
+            return Ok(());
+        }
+        self.high_water
+            .write(SCHEMA_VERSION, appended)
+            .map_err(|error| format!("cannot write `high-water`: {error}"))
     }
 
-    fn note(&self, appended: u64) -> Result<(), End> {
-        high_water::write(&self.engine.dir, SCHEMA_VERSION, appended)
+    fn note(&mut self, appended: u64) -> Result<(), End> {
+        self.high_water
+            .write(SCHEMA_VERSION, appended)
             .map_err(|error| End::Failed(format!("cannot write `high-water`: {error}")))
     }
 }

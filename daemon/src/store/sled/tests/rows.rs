@@ -14,7 +14,7 @@ use crate::store::sled::{SledStore, codec, keys};
 use crate::store::{DeliveryQuery, LeaseRequest, Settlement, Store};
 
 fn request() -> LeaseRequest {
-    LeaseRequest { handler: HandlerName::new("sumo"), max: 10, lease: LEASE }
+    LeaseRequest { handler: HandlerName::new("sumo"), max: 10, lease: LEASE, except: Vec::new() }
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn furnished(store: &SledStore) -> [EventId; 4] {
 #[tokio::test]
 async fn verify_finds_every_kind_of_damage() {
     type Damage = fn(&Tree, &[EventId; 4]);
-    let kinds: [(&str, Damage); 14] = [
+    let kinds: [(&str, Damage); 15] = [
         ("checksum", |tree, ids| {
             put(tree, keys::chunk(&keys::of_event(keys::EVENTS, ids[0]), 2), &[1; 1000]);
         }),
@@ -121,6 +121,7 @@ async fn verify_finds_every_kind_of_damage() {
         ("the totals", |tree, _| {
             put(tree, keys::TOTALS.to_vec(), &codec::encode_totals(&codec::Totals::default()));
         }),
+        ("was moved aside", |tree, ids| put(tree, keys::aside(&keys::of_event(keys::INBOX, ids[0])), &[])),
         ("belongs to no table", |tree, _| put(tree, b"zebra".to_vec(), &[])),
     ];
     for (told, damage) in kinds {

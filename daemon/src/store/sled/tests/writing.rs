@@ -108,7 +108,8 @@ async fn looking_takes_no_sync() {
     assert_eq!(count.load(Ordering::SeqCst), 1);
     store.append(envelope("a")).await.unwrap();
     store.kv_get(PluginId::new("p"), b"k".to_vec()).await.unwrap();
-    let request = LeaseRequest { handler: HandlerName::new("sumo"), max: 9, lease: LEASE };
+    let request =
+        LeaseRequest { handler: HandlerName::new("sumo"), max: 9, lease: LEASE, except: Vec::new() };
     store.lease(request).await.unwrap();
     store.take_back_leases().await.unwrap();
     assert_eq!(count.load(Ordering::SeqCst), 1);

@@ -1,0 +1,85 @@
+//! Rows that cannot be read: out of the way of the others, and kept.
+//!
+//! One damaged row must not stop routing, a handler, or a start. Whoever scans a queue (`reads::to_route`, `lease`,
+//! `take_back`) hands such a row to these commands. An event that cannot be read is settled as unrouted, where an operator
+//! sees it; an index row that leads nowhere is moved to the table of rows set aside. Nothing is deleted: `verify` tells of
+//! each, and both moves are part of a commit like any other.
+
+use super::commands;
+use super::deliveries;
+use super::events::{View, read_event};
+use super::fault::Fault;
+use super::keys;
+use super::round::Round;
+use crate::model::clock::UnixMillis;
+use crate::model::delivery::Delivery;
+use crate::model::ids::{EventId, SnapshotHash};
+use crate::model::verdict::{Decision, Verdict};
+use crate::store::StoreError;
+
+/// The snapshot of a decision that no configuration made.
+const NO_SNAPSHOT: &str = "-";
+
+/// Takes the marks "to be routed" of events that cannot be read out of the inbox: such an event is unrouted, and the
+/// reason says why. A mark that names no event at all is moved aside. Marks that were settled meanwhile, and events that
+/// can be read after all, are left as they are.
+pub(super) fn settle_unreadable(round: &mut Round, marks: &[Vec<u8>]) -> Result<(), Fault> {
+    for mark in marks {
+        if round.get(mark)?.is_none() {
+            continue;
+        }
+        let Some(id) = keys::mark_in(mark) else {
+            tracing::error!(row = %hex::encode(mark), "a mark to be routed names no event; moving it aside");
+            move_aside(round, mark)?;
+            let waiting = &mut round.standing.totals.counts.to_route;
+            *waiting = waiting.saturating_sub(1);
+            continue;
+        };
+        let Some(why) = unreadable(round, id)? else { continue };
+        tracing::error!(event = %id, %why, "an event that waits for routing cannot be read; it is kept as unrouted");
+        let verdict = Verdict::Unrouted { reason: format!("unreadable: {why}") };
+        commands::route(round, &[(id, Decision { snapshot: SnapshotHash::new(NO_SNAPSHOT), verdict })])?;
+    }
+    Ok(())
+}
+
+/// The delivery that a row of the due index stands for, and when it is due. `None` where the row leads to none that can
+/// be read and is due then: it has been moved aside.
+pub(super) fn due_delivery(round: &mut Round, key: &[u8]) -> Result<Option<(Delivery, UnixMillis)>, Fault> {
+    let why = match keys::due_in(key) {
+        None => "its key names no delivery".to_owned(),
+        Some((id, due)) => match deliveries::get(round, &id) {
+            Ok(Some(found)) if found.state.wakes_at() == Some(due) => return Ok(Some((found, due))),
+            Ok(Some(found)) => format!("delivery {id} is {} and not due then", found.state.word()),
+            Ok(None) => format!("delivery {id} is missing"),
+            Err(fault) => words(fault)?,
+        },
+    };
+    tracing::error!(row = %hex::encode(key), %why, "a row of the due index is of no use; moving it aside");
+    move_aside(round, key)?;
+    Ok(None)
+}
+
+/// Why an event cannot be read; `None` where it can.
+fn unreadable(round: &Round, id: EventId) -> Result<Option<String>, Fault> {
+    match read_event(round, id, true) {
+        Ok(Some(_)) => Ok(None),
+        Ok(None) => Ok(Some(format!("event {id} is missing"))),
+        Err(fault) => words(fault).map(Some),
+    }
+}
+
+/// What is wrong with one row; a failure of sled itself is passed on.
+fn words(fault: Fault) -> Result<String, Fault> {
+    match fault {
+        Fault::Refused(StoreError::Corrupt { what }) => Ok(what),
+        other => Err(other),
+    }
+}
+
+fn move_aside(round: &mut Round, key: &[u8]) -> Result<(), Fault> {
+    let value = round.get(key)?.map(|value| value.to_vec()).unwrap_or_default();
+    round.put(keys::aside(key), value)?;
+    round.remove(key.to_vec());
+    Ok(())
+}
