@@ -3,10 +3,8 @@
 //! For each event: its bytes are written to sled's file, then an fdatasync of that file begins and returns 0, then the
 //! answer leaves. strace writes the calls in the order in which the kernel saw them.
 
-use std::process::Command;
-
 use crate::stripe::another_purchase;
-use crate::yard::Yard;
+use crate::yard::{Yard, through};
 
 const EVENTS: usize = 25;
 
@@ -25,20 +23,9 @@ async fn no_2xx_leaves_before_the_sync_that_covers_it() {
     let mut yard = Yard::shipped();
     let trace_file = yard.path("trace");
     let serve = yard.command(&["serve", "--dev"]);
-    let mut traced = Command::new("strace");
-    traced
-        .args(["-f", "-y", "-s", "300000", "-e", "trace=pwrite64,fdatasync,write,writev,sendto,sendmsg"])
-        .arg("-o")
-        .arg(&trace_file)
-        .arg(serve.get_program())
-        .args(serve.get_args())
-        .current_dir(serve.get_current_dir().unwrap());
-    for (name, value) in serve.get_envs() {
-        match value {
-            Some(value) => traced.env(name, value),
-            None => traced.env_remove(name),
-        };
-    }
+    let options =
+        ["-f", "-y", "-s", "300000", "-e", "trace=pwrite64,fdatasync,write,writev,sendto,sendmsg", "-o"];
+    let traced = through(&serve, "strace", &[&options[..], &[trace_file.to_str().unwrap()]].concat());
     let poster = yard.start_as(traced).await;
     for number in 0..EVENTS {
         assert_eq!(poster.post(&another_purchase("01", number)).await.status, 200);

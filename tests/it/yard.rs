@@ -121,6 +121,14 @@ impl Yard {
         self.daemon.take().unwrap().wait().unwrap()
     }
 
+    /// SIGTERM to the daemon's whole process group, as a service manager does it, and the exit status.
+    pub(crate) fn terminate_group(&mut self) -> ExitStatus {
+        let mut daemon = self.daemon.take().unwrap();
+        let group = rustix::process::Pid::from_child(&daemon);
+        rustix::process::kill_process_group(group, rustix::process::Signal::TERM).unwrap();
+        daemon.wait().unwrap()
+    }
+
     /// SIGTERM, and the exit status.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
         let mut daemon = self.daemon.take().unwrap();
@@ -211,6 +219,20 @@ pub(crate) async fn rows(database: &SqlitePool, query: &'static str) -> Vec<Stri
     rows.iter()
         .map(|row| (0..row.len()).map(|index| cell(row, index)).collect::<Vec<_>>().join("|"))
         .collect()
+}
+
+/// The same command, run by another program: `program options… command…`.
+pub(crate) fn through(command: &Command, program: &str, options: &[&str]) -> Command {
+    let mut outer = Command::new(program);
+    outer.args(options).arg(command.get_program()).args(command.get_args());
+    outer.current_dir(command.get_current_dir().unwrap()).stdin(Stdio::null());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer
 }
 
 /// Where cargo put the binary and the libraries that this test run was built with.

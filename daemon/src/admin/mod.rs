@@ -89,6 +89,7 @@ async fn ready(State(admin): State<Arc<Admin>>) -> Response {
 
 async fn status(State(admin): State<Arc<Admin>>) -> Result<Pretty<StatusView>, Failure> {
     let counts = admin.store.counts().await?;
+    let waiting = admin.store.waiting_by_handler().await?;
     Ok(Pretty(StatusView {
         version: admin.facts.version.to_owned(),
         snapshot: admin.facts.snapshot.clone(),
@@ -96,6 +97,6 @@ async fn status(State(admin): State<Arc<Admin>>) -> Result<Pretty<StatusView>, F
         dev: admin.facts.dev,
         store: view::health_words(&admin.store.health()),
         counts: counts.into(),
-        handlers: admin.handlers.handlers(),
+        handlers: view::with_waiting(admin.handlers.handlers(), waiting),
     }))
 }

@@ -7,6 +7,7 @@ use crate::model::attempt::Attempt;
 use crate::model::clock::UnixMillis;
 use crate::model::delivery::{Delivery, DeliveryState};
 use crate::model::event::Event;
+use crate::model::ids::HandlerName;
 use crate::model::verdict::{Decision, Verdict};
 use crate::store::{Counts, Health};
 
@@ -40,7 +41,7 @@ pub struct CountsView {
 }
 
 /// One handler and its host.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct HandlerView {
     pub handler: String,
     pub plugin_id: String,
@@ -53,6 +54,8 @@ pub struct HandlerView {
     pub in_flight: usize,
     pub restarts: u64,
     pub crashes: u64,
+    /// Deliveries that are pending or under way.
+    pub waiting: u64,
 }
 
 /// A page of rows.
@@ -197,6 +200,23 @@ impl From<&Attempt> for AttemptView {
             log: attempt.log.clone(),
         }
     }
+}
+
+/// The handlers with what waits for each; one that the configuration does not name gets a row too, so that nothing that is
+/// stored waits unseen.
+pub fn with_waiting(mut handlers: Vec<HandlerView>, waiting: Vec<(HandlerName, u64)>) -> Vec<HandlerView> {
+    for (name, count) in waiting {
+        match handlers.iter_mut().find(|handler| handler.handler == name.as_str()) {
+            Some(handler) => handler.waiting = count,
+            None => handlers.push(HandlerView {
+                handler: name.to_string(),
+                why_down: format!("not in the configuration; {count} deliveries wait for it"),
+                waiting: count,
+                ..HandlerView::default()
+            }),
+        }
+    }
+    handlers
 }
 
 /// The routing of an event in words.

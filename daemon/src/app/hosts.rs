@@ -97,5 +97,7 @@ fn view(name: &HandlerName, host: &Host) -> HandlerView {
         in_flight: status.calls_in_flight,
         restarts: status.restarts,
         crashes: status.crashes,
+        // Known to the store; `admin` fills it in.
+        waiting: 0,
     }
 }

@@ -105,6 +105,7 @@ impl Daemon {
         let door = bind_door(&snapshot, Arc::clone(&store), Arc::clone(&clock)).await?;
         let hosts = Arc::new(Hosts::start(&snapshot, Arc::clone(&store)).await?);
         take_back_leases(&*store).await?;
+        tell_of_the_unnamed(&*store, &snapshot).await?;
 
         let (door_addr, drain) = (door.local_addr(), snapshot.server.drain_timeout);
         let admin_addr = admin_listener.as_ref().and_then(|(listener, _)| listener.local_addr().ok());
@@ -121,6 +122,7 @@ impl Daemon {
                 retry: handler.retry,
                 store: Arc::clone(&store),
                 clock: Arc::clone(&clock),
+                under_way: Arc::default(),
             };
             stop.work_tasks.spawn(handler_loop.run(stop.work.clone()));
         }
@@ -257,6 +259,16 @@ async fn take_back_leases(store: &dyn Store) -> Result<(), StartError> {
     let interrupted = store.take_back_leases().await?;
     if interrupted > 0 {
         warn!(interrupted, "the process before ended in the middle of attempts: they are made again");
+    }
+    Ok(())
+}
+
+/// Deliveries of a handler that was renamed or taken out of the configuration wait for it: somebody must know.
+async fn tell_of_the_unnamed(store: &dyn Store, snapshot: &Snapshot) -> Result<(), StartError> {
+    for (handler, waiting) in store.waiting_by_handler().await? {
+        if !snapshot.handlers.contains_key(&handler) {
+            error!(%handler, waiting, "deliveries wait for a handler that the configuration does not name");
+        }
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ pub(super) async fn run(common: &Common) -> Result<(), Failure> {
     say!("deliveries  {}", deliveries_words(&status.counts));
     say!("");
     let rows: Vec<Vec<String>> = status.handlers.iter().map(handler_row).collect();
-    output::table(&["HANDLER", "PLUGIN", "STATE", "PID", "IN FLIGHT", "CRASHES", "LIBRARY"], &rows);
+    output::table(&["HANDLER", "PLUGIN", "STATE", "PID", "WAITING", "CRASHES", "LIBRARY"], &rows);
     Ok(())
 }
 
@@ -43,7 +43,7 @@ fn handler_row(handler: &HandlerView) -> Vec<String> {
         format!("{} {}", handler.plugin_id, handler.plugin_version),
         state,
         handler.pid.map(|pid| pid.to_string()).unwrap_or_default(),
-        handler.in_flight.to_string(),
+        handler.waiting.to_string(),
         handler.crashes.to_string(),
         handler.sha256.chars().take(12).collect(),
     ]

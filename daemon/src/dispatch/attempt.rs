@@ -1,5 +1,8 @@
 //! One attempt at one delivery: call, judge, settle.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, error, info, warn};
 
@@ -7,11 +10,17 @@ use super::HandlerLoop;
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::clock::UnixMillis;
 use crate::model::delivery::{Delivery, DeliveryState};
+use crate::model::ids::EventId;
 use crate::store::{LeasedDelivery, Settled, Settlement};
 
 /// Makes the attempt and settles it; the permit is held until the settlement is durable, so that a handler whose
 /// answers cannot be stored is not called any faster than they can.
-pub(super) async fn make(handler: HandlerLoop, leased: LeasedDelivery, permit: OwnedSemaphorePermit) {
+pub(super) async fn make(
+    handler: HandlerLoop,
+    leased: LeasedDelivery,
+    permit: OwnedSemaphorePermit,
+    under_way: UnderWay,
+) {
     let started = handler.clock.now();
     let LeasedDelivery { delivery, token, event } = leased;
     let report = handler.attempts.attempt(&event, delivery.attempts, &delivery.rule).await;
@@ -35,7 +44,28 @@ pub(super) async fn make(handler: HandlerLoop, leased: LeasedDelivery, permit: O
             error!(delivery = %delivery.id, %error, "the outcome could not be stored: the delivery is made again");
         }
     }
+    drop(under_way);
     drop(permit);
+}
+
+/// Marks an event as under way for as long as it lives.
+#[derive(Debug)]
+pub(super) struct UnderWay {
+    events: Arc<Mutex<BTreeSet<EventId>>>,
+    event: EventId,
+}
+
+impl UnderWay {
+    pub(super) fn begin(events: &Arc<Mutex<BTreeSet<EventId>>>, event: EventId) -> Self {
+        events.lock().unwrap_or_else(PoisonError::into_inner).insert(event);
+        Self { events: Arc::clone(events), event }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.event);
+    }
 }
 
 fn tell(delivery: &Delivery, outcome: &Outcome, next: &DeliveryState, now: UnixMillis) {

@@ -10,8 +10,9 @@ pub mod services;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,10 +21,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::error;
 
+use attempt::UnderWay;
+
 use crate::host::{Host, Report};
 use crate::model::clock::{Clock, UnixMillis};
 use crate::model::event::Event;
-use crate::model::ids::{HandlerName, RuleName};
+use crate::model::ids::{EventId, HandlerName, RuleName};
 use crate::model::limits::{CALL_GRACE_MAX, IDLE_POLL};
 use crate::model::retry::RetrySchedule;
 use crate::store::{LeaseRequest, Leased, Store, StoreError};
@@ -56,13 +59,15 @@ pub struct HandlerLoop {
     pub retry: RetrySchedule,
     pub store: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
+    /// The events of this handler's attempts under way: never leased again meanwhile, whatever the wall clock says.
+    pub under_way: Arc<Mutex<BTreeSet<EventId>>>,
 }
 
 impl HandlerLoop {
     /// Takes due deliveries until `shutdown`, then waits for the attempts under way.
     pub async fn run(self, shutdown: CancellationToken) {
         let permits = Arc::new(Semaphore::new(self.concurrency));
-        let under_way = TaskTracker::new();
+        let tasks = TaskTracker::new();
         let mut bell = self.store.wakes().on_deliveries();
         while let Some(mut free) = take_permits(&permits, &shutdown).await {
             bell.borrow_and_update();
@@ -74,7 +79,8 @@ impl HandlerLoop {
             let all_taken = leased.deliveries.len() == asked;
             for delivery in leased.deliveries {
                 let permit = free.split(1).expect("the store leases at most as many as were asked for");
-                under_way.spawn(attempt::make(self.clone(), delivery, permit));
+                let under_way = UnderWay::begin(&self.under_way, delivery.event.id);
+                tasks.spawn(attempt::make(self.clone(), delivery, permit, under_way));
             }
             drop(free);
             if !all_taken {
@@ -85,14 +91,14 @@ impl HandlerLoop {
                 }
             }
         }
-        under_way.close();
-        under_way.wait().await;
+        tasks.close();
+        tasks.wait().await;
     }
 
     async fn lease(&self, max: usize) -> Result<Leased, StoreError> {
         let lease = self.timeout + CALL_GRACE_MAX + SETTLE_MAX;
-        let request = LeaseRequest { handler: self.name.clone(), max, lease, except: Vec::new() };
-        self.store.lease(request).await
+        let except = self.under_way.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+        self.store.lease(LeaseRequest { handler: self.name.clone(), max, lease, except }).await
     }
 
     /// Until the next delivery is due, but never longer than the poll that mends a lost wake-up.

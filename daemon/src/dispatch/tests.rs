@@ -70,6 +70,7 @@ impl Bench {
             retry: RetrySchedule { attempts: 3, jitter: 0.0, ..RetrySchedule::default() },
             store: Arc::clone(&store) as Arc<dyn Store>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            under_way: Arc::default(),
         };
         let running = tokio::spawn(handler.run(shutdown.clone()));
         Self { clock, store, script, shutdown, running }
@@ -210,6 +211,23 @@ async fn no_more_attempts_run_at_once_than_the_handler_allows() {
     bench.wait_for(|counts| counts.delivered == 20).await;
     assert_eq!(bench.script.at_once_max.load(Ordering::SeqCst), 3);
     assert_eq!(bench.script.made.load(Ordering::SeqCst), 20);
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_steps_forward_runs_no_delivery_twice_at_once() {
+    let hold = Arc::new(Semaphore::new(0));
+    let bench = Bench::with(Script { hold: Mutex::new(Some(Arc::clone(&hold))), ..Script::default() });
+    let id = bench.deliver("evt_1").await;
+    bench.wait_for(|counts| counts.leased == 1).await;
+    bench.clock.advance(Duration::from_secs(24 * 60 * 60));
+    // A second delivery shows that the loop has leased again since the step.
+    bench.deliver("evt_2").await;
+    bench.wait_for(|counts| counts.leased == 2).await;
+    hold.add_permits(2);
+    bench.wait_for(|counts| counts.delivered == 2).await;
+    assert_eq!(bench.store.attempts(id).await.unwrap().len(), 1);
+    assert_eq!(bench.script.made.load(Ordering::SeqCst), 2);
     bench.end().await;
 }
 
