@@ -13,16 +13,16 @@
 //! A module may use only what stands above it in this list; `tests/it/absences.rs` checks it.
 #![forbid(unsafe_code)]
 
+pub mod model;
+pub mod observe;
+pub mod rules;
+pub mod verify;
+pub mod config;
+pub mod store;
+pub mod host;
+pub mod ingest;
+pub mod route;
+pub mod dispatch;
 pub mod admin;
 pub mod app;
 pub mod cli;
-pub mod config;
-pub mod dispatch;
-pub mod host;
-pub mod ingest;
-pub mod model;
-pub mod observe;
-pub mod route;
-pub mod rules;
-pub mod store;
-pub mod verify;

@@ -84,8 +84,10 @@ async fn exchange(request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), 
     };
     let asking = async {
         let client = Client::builder(TokioExecutor::new()).build_http();
-        let answer =
-            client.request(request).await.map_err(|error| unreachable(super::exit::with_causes(&error)))?;
+        let answer = client
+            .request(request)
+            .await
+            .map_err(|error| unreachable(crate::observe::with_causes(&error)))?;
         let status = answer.status();
         let body = answer.into_body().collect().await.map_err(|error| unreachable(error.to_string()))?;
         Ok((status, body.to_bytes()))

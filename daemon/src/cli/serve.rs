@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Common, Failure, color_on_stderr, config_failure, exit};
+use super::{Common, Failure, color_on_stderr, config_failure};
 use crate::app::{Daemon, Ended, StartError};
 use crate::config::{self, LoadOptions};
 use crate::observe::{self, LogFormat};
@@ -106,7 +106,7 @@ impl MadeUp {
 }
 
 fn start_failure(error: &StartError) -> Failure {
-    let text = exit::with_causes(error);
+    let text = observe::with_causes(error);
     match error {
         StartError::Store(_) | StartError::Leases(_) | StartError::RuntimeFile { .. } => {
             Failure::storage(text)

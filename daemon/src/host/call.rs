@@ -11,7 +11,6 @@ use tokio::time::{Sleep, sleep, timeout};
 use super::Report;
 use super::child::{CallEnd, CallName, Child, How};
 use super::death::Cause;
-use super::error::chain;
 use super::report;
 use super::supervise::{Shared, Slot};
 use crate::model::attempt::{Detail, Outcome};
@@ -19,6 +18,7 @@ use crate::model::clock::Stopwatch;
 use crate::model::event::Event;
 use crate::model::ids::{DeliveryId, RuleName};
 use crate::model::limits::CANCEL_GRACE;
+use crate::observe::with_causes;
 
 /// What is to be done.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ async fn wait(
             Err(error) => {
                 // Nothing was sent, so nobody will end it.
                 child.forget(id);
-                let what = format!("the event could not be handed to the plugin: {}", chain(&error));
+                let what = format!("the event could not be handed to the plugin: {}", with_causes(&error));
                 CallEnd { how: How::Lost { what, hung: false }, log: Vec::new() }
             }
         }

@@ -14,11 +14,12 @@ use tokio::time::timeout;
 
 use super::child::{CallName, Child};
 use super::death::{self, Cause};
-use super::error::{HostError, chain};
+use super::error::HostError;
 use super::process::Process;
 use super::supervise::Shared;
 use super::{report, upcall, wire};
 use crate::model::limits::{HOST_EXIT_MAX, HOST_LAST_WORDS_MAX, HOST_SETTLE_MAX, LOG_LINE_BYTES_MAX};
+use crate::observe::with_causes;
 
 /// Where the plugin's readiness, or the reason why it is not, goes: once.
 pub(super) type Ready = oneshot::Sender<Result<Facts, HostError>>;
@@ -121,7 +122,7 @@ async fn talk(
         let Some(frame) = wire::read(reader, FROM_CHILD_BYTES_MAX).await.or_else(broken)? else {
             return Ok(());
         };
-        match protocol::decode(&frame).map_err(|error| chain(&error))? {
+        match protocol::decode(&frame).map_err(|error| with_causes(&error))? {
             FromChild::Ready(facts) => {
                 let first = child.facts.set(facts.clone()).is_ok();
                 answer(&mut ready, Ok(facts)).filter(|()| first).ok_or("it was ready twice")?;
@@ -167,7 +168,7 @@ async fn agree(
 fn broken(error: FrameError) -> Result<Option<Vec<u8>>, String> {
     match error {
         FrameError::Io(_) => Ok(None),
-        error => Err(chain(&error)),
+        error => Err(with_causes(&error)),
     }
 }
 

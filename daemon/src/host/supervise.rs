@@ -16,11 +16,11 @@ use tracing::level_filters::LevelFilter;
 use super::child::Child;
 use super::death::Cause;
 use super::drive::{Ended, drive};
-use super::error::chain;
 use super::library::{self, Checked};
 use super::{HostError, HostProgram, HostSpec, HostStatus, Services, process, wire};
 use crate::model::ids::PluginId;
 use crate::model::limits::{HOST_OUTBOX_MAX, HOST_RESTART_FIRST, HOST_RESTART_MAX, HOST_START_MAX};
+use crate::observe::with_causes;
 
 /// What the calls, the supervisor and the host's owner share.
 #[derive(Debug)]
@@ -305,7 +305,7 @@ async fn start_again(shared: &Arc<Shared>, wait: &mut Duration) -> Option<Runnin
                 return Some(running);
             }
             Err(error) => {
-                let why = chain(&error);
+                let why = with_causes(&error);
                 tracing::error!(handler = %shared.spec.handler, again_in = ?*wait, "the plugin did not start: {why}");
                 shared.down(&why);
             }
@@ -327,6 +327,6 @@ fn too_large(spec: &HostSpec, error: &FrameError) -> HostError {
         FrameError::TooLarge { max, .. } => {
             HostError::SettingsTooLarge { bytes: spec.settings_json.len(), max: *max }
         }
-        error => HostError::Load { why: chain(error) },
+        error => HostError::Load { why: with_causes(error) },
     }
 }

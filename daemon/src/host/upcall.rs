@@ -8,10 +8,10 @@ use secrecy::ExposeSecret;
 
 use super::ServiceError;
 use super::child::{CallName, Child};
-use super::error::chain;
 use super::supervise::Shared;
 use crate::model::ids::{PluginId, StepId};
 use crate::model::memory::{Expect, KvPut, StepState};
+use crate::observe::with_causes;
 
 /// The ABI's statuses; `include/hookyard_plugin.h` tells their meaning.
 const E_INVALID: i32 = -1;
@@ -39,7 +39,7 @@ pub(super) fn accept(
     child.upcalls.spawn(async move {
         let reply = answer(&shared, &answering, name, ask).await;
         if let Err(error) = answering.send(&ToChild::Reply { upcall, reply }).await {
-            tracing::error!(handler = %shared.spec.handler, error = %chain(&error), "a plugin got no answer");
+            tracing::error!(handler = %shared.spec.handler, error = %with_causes(&error), "a plugin got no answer");
         }
         drop(permit);
     });

@@ -1,4 +1,4 @@
-//! Logs: one subscriber for the process, to stderr. Called once, by `main`, before anything else runs.
+//! Logs: one subscriber for the process, to stderr, set up once by `hookyard serve`; and how an error is told in one line.
 
 use std::io::IsTerminal;
 
@@ -22,6 +22,12 @@ pub enum ObserveError {
     Filter { filter: String, source: ParseError },
     #[error("the log is set up already")]
     Twice,
+}
+
+/// An error and its causes as one line, each after a colon.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Sends what passes `filter` to stderr.
