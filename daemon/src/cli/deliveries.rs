@@ -4,7 +4,8 @@ use clap::{Args, Subcommand};
 
 use super::client::Operator;
 use super::output::say;
-use super::{Common, Failure, events::query_string, output};
+use super::page::{PageArgs, query_string};
+use super::{Common, Failure, output};
 use crate::admin::view::{DeliveryView, PageView};
 
 #[derive(Debug, Subcommand)]
@@ -24,27 +25,14 @@ pub(super) struct ListArgs {
     /// Only this event's
     #[arg(long)]
     event: Option<String>,
-    /// At most this many
-    #[arg(long, default_value_t = 20)]
-    limit: usize,
-    /// Go on after this one (the `next` of the page before)
-    #[arg(long)]
-    after: Option<String>,
-    /// Oldest first
-    #[arg(long)]
-    oldest: bool,
+    #[command(flatten)]
+    page: PageArgs,
 }
 
 pub(super) async fn run(common: &Common, command: DeliveriesCommand) -> Result<(), Failure> {
     let DeliveriesCommand::List(args) = command;
-    let query = query_string(&[
-        ("handler", args.handler),
-        ("state", args.state),
-        ("event", args.event),
-        ("limit", Some(args.limit.to_string())),
-        ("after", args.after),
-        ("newest", Some((!args.oldest).to_string())),
-    ]);
+    let query =
+        query_string(&[("handler", args.handler), ("state", args.state), ("event", args.event)], args.page);
     let page: PageView<DeliveryView> = Operator::of(common)?.get(&format!("/v1/deliveries?{query}")).await?;
     if common.json {
         return output::json(&page);

@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 
 use super::client::Operator;
 use super::output::say;
+use super::page::{PageArgs, escape, query_string};
 use super::{Common, Failure, output};
 use crate::admin::view::{AttemptView, DeliveryView, EventDetailView, EventView, PageView};
 
@@ -24,15 +25,8 @@ pub(super) struct ListArgs {
     /// Only waiting, routed, unrouted or dropped ones
     #[arg(long)]
     routing: Option<String>,
-    /// At most this many
-    #[arg(long, default_value_t = 20)]
-    limit: usize,
-    /// Go on after this one (the `next` of the page before)
-    #[arg(long)]
-    after: Option<String>,
-    /// Oldest first
-    #[arg(long)]
-    oldest: bool,
+    #[command(flatten)]
+    page: PageArgs,
 }
 
 #[derive(Debug, Args)]
@@ -53,13 +47,7 @@ pub(super) async fn run(common: &Common, command: EventsCommand) -> Result<(), F
 }
 
 async fn list(common: &Common, args: ListArgs) -> Result<(), Failure> {
-    let query = query_string(&[
-        ("type", args.event_type),
-        ("routing", args.routing),
-        ("limit", Some(args.limit.to_string())),
-        ("after", args.after),
-        ("newest", Some((!args.oldest).to_string())),
-    ]);
+    let query = query_string(&[("type", args.event_type), ("routing", args.routing)], args.page);
     let page: PageView<EventView> = Operator::of(common)?.get(&format!("/v1/events?{query}")).await?;
     if common.json {
         return output::json(&page);
@@ -136,33 +124,4 @@ fn row(event: &EventView) -> Vec<String> {
         event.event_type.clone(),
         event.provider_id.clone(),
     ]
-}
-
-/// The pairs that have a value, as a URL's query.
-pub(super) fn query_string(pairs: &[(&str, Option<String>)]) -> String {
-    let given =
-        pairs.iter().filter_map(|(name, value)| Some(format!("{name}={}", escape(value.as_deref()?))));
-    given.collect::<Vec<_>>().join("&")
-}
-
-/// Percent-encodes all but the characters that mean nothing in a URL.
-fn escape(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let escaped = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    text.bytes().map(escaped).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn queries_carry_only_what_is_given_and_escape_it() {
-        let query = query_string(&[
-            ("type", None),
-            ("after", Some("01/a b".to_owned())),
-            ("limit", Some("3".to_owned())),
-        ]);
-        assert_eq!(query, "after=01%2Fa%20b&limit=3");
-    }
 }

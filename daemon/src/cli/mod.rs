@@ -9,6 +9,7 @@ mod deliveries;
 mod events;
 mod exit;
 mod output;
+mod page;
 mod send;
 mod serve;
 mod status;
