@@ -16,6 +16,7 @@ mod lifecycle;
 mod plugin_abi;
 mod plugin_faults;
 mod signature_sdk;
+mod smtp;
 mod stopping;
 mod store_kill;
 mod store_power_cut;
