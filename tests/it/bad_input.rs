@@ -217,3 +217,37 @@ async fn the_operator_listener_wants_its_token() {
     let status = get("/v1/status", "operator-token-of-the-integration-suite");
     assert!(status.contains("200 OK") && !status.contains(SECRET), "{status}");
 }
+
+#[test]
+fn check_tells_all_five_faults_of_a_config_in_one_run() {
+    let yard = Yard::shipped();
+    yard.edit_config(|text| {
+        text.replace("tolerance = \"5m\"", "tolerance = \"0s\"")
+            .replace("secrets = [\"env:STRIPE_WEBHOOK_SECRET\"]", "secrets = [\"whsec_in_plain_sight\"]")
+            .replace("plugin = \"sumo\"", "plugin = \"summo\"")
+            .replace(
+                "concurrency = 8\ntimeout = \"30s\"\nsettings",
+                "concurency = 8\ntimeout = \"30s\"\nsettings",
+            )
+            .replace("unrouted = true", "handlers = [\"nobody\"]")
+    });
+    let check = yard.run(&["check", "--dev"]);
+    let said = String::from_utf8(check.stderr).unwrap();
+    assert_eq!(check.status.code(), Some(78), "{said}");
+    let faults = [
+        "a secret stands in the file itself",
+        "`tolerance` is 0s",
+        "there is no plugin `summo`",
+        "unknown key `concurency`",
+        "there is no handler `nobody`",
+        "the configuration has 5 faults",
+    ];
+    for fault in faults {
+        assert!(said.contains(fault), "`{fault}` is missing in:\n{said}");
+    }
+    assert!(!said.contains("in_plain_sight"), "the secret is shown:\n{said}");
+    let machine = yard.run(&["check", "--dev", "--json"]);
+    let faults: Vec<Value> = serde_json::from_slice(&machine.stdout).unwrap();
+    assert_eq!((faults.len(), machine.status.code()), (5, Some(78)));
+    assert!(faults.iter().all(|fault| fault["line"].is_u64() && fault["help"].is_string()), "{faults:#?}");
+}
