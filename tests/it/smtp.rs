@@ -29,9 +29,11 @@ impl MailServer {
             .stderr(Stdio::null())
             .spawn()
             .expect("the mail server is not installed here: run tests/run, which installs it");
+        // Owned before anything can panic, so that it is always ended.
+        let server = Self(server);
         for _ in 0..3_000 {
             if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Self(server);
+                return server;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
