@@ -165,7 +165,7 @@ fn delivery_id(text: &str) -> Result<DeliveryId, Failure> {
 fn routing(word: &str) -> Result<Routing, Failure> {
     match word {
         "waiting" => Ok(Routing::Waiting),
-        "routed" => Ok(Routing::Delivered),
+        "routed" => Ok(Routing::Routed),
         "unrouted" => Ok(Routing::Unrouted),
         "dropped" => Ok(Routing::Dropped),
         _ => Err(Failure::bad_request(format!("`{word}` is none of waiting, routed, unrouted, dropped"))),

@@ -96,7 +96,7 @@ impl State {
             return Some(Routing::Waiting);
         }
         self.decisions.get(&id).map(|decision| match decision.verdict {
-            Verdict::Deliver(_) => Routing::Delivered,
+            Verdict::Deliver(_) => Routing::Routed,
             Verdict::Unrouted { .. } => Routing::Unrouted,
             Verdict::Dropped { .. } => Routing::Dropped,
         })

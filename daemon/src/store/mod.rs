@@ -178,7 +178,7 @@ pub struct EventQuery {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Routing {
     Waiting,
-    Delivered,
+    Routed,
     Unrouted,
     Dropped,
 }

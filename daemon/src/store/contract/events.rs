@@ -141,7 +141,7 @@ pub(super) async fn every_verdict_is_kept_and_counted(bench: &Bench) {
     bench.store.route(decisions.clone()).await.unwrap();
     let want = Counts { events: 3, unrouted: 1, dropped: 1, pending: 1, ..Counts::default() };
     assert_eq!(bench.counts().await, want);
-    let ways = [Routing::Unrouted, Routing::Dropped, Routing::Delivered];
+    let ways = [Routing::Unrouted, Routing::Dropped, Routing::Routed];
     for ((id, decision), routing) in decisions.into_iter().zip(ways) {
         assert_eq!(bench.store.decision(id).await.unwrap(), Some(decision));
         let query = EventQuery { routing: Some(routing), ..EventQuery::default() };

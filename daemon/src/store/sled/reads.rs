@@ -103,7 +103,7 @@ pub(super) fn events(tree: &Tree, query: &EventQuery) -> Result<Page<Event, Even
         Some(Routing::Waiting) => keys::INBOX,
         Some(Routing::Unrouted) => keys::UNROUTED,
         Some(Routing::Dropped) => keys::DROPPED,
-        Some(Routing::Delivered) | None => keys::EVENTS,
+        Some(Routing::Routed) | None => keys::EVENTS,
     };
     let limit = page_rows(query.limit);
     let mut page = Page { rows: Vec::new(), next: None };
@@ -183,7 +183,7 @@ fn event_fits(tree: &Tree, query: &EventQuery, event: &Event) -> Result<bool, Fa
     let envelope = &event.envelope;
     let plain = query.event_type.as_ref().is_none_or(|wanted| *wanted == envelope.event_type)
         && query.provider_id.as_ref().is_none_or(|wanted| *wanted == envelope.provider_id);
-    if plain && query.routing == Some(Routing::Delivered) {
+    if plain && query.routing == Some(Routing::Routed) {
         let verdict = decision(tree, event.id)?.map(|decision| decision.verdict);
         return Ok(matches!(verdict, Some(Verdict::Deliver(_))));
     }
