@@ -209,9 +209,9 @@ async fn bind_admin(snapshot: &Snapshot) -> Result<Option<(TcpListener, SecretSt
 
 async fn open_store(snapshot: &Snapshot, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, StartError> {
     let options = SledOptions {
-        path: snapshot.store.path.clone(),
         cache_bytes: snapshot.store.cache_bytes,
         free_bytes_min: snapshot.store.free_bytes_min,
+        ..SledOptions::new(&snapshot.store.path)
     };
     let opening = tokio::task::spawn_blocking(move || SledStore::open(&options, clock));
     let store = opening.await.expect("opening catches its own panics")?;
