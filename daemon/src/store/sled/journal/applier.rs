@@ -80,9 +80,9 @@ impl Applier {
                 self.backlog.prepared(made);
                 Ok(())
             }
-            Err(error) if out_of_descriptors(&error) => {
-                tracing::warn!(%error, "cannot open the journal's next segment; trying again");
-                self.backlog.postpone();
+            Err(error) if may_pass(&error) => {
+                tracing::warn!(%error, "cannot make the journal's next segment; trying again");
+                self.backlog.postpone(format!("no room for the journal's next segment: {error}"));
                 Ok(())
             }
             Err(error) => Err(format!("cannot make segment {number} of the journal: {error}")),
@@ -166,8 +166,10 @@ impl Applier {
     }
 }
 
-/// A busy door may have used them up: nothing was touched, and one comes back before long.
-fn out_of_descriptors(error: &io::Error) -> bool {
+/// A busy door may have used up the file descriptors, somebody else the disk: nothing was touched, and room may come back,
+/// not least from segments that sled is done with.
+fn may_pass(error: &io::Error) -> bool {
     let code = error.raw_os_error();
-    [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].iter().any(|errno| code == Some(errno.raw_os_error()))
+    let passing = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE, rustix::io::Errno::NOSPC];
+    passing.iter().any(|errno| code == Some(errno.raw_os_error()))
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use super::segment::Segment;
 use crate::model::clock::Stopwatch;
-use crate::model::limits::{APPLY_AFTER, APPLY_BYTES_MAX, BACKLOG_BYTES_MAX, BACKLOG_ROWS_MAX, DRAIN_MAX};
+use crate::model::limits::{
+    APPLY_AFTER, APPLY_BYTES_MAX, BACKLOG_BYTES_MAX, BACKLOG_ROWS_MAX, DRAIN_MAX, SEGMENT_WAIT_MAX,
+};
 
 /// A commit in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +58,8 @@ struct Inner {
     /// Runs since the oldest commit that is behind came.
     oldest: Option<Stopwatch>,
     ready: Option<Segment>,
-    /// Runs since a segment could not be made ready.
-    postponed: Option<Stopwatch>,
+    /// Why a segment could not be made ready, and the time since.
+    postponed: Option<(String, Stopwatch)>,
     /// The number that the next segment made ready will have.
     next_segment: u32,
     /// Segments that the writer has filled, oldest first.
@@ -104,10 +106,19 @@ impl Backlog {
         inner.full.push_back(filled);
         self.changed.notify_all();
         let waits = |inner: &mut Inner| inner.failed.is_none() && inner.ready.is_none();
-        let mut inner = self.changed.wait_while(inner, waits).unwrap_or_else(PoisonError::into_inner);
-        let ready = inner.ready.take().ok_or_else(|| inner.failed.clone().unwrap_or_default());
+        let waited = self.changed.wait_timeout_while(inner, SEGMENT_WAIT_MAX, waits);
+        let (mut inner, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if let Some(why) = &inner.failed {
+            return Err(why.clone());
+        }
+        let ready = inner.ready.take();
         self.changed.notify_all();
-        ready
+        ready.ok_or_else(|| match inner.postponed.take() {
+            Some((why, _)) => why,
+            None => {
+                format!("the journal's next segment was not ready within {} s", SEGMENT_WAIT_MAX.as_secs())
+            }
+        })
     }
 
     /// For the writer: a commit is on disk.
@@ -136,9 +147,9 @@ impl Backlog {
         }
     }
 
-    /// For the applier: the segment asked for cannot be made ready just now.
-    pub(super) fn postpone(&self) {
-        self.lock().postponed = Some(Stopwatch::start());
+    /// For the applier: the segment asked for cannot be made ready just now, and this is why.
+    pub(super) fn postpone(&self, why: String) {
+        self.lock().postponed = Some((why, Stopwatch::start()));
     }
 
     /// For the applier: the segment asked for is ready.
@@ -212,7 +223,7 @@ impl Inner {
             Until::Drained(_) => true,
             Until::Forever => false,
         };
-        let postponed = self.postponed.is_some_and(|since| since.elapsed() < APPLY_AFTER);
+        let postponed = self.postponed.as_ref().is_some_and(|(_, since)| since.elapsed() < APPLY_AFTER);
         if self.ready.is_none() && !draining && !postponed {
             return Some(Task::Prepare(self.next_segment));
         }
