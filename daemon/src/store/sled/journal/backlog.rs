@@ -60,6 +60,8 @@ struct Inner {
     ready: Option<Segment>,
     /// Why a segment could not be made ready, and the time since.
     postponed: Option<(String, Stopwatch)>,
+    /// Runs since sled could not be given more, for want of disk space.
+    held: Option<Stopwatch>,
     /// The number that the next segment made ready will have.
     next_segment: u32,
     /// Segments that the writer has filled, oldest first.
@@ -82,6 +84,7 @@ impl Backlog {
             oldest,
             ready: None,
             postponed: None,
+            held: None,
             next_segment,
             full,
             until: Until::Forever,
@@ -152,6 +155,12 @@ impl Backlog {
         self.lock().postponed = Some((why, Stopwatch::start()));
     }
 
+    /// For the applier: the disk has no room for what sled would write. Everything stays in the journal. Says whether it
+    /// had room before.
+    pub(super) fn hold(&self) -> bool {
+        self.lock().held.replace(Stopwatch::start()).is_none()
+    }
+
     /// For the applier: the segment asked for is ready.
     pub(super) fn prepared(&self, segment: Segment) {
         let mut inner = self.lock();
@@ -164,6 +173,7 @@ impl Backlog {
     /// For the applier: sled has everything up to `seq`, on disk. Returns the segments that nobody needs any more.
     pub(super) fn applied(&self, seq: u64) -> Vec<Segment> {
         let mut inner = self.lock();
+        inner.held = None;
         while inner.commits.front().is_some_and(|commit| commit.seq <= seq)
             && let Some(commit) = inner.commits.pop_front()
         {
@@ -227,7 +237,8 @@ impl Inner {
         if self.ready.is_none() && !draining && !postponed {
             return Some(Task::Prepare(self.next_segment));
         }
-        if self.commits.is_empty() {
+        let held = self.held.is_some_and(|since| since.elapsed() < APPLY_AFTER);
+        if self.commits.is_empty() || held {
             return draining.then_some(Task::End);
         }
         let waited = self.oldest.map(Stopwatch::elapsed).unwrap_or_default();
