@@ -76,9 +76,11 @@ pub const APPLY_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const SLED_BATCH_BYTES_MAX: usize = 256 * 1024;
 /// How long the writer waits for the next segment of the journal: making one takes a tenth of a second, of a disk that is
 /// busy some seconds.
-pub const SEGMENT_WAIT_MAX: Duration = Duration::from_secs(10);
+pub const SEGMENT_WAIT_MAX: Duration = Duration::from_secs(20);
 /// sled is given nothing while less is free: what the applier takes at a time, with sled's own overhead and snapshot.
 pub const SLED_FREE_BYTES_MIN: u64 = 24 * 1024 * 1024;
+/// How long opening waits for sled before the door opens without it: small stores need a tenth of it.
+pub const LOAD_WAIT_MAX: Duration = Duration::from_millis(300);
 /// How long closing goes on bringing sled up to date; the next start finds the rest in the journal.
 pub const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// Commands that wait for the writer: beyond that the door answers 503.

@@ -334,6 +334,10 @@ impl Store for MemoryStore {
         }
     }
 
+    fn lag_bytes(&self) -> u64 {
+        0
+    }
+
     fn wakes(&self) -> &Wakes {
         &self.wakes
     }

@@ -107,6 +107,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Whether the store still takes writes. A failed sync is final.
     fn health(&self) -> Health;
 
+    /// Bytes that are on disk and not yet where the engine keeps them: how far it is behind.
+    fn lag_bytes(&self) -> u64;
+
     /// The wake-ups that this store gives after each commit.
     fn wakes(&self) -> &Wakes;
 
@@ -223,6 +226,8 @@ pub struct Counts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
     Ready,
+    /// New events are taken; what is stored still has to be read, and everything else waits for it.
+    Loading,
     /// Too little disk space for new events; what is stored is still worked on.
     Full {
         free_bytes: u64,
@@ -243,6 +248,8 @@ pub enum StoreError {
     Full { free_bytes: u64, need_bytes: u64 },
     #[error("the store is busy: {waiting} writes wait already")]
     Busy { waiting: usize },
+    #[error("the store is still loading and takes no event of this size yet")]
+    Loading,
     #[error("the store is closed")]
     Closed,
     #[error("the store failed and takes no more writes until a restart: {why}")]

@@ -239,6 +239,10 @@ impl Store for Shelf {
         self.health.lock().unwrap().clone()
     }
 
+    fn lag_bytes(&self) -> u64 {
+        0
+    }
+
     fn wakes(&self) -> &Wakes {
         self.inner.wakes()
     }

@@ -3,13 +3,11 @@
 //! A change goes to the writer as a job and is answered when it is on disk. A look goes to the blocking pool, for sled may
 //! wait for the disk. Where the writer drops a job unanswered it is on its way out, and its last word is the answer.
 
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::SledStore;
-use super::engine::Engine;
 use super::events;
 use super::fault::Fault;
 use super::round::Round;
@@ -29,6 +27,7 @@ impl SledStore {
         bytes: usize,
         command: impl FnOnce(&mut Round) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.shared.engine().await?;
         let (job, answer) = job(bytes, command);
         if self.jobs.send(job).await.is_err() {
             return Err(self.shared.refusal().await);
@@ -50,7 +49,7 @@ impl SledStore {
     fn refuse_if_failed(&self) -> Result<(), StoreError> {
         match self.shared.health() {
             Health::Failed { why } => Err(StoreError::Failed { why }),
-            Health::Ready | Health::Full { .. } | Health::Closed => Ok(()),
+            Health::Ready | Health::Loading | Health::Full { .. } | Health::Closed => Ok(()),
         }
     }
 
@@ -59,15 +58,9 @@ impl SledStore {
         &self,
         reader: impl FnOnce(&Rows) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let engine = self.engine()?;
+        let engine = self.shared.engine().await?;
         let found = tokio::task::spawn_blocking(move || reader(&engine.rows)).await;
         found.map_err(|error| read_panicked(&error))?.map_err(Fault::into_store_error)
-    }
-
-    pub(super) fn engine(&self) -> Result<Arc<Engine>, StoreError> {
-        self.refuse_if_failed()?;
-        let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
-        engine.clone().ok_or(StoreError::Closed)
     }
 
     /// Joins leased deliveries with their events. One whose event cannot be read becomes a dead letter, so that it

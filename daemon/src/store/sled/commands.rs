@@ -9,6 +9,7 @@ use super::deliveries::{self, put_attempt, put_delivery};
 use super::events::{Record, View, read_event};
 use super::fault::Fault;
 use super::keys;
+use super::provisional;
 use super::round::Round;
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::clock::UnixMillis;
@@ -30,8 +31,8 @@ const SLOTS_MAX: u8 = 16;
 pub(super) struct Prepared {
     source: SourceName,
     key: IdempotencyKey,
-    hash: [u8; 16],
-    received: UnixMillis,
+    pub(super) hash: [u8; 16],
+    pub(super) received: UnixMillis,
     pub(super) record: Record,
 }
 
@@ -58,10 +59,10 @@ pub(super) enum Known {
     Slot(u8),
 }
 
-/// Looks the key up. A row whose event has another key only shares the hash: the next slot is looked at.
-pub(super) fn lookup(round: &Round, prepared: &Prepared) -> Result<Known, Fault> {
+/// Looks the key up in table `k` or `p`. A row whose event has another key only shares the hash: the next slot is looked at.
+pub(super) fn lookup(round: &Round, table: u8, prepared: &Prepared) -> Result<Known, Fault> {
     for slot in 0..SLOTS_MAX {
-        let Some(row) = round.get(&keys::idempotency(prepared.hash, slot))? else {
+        let Some(row) = round.get(&keys::idempotency(table, prepared.hash, slot))? else {
             return Ok(Known::Slot(slot));
         };
         let id = codec::decode_key_entry(&row)
@@ -78,18 +79,27 @@ pub(super) fn lookup(round: &Round, prepared: &Prepared) -> Result<Known, Fault>
 
 /// Stores an event that fits one round.
 pub(super) fn append(round: &mut Round, prepared: &Prepared) -> Result<Appended, Fault> {
-    let slot = match lookup(round, prepared)? {
+    if round.is_loading() {
+        return provisional::append(round, prepared);
+    }
+    let slot = match lookup(round, keys::IDEMPOTENCY, prepared)? {
         Known::Event(id) => return Ok(Appended::Duplicate(id)),
         Known::Slot(slot) => slot,
     };
     round.refuse_if_full()?;
     let id = round.next_id()?;
+    put_tail(round, prepared, id)?;
+    make_visible(round, prepared, id, slot)?;
+    Ok(Appended::New(id))
+}
+
+/// Writes an event's chunks but for the first.
+pub(super) fn put_tail(round: &mut Round, prepared: &Prepared, id: EventId) -> Result<(), Fault> {
     let prefix = keys::of_event(keys::EVENTS, id);
     for number in 1..prepared.record.chunks() {
         round.put(keys::chunk(&prefix, number), prepared.record.chunk(number))?;
     }
-    make_visible(round, prepared, id, slot)?;
-    Ok(Appended::New(id))
+    Ok(())
 }
 
 /// Writes what makes an event whose other chunks are written stand in the store.
@@ -101,7 +111,13 @@ pub(super) fn make_visible(
 ) -> Result<(), Fault> {
     let prefix = keys::of_event(keys::EVENTS, id);
     round.put(keys::chunk(&prefix, 0), prepared.record.chunk(0))?;
-    round.put(keys::idempotency(prepared.hash, slot), codec::encode_key_entry(id, prepared.received))?;
+    enter(round, id, prepared, slot)
+}
+
+/// Writes what makes an event one of those that are known and to be routed.
+pub(super) fn enter(round: &mut Round, id: EventId, prepared: &Prepared, slot: u8) -> Result<(), Fault> {
+    let key = keys::idempotency(keys::IDEMPOTENCY, prepared.hash, slot);
+    round.put(key, codec::encode_key_entry(id, prepared.received))?;
     round.put(keys::of_event(keys::INBOX, id), Vec::new())?;
     let totals = &mut round.standing.totals;
     totals.appended += 1;

@@ -28,13 +28,18 @@ pub(super) struct Engine {
     pub(super) lock: File,
 }
 
-/// Opens sled's database. `noted`: at least this many events were once acknowledged here.
-pub(super) fn open_sled(options: &SledOptions, noted: Option<u64>) -> Result<Db, OpenError> {
+/// Opens sled's database. `noted`: at least this many events were once acknowledged here. `clean`: the process before
+/// ended in order; else what memory holds of the file is not trusted, for a sync may have failed.
+pub(super) fn open_sled(options: &SledOptions, noted: Option<u64>, clean: bool) -> Result<Db, OpenError> {
     let dir = options.path.as_path();
     let io = |doing| move |source| OpenError::Io { path: dir.to_owned(), doing, source };
     remove_partial_snapshots(dir).map_err(io("remove `snap.*.generating`"))?;
     // A snapshot that is made now must never know more of the log than a power cut would leave of it.
-    sync_if_there(&dir.join("db")).map_err(io("sync sled's `db`"))?;
+    let db = dir.join("db");
+    sync_if_there(&db).map_err(io("sync sled's `db`"))?;
+    if !clean {
+        forget_cached(&db).map_err(io("read sled's `db` anew"))?;
+    }
     let watch = Stopwatch::start();
     let failure = match try_open(options) {
         Ok(db) => {
@@ -150,6 +155,15 @@ fn set_aside(dir: &Path, fits: impl Fn(&str) -> bool) -> io::Result<usize> {
 pub(super) fn sync_if_there(path: &Path) -> io::Result<()> {
     match OpenOptions::new().write(true).open(path) {
         Ok(file) => file.sync_all(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Has the kernel read the file from the disk again, where it is there.
+fn forget_cached(path: &Path) -> io::Result<()> {
+    match File::open(path) {
+        Ok(file) => Ok(rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }

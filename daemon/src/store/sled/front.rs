@@ -145,16 +145,13 @@ impl Front {
         }
         let bounds = (Bound::Included(range.start.as_slice()), Bound::Excluded(range.end.as_slice()));
         let inner = self.read();
-        let rows = inner.rows.range::<[u8], _>(bounds);
-        let seen = |(key, entry): (&Box<[u8]>, &Entry)| (key.to_vec(), entry.place.is_some());
-        if backwards {
-            rows.rev().take(limit).map(seen).collect()
-        } else {
-            rows.take(limit).map(seen).collect()
-        }
+        let seen =
+            inner.rows.range::<[u8], _>(bounds).map(|(key, entry)| (key.to_vec(), entry.place.is_some()));
+        if backwards { seen.rev().take(limit).collect() } else { seen.take(limit).collect() }
     }
 
     /// How many rows there are.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.read().rows.len()
     }

@@ -9,6 +9,8 @@
 //!  q |handler| due EventId    when a delivery wants attention (due, or its lease runs out)
 //!  a EventId |handler| number chunk   an attempt
 //!  s EventId |handler| step   a step          v |plugin| key   a key-value pair
+//!  p hash(source, key) slot   taken while sled was not open: EventId, its key not yet looked up
+//!  y EventId  an event that turned out to be another one: the first one's EventId
 //!  o key      a row that leads nowhere, out of the way (`aside.rs`): its whole key and its value
 //! ```
 //! Numbers are big endian, so that rows sort as they do. `|name|` has its length in front: a name may hold any byte.
@@ -33,6 +35,8 @@ pub(super) const ATTEMPTS: u8 = b'a';
 pub(super) const STEPS: u8 = b's';
 pub(super) const PAIRS: u8 = b'v';
 pub(super) const META: u8 = b'm';
+pub(super) const PROVISIONAL: u8 = b'p';
+pub(super) const ALIASES: u8 = b'y';
 pub(super) const ASIDE: u8 = b'o';
 
 /// Which format the rows are in.
@@ -71,9 +75,9 @@ pub(super) fn idempotency_hash(source: &SourceName, key: &IdempotencyKey) -> [u8
     hash
 }
 
-/// The row of an idempotency key: `slot` is 0 but for keys that share a hash.
-pub(super) fn idempotency(hash: [u8; 16], slot: u8) -> Vec<u8> {
-    let mut key = vec![IDEMPOTENCY];
+/// The row of an idempotency key in table `k` or `p`: `slot` is 0 but for keys that share a hash.
+pub(super) fn idempotency(table: u8, hash: [u8; 16], slot: u8) -> Vec<u8> {
+    let mut key = vec![table];
     key.extend_from_slice(&hash);
     key.push(slot);
     key

@@ -16,9 +16,10 @@
 //!
 //! Reading order: `keys` and `codec` (rows), `events` (chunks), `front` and `rows` (what stands), `round` (one commit),
 //! `commands` and `deliveries` (what changes), `aside` (rows that cannot be read), `journal/` (durable), `writer` (the
-//! thread), `reads`, `open`, `leftovers`, `verify`.
+//! thread), `reads`, `begin`, `open`, `load`, `leftovers`, `provisional`, `verify`.
 
 mod aside;
+mod begin;
 mod calls;
 mod codec;
 mod commands;
@@ -31,7 +32,9 @@ mod high_water;
 mod journal;
 mod keys;
 mod leftovers;
+mod load;
 mod open;
+mod provisional;
 mod reads;
 mod round;
 mod rows;
@@ -43,7 +46,7 @@ mod verify;
 mod writer;
 
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -54,13 +57,12 @@ pub use open::OpenError;
 
 use self::calls::{job, read_panicked};
 use self::commands::Prepared;
-use self::engine::Engine;
 use self::events::View;
 use self::fault::Fault;
+use self::journal::Backlog;
 use self::shared::Shared;
-use self::space::Space;
 use self::writer::{Durability, Job, READERS_WAIT};
-use super::step_key::{StoreKey, step_key};
+use super::step_key::step_key;
 use super::wake::Wakes;
 use super::{
     Counts, DeliveryQuery, EventQuery, Health, LeaseRequest, Leased, Page, Settled, Settlement, Store,
@@ -113,14 +115,13 @@ impl SledOptions {
 pub struct SledStore {
     jobs: mpsc::Sender<Job>,
     shared: Arc<Shared>,
-    /// What readers use; gone once closed.
-    engine: RwLock<Option<Arc<Engine>>>,
-    store_key: StoreKey,
+    backlog: Arc<Backlog>,
     clock: Arc<dyn Clock>,
 }
 
 impl SledStore {
-    /// Opens the store, or says why not and what to do. Blocks: seconds for each gigabyte after a crash.
+    /// Opens the store, or says why not and what to do. Where sled takes long to read its log, the store takes events
+    /// before that is done ([`Health::Loading`]); everything else waits for it.
     pub fn open(options: &SledOptions, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         Self::open_with(options, clock, Durability::default())
     }
@@ -131,23 +132,13 @@ impl SledStore {
         clock: Arc<dyn Clock>,
         durability: Durability,
     ) -> Result<Self, OpenError> {
-        let io = |doing| move |source| OpenError::Io { path: options.path.clone(), doing, source };
-        let opened = open::open(options)?;
-        let space = Space::new(&options.path, options.free_bytes_min, clock.now())
-            .map_err(io("ask for free disk space"))?;
-        space.restore_ballast();
-        let store_key = opened.store_key;
-        let (jobs, queue) = mpsc::channel(WRITER_QUEUE_MAX);
-        let (engine, shared) =
-            writer::start(opened, options.segment_bytes, Arc::clone(&clock), space, durability, queue)
-                .map_err(io("start the writer"))?;
-        Ok(Self { jobs, shared, engine: RwLock::new(Some(engine)), store_key, clock })
+        begin::open(options, clock, durability)
     }
 
     /// Looks at every row and says what does not fit together; empty where all is well. Reads the whole store. Meaningful
     /// only while nothing is written.
     pub async fn verify(&self) -> Result<Vec<String>, StoreError> {
-        let engine = self.engine()?;
+        let engine = self.shared.engine().await?;
         let found = tokio::task::spawn_blocking(move || verify::verify(&engine)).await;
         found.map_err(|error| read_panicked(&error))?.map_err(Fault::into_store_error)
     }
@@ -249,7 +240,12 @@ impl Store for SledStore {
     }
 
     fn step_key(&self, step: &StepId) -> String {
-        step_key(&self.store_key, step)
+        let key = self
+            .shared
+            .store_key
+            .get()
+            .expect("a step belongs to a lease, which waited until the key was known");
+        step_key(key, step)
     }
 
     async fn kv_get(&self, plugin: PluginId, key: Vec<u8>) -> Result<Option<KvValue>, StoreError> {
@@ -273,7 +269,7 @@ impl Store for SledStore {
     }
 
     async fn event(&self, id: EventId) -> Result<Option<Event>, StoreError> {
-        self.read(move |rows| events::read_event(rows, id, true)).await
+        self.read(move |rows| provisional::read_event_or_first(rows, id)).await
     }
 
     async fn decision(&self, id: EventId) -> Result<Option<Decision>, StoreError> {
@@ -306,6 +302,10 @@ impl Store for SledStore {
         self.shared.health()
     }
 
+    fn lag_bytes(&self) -> u64 {
+        self.backlog.bytes()
+    }
+
     fn wakes(&self) -> &Wakes {
         &self.shared.wakes
     }
@@ -318,8 +318,7 @@ impl Store for SledStore {
         {
             return Err(StoreError::Failed { why });
         }
-        let engine = self.engine.write().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(engine) = engine else { return Ok(()) };
+        let Some(engine) = self.shared.take_engine() else { return Ok(()) };
         // Whoever drops the last handle waits for sled's own threads: let that not be a reader.
         let drained = async {
             while Arc::strong_count(&engine) > 1 {

@@ -1,11 +1,9 @@
-//! Opening the store: every guard that sled 0.34 needs, in order, before a row is read.
+//! Opening the store: every guard that it needs, in order, before a row is read.
 //!
 //! 1. the directory exists, is ours alone (a lock that the kernel drops with the process), and is not on a network disk;
-//! 2. what a killed open left (`snap.*.generating`) is deleted, for sled would take it for its newest snapshot;
-//! 3. sled opens on a thread of its own, because it may panic; on damage the snapshots, which it can make again from its
-//!    log, are moved aside and it opens once more;
-//! 4. a store that should have rows and has none, or is written by a newer hookyard, or holds a blob file, is refused;
-//! 5. the journal is read before sled is opened, and held against the number of the last commit that sled has.
+//! 2. a store that should have rows and whose file is gone, or that holds a blob file, is refused;
+//! 3. the journal is read: from here on events can be taken;
+//! 4. sled is opened (`load.rs`), which takes seconds for each gigabyte.
 //!
 //! Nothing is ever deleted that could hold an event: it is moved to `set-aside-<n>/`. A kill at any moment in here leaves
 //! a directory that the next open handles.
@@ -18,23 +16,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, NFS_SUPER_MAGIC, flock, statfs};
-use sled::Batch;
 
-use super::codec::{self, Totals};
-use super::engine::{Engine, open_sled, sync_if_there, unreadable};
-use super::events::View;
 use super::front::Front;
 use super::high_water::HighWater;
 use super::journal::{self, Behind, JournalError};
-use super::round::Standing;
-use super::rows::Rows;
-use super::{SledOptions, high_water, keys, space};
+use super::load::Loading;
+use super::{SledOptions, high_water, space};
 use crate::model::clock::Stopwatch;
-use crate::model::ids::EventId;
-use crate::store::step_key::StoreKey;
-
-/// The format of the rows as this hookyard writes them.
-pub(super) const SCHEMA_VERSION: u8 = 1;
 
 /// How long a lock may still be held by a process that is ending, or by a child of it that has not yet become the program
 /// it was started for.
@@ -76,24 +64,20 @@ pub enum OpenError {
     Journal(#[from] JournalError),
 }
 
-/// What opening found.
+/// A store that can take events; sled is not open yet.
 #[derive(Debug)]
 pub(super) struct Opened {
-    pub(super) engine: Engine,
-    /// Our own handle of sled's file: syncing it is what makes a commit durable.
-    pub(super) file: File,
-    pub(super) standing: Standing,
+    pub(super) front: Arc<Front>,
     /// What the journal holds.
     pub(super) behind: Behind,
-    /// The last commit that sled has.
-    pub(super) applied: u64,
-    pub(super) store_key: StoreKey,
     /// Whether the high-water file is there already.
     pub(super) noted: bool,
     pub(super) high_water: HighWater,
+    /// What is left to do.
+    pub(super) loading: Loading,
 }
 
-/// Opens the store, or says why not. Blocks for as long as sled reads its log: seconds for some gigabytes.
+/// Opens everything but sled, or says why not.
 pub(super) fn open(options: &SledOptions) -> Result<Opened, OpenError> {
     let dir = options.path.as_path();
     let io = |doing| move |source| OpenError::Io { path: dir.to_owned(), doing, source };
@@ -106,20 +90,10 @@ pub(super) fn open(options: &SledOptions) -> Result<Opened, OpenError> {
     refuse_lost_file(dir, noted)?;
     let front = Arc::new(Front::default());
     let behind = journal::open(&dir.join(journal::DIRECTORY), &front)?;
-    let db = open_sled(options, noted)?;
-    refuse_blobs(dir)?;
-    let file = OpenOptions::new().write(true).open(dir.join("db")).map_err(io("open sled's `db`"))?;
-    let rows = Rows { front, tree: (*db).clone() };
-    let engine = Engine { rows, db, dir: dir.to_owned(), lock };
-    let unread = |error: ::sled::Error| unreadable(dir, &error.to_string());
-    let applied = behind.check(journal::position(&engine.rows.tree).map_err(unread)?)?;
-    engine.rows.front.remove_all(applied);
-    let (totals, store_key) = read_or_make_meta(&engine, noted)?;
-    let last_id = last_id(&engine.rows).map_err(unread)?;
     let high_water = HighWater::prepare(dir).map_err(io("open `high-water.new`"))?;
-    sync_all(&engine, &file)?;
-    let standing = Standing { totals, last_id, ..Standing::default() };
-    Ok(Opened { engine, file, standing, behind, applied, store_key, noted: noted.is_some(), high_water })
+    let loading =
+        Loading { options: options.clone(), lock, noted, front: Arc::clone(&front), extent: behind.extent() };
+    Ok(Opened { front, behind, noted: noted.is_some(), high_water, loading })
 }
 
 /// Files in `blobs/`; zero where sled keeps to its log.
@@ -173,7 +147,7 @@ fn refuse_network_disk(dir: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn refuse_blobs(dir: &Path) -> Result<(), OpenError> {
+pub(super) fn refuse_blobs(dir: &Path) -> Result<(), OpenError> {
     let count = blob_files(dir).map_err(|source| OpenError::Io {
         path: dir.to_owned(),
         doing: "list `blobs/`",
@@ -204,71 +178,6 @@ fn refuse_lost_file(dir: &Path, noted: Option<u64>) -> Result<(), OpenError> {
         doing: "remove the `conf` of a first open that was killed",
         source,
     })
-}
-
-fn read_or_make_meta(engine: &Engine, noted: Option<u64>) -> Result<(Totals, StoreKey), OpenError> {
-    let dir = engine.dir.as_path();
-    let get = |key: &[u8]| engine.rows.get(key).map_err(|error| unreadable(dir, &error.to_string()));
-    let Some(schema) = get(keys::SCHEMA)? else {
-        return match noted {
-            Some(noted) => Err(OpenError::Emptied { path: dir.to_owned(), noted, found: 0 }),
-            None => make_meta(engine),
-        };
-    };
-    let found = schema.first().copied().unwrap_or_default();
-    if found != SCHEMA_VERSION {
-        return Err(OpenError::Newer { path: dir.to_owned(), found, known: SCHEMA_VERSION });
-    }
-    let totals = get(keys::TOTALS)?.ok_or_else(|| unreadable(dir, "its totals are missing"))?;
-    let totals =
-        codec::decode_totals(&totals).map_err(|why| unreadable(dir, &format!("its totals: {why}")))?;
-    let key = get(keys::STORE_KEY)?.and_then(|key| StoreKey::try_from(key.as_ref()).ok());
-    let key = key.ok_or_else(|| unreadable(dir, "its store key is missing"))?;
-    if let Some(noted) = noted.filter(|noted| totals.appended < *noted) {
-        return Err(OpenError::Emptied { path: dir.to_owned(), noted, found: totals.appended });
-    }
-    if totals.counts.events > 0 && engine.rows.with_prefix(&[keys::EVENTS]).next().is_none() {
-        return Err(OpenError::Emptied { path: dir.to_owned(), noted: totals.counts.events, found: 0 });
-    }
-    Ok((totals, key))
-}
-
-fn make_meta(engine: &Engine) -> Result<(Totals, StoreKey), OpenError> {
-    let dir = engine.dir.as_path();
-    let mut store_key = StoreKey::default();
-    getrandom::fill(&mut store_key)
-        .map_err(|error| unreadable(dir, &format!("the system gives no random bytes: {error}")))?;
-    let totals = Totals::default();
-    let mut batch = Batch::default();
-    batch.insert(keys::SCHEMA, &[SCHEMA_VERSION]);
-    batch.insert(keys::STORE_KEY, &store_key);
-    batch.insert(keys::TOTALS, codec::encode_totals(&totals));
-    engine.rows.tree.apply_batch(batch).map_err(|error| unreadable(dir, &error.to_string()))?;
-    Ok((totals, store_key))
-}
-
-/// The highest event id there is.
-fn last_id(rows: &Rows) -> Result<Option<EventId>, ::sled::Error> {
-    let last = rows.keys_back(vec![keys::EVENTS]..keys::after(&[keys::EVENTS])).next().transpose()?;
-    Ok(last.and_then(|key| keys::event_in(&key)))
-}
-
-/// Makes durable what opening did: sled syncs neither its `conf` nor the directory.
-fn sync_all(engine: &Engine, file: &File) -> Result<(), OpenError> {
-    let dir = engine.dir.as_path();
-    engine.db.flush().map_err(|error| unreadable(dir, &error.to_string()))?;
-    let sync = || {
-        file.sync_all()?;
-        for entry in fs::read_dir(dir)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            if name == "conf" || name.to_string_lossy().starts_with("snap.") {
-                sync_if_there(&entry.path())?;
-            }
-        }
-        File::open(dir)?.sync_all()
-    };
-    sync().map_err(|source| OpenError::Io { path: dir.to_owned(), doing: "sync", source })
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {

@@ -49,6 +49,8 @@ pub(super) struct Round {
     pub(super) standing: Standing,
     pub(super) now: UnixMillis,
     pub(super) shortage: Option<Shortage>,
+    /// sled is not open yet, and the journal holds as much as it may without it.
+    pub(super) backlog_full: bool,
 }
 
 /// Where a refused command's round goes back to.
@@ -72,7 +74,16 @@ impl Round {
     pub(super) fn new(rows: Rows, standing: Standing, now: UnixMillis) -> Self {
         let standing = Standing { rings_events: false, rings_deliveries: false, ..standing };
         let begun = Savepoint { standing, ..Savepoint::default() };
-        Self { rows, writes: BTreeMap::new(), bytes: 0, begun, standing, now, shortage: None }
+        Self {
+            rows,
+            writes: BTreeMap::new(),
+            bytes: 0,
+            begun,
+            standing,
+            now,
+            shortage: None,
+            backlog_full: false,
+        }
     }
 
     /// Marks the place that [`Self::rollback`] returns to.
@@ -143,8 +154,11 @@ impl Round {
         Ok(found)
     }
 
-    /// Refuses a new event where the disk is nearly full.
+    /// Refuses a new event where the disk is nearly full, or the journal is while sled is not open.
     pub(super) fn refuse_if_full(&self) -> Result<(), StoreError> {
+        if self.backlog_full {
+            return Err(StoreError::Loading);
+        }
         match self.shortage {
             Some(Shortage { free_bytes, need_bytes }) => Err(StoreError::Full { free_bytes, need_bytes }),
             None => Ok(()),
@@ -177,10 +191,17 @@ impl Round {
         self.bytes
     }
 
-    /// What the round changes, with the totals that belong to it.
+    /// Whether sled is not open yet, so that what it holds is not known.
+    pub(super) fn is_loading(&self) -> bool {
+        self.rows.tree.is_none()
+    }
+
+    /// What the round changes, with the totals that belong to it, where they are known.
     pub(super) fn into_rows(self) -> BTreeMap<Vec<u8>, Write> {
         let mut rows = self.writes;
-        rows.insert(keys::TOTALS.to_vec(), Some(codec::encode_totals(&self.standing.totals)));
+        if self.rows.tree.is_some() {
+            rows.insert(keys::TOTALS.to_vec(), Some(codec::encode_totals(&self.standing.totals)));
+        }
         rows
     }
 
@@ -201,7 +222,7 @@ mod tests {
         for (key, value) in stored {
             db.insert(key, *value).unwrap();
         }
-        let rows = Rows { front: Arc::default(), tree: (*db).clone() };
+        let rows = Rows { front: Arc::default(), tree: Some((*db).clone()) };
         Round::new(rows, Standing::default(), UnixMillis(1000))
     }
 

@@ -2,6 +2,8 @@
 
 mod aside;
 mod disk;
+mod journal;
+mod loading;
 mod opening;
 mod rows;
 mod writing;
@@ -16,11 +18,11 @@ use crate::store::contract::bench::{clock, options};
 
 /// sled itself, once it has everything that the journal has.
 fn tree(store: &SledStore) -> Tree {
-    let engine = store.engine().unwrap();
+    let engine = store.shared.engine_now().unwrap();
     while engine.rows.front.len() > 0 {
         std::thread::yield_now();
     }
-    engine.rows.tree.clone()
+    (*engine.db).clone()
 }
 
 /// A directory and its clock, in which a store is opened, closed and opened again.
@@ -59,10 +61,30 @@ impl Place {
         self.dir.path().join(name)
     }
 
+    /// What a kill at this moment would leave, somewhere else.
+    fn image(&self) -> Self {
+        let image = Self { dir: tempfile::tempdir().unwrap(), clock: self.clock.clone() };
+        copy(self.dir.path(), image.dir.path());
+        image
+    }
+
     /// Changes rows behind the store's back. Not while it is open.
     fn edit(&self, change: impl FnOnce(&Tree)) {
         let db = ::sled::Config::new().path(self.dir.path()).cache_capacity(1 << 20).open().unwrap();
         change(&db);
         db.flush().unwrap();
+    }
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir(&target).unwrap();
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
     }
 }

@@ -14,7 +14,8 @@
 use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc as std_mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -24,19 +25,23 @@ use tokio::sync::{mpsc, oneshot};
 use super::commands::{self, Known, Prepared};
 use super::engine::{Engine, panic_words};
 use super::fault::Fault;
+use super::front::Front;
 use super::high_water::HighWater;
-use super::journal::{self, AppendError, Journal};
+use super::journal::{self, AppendError, Backlog, Journal, Sled};
 use super::keys;
 use super::leftovers;
-use super::open::{Opened, SCHEMA_VERSION, blob_files};
+use super::load::{Loaded, Loading, SCHEMA_VERSION};
+use super::open::{OpenError, Opened, blob_files};
+use super::provisional;
 use super::round::{Round, Shortage, Standing};
+use super::rows::Rows;
 use super::shared::{Shared, Worker};
 use super::space::{Every, Space};
 use crate::model::clock::{Clock, Stopwatch};
 use crate::model::event::Appended;
 use crate::model::limits::{
-    BLOB_CHECK_EVERY, CHUNK_BYTES_MAX, COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, SPACE_CHECK_EVERY,
-    WRITER_STALL_MAX,
+    BLOB_CHECK_EVERY, CHUNK_BYTES_MAX, COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, LOAD_WAIT_MAX,
+    SPACE_CHECK_EVERY, WRITER_STALL_MAX,
 };
 use crate::store::{Health, StoreError};
 
@@ -59,10 +64,15 @@ pub(super) enum Job {
         event: Box<Prepared>,
         answer: oneshot::Sender<Result<Appended, StoreError>>,
     },
+    /// sled is open, or why it is not. Before it the only jobs are events.
+    Loaded(Box<LoadEnd>),
     Close {
         answer: oneshot::Sender<()>,
     },
 }
+
+/// How loading ended, and who may wait for it.
+pub(super) type LoadEnd = Result<(Loaded, std_mpsc::Sender<Result<(), OpenError>>), String>;
 
 /// How commits are made durable, and how long one may take. Tests have others than the default.
 pub(super) struct Durability {
@@ -70,6 +80,10 @@ pub(super) struct Durability {
     pub(super) sync: SyncFile,
     /// sled's, behind it.
     pub(super) sync_sled: SyncFile,
+    /// How long opening waits for sled before it lets the store take events without it.
+    pub(super) load_wait: Duration,
+    /// Run before sled is opened.
+    pub(super) before_load: Box<dyn FnOnce() + Send>,
     pub(super) stall_max: Duration,
 }
 
@@ -78,59 +92,71 @@ impl Default for Durability {
         Self {
             sync: Box::new(File::sync_data),
             sync_sled: Box::new(File::sync_data),
+            load_wait: LOAD_WAIT_MAX,
+            before_load: Box::new(|| {}),
             stall_max: WRITER_STALL_MAX,
         }
     }
 }
 
+/// What the thread is given.
+pub(super) struct Start {
+    pub(super) opened: Opened,
+    pub(super) dir: PathBuf,
+    pub(super) segment_bytes: u64,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) space: Space,
+    pub(super) durability: Durability,
+    pub(super) jobs: mpsc::Receiver<Job>,
+}
+
+/// The thread, and what others see of it.
+pub(super) struct Started {
+    pub(super) shared: Arc<Shared>,
+    /// What is left of opening.
+    pub(super) loading: Loading,
+    pub(super) backlog: Arc<Backlog>,
+    pub(super) thread: JoinHandle<()>,
+}
+
 /// Starts the thread, and the applier's. It ends when it is told to close, when every sender is gone, or when the store
-/// fails.
-pub(super) fn start(
-    opened: Opened,
-    segment_bytes: u64,
-    clock: Arc<dyn Clock>,
-    space: Space,
-    durability: Durability,
-    jobs: mpsc::Receiver<Job>,
-) -> io::Result<(Arc<Engine>, Arc<Shared>)> {
-    let engine = Arc::new(opened.engine);
+/// fails. Until it is told that sled is open it takes events only.
+pub(super) fn start(start: Start) -> io::Result<Started> {
+    let Start { opened, dir, segment_bytes, clock, space, durability, jobs } = start;
     let shared = Arc::new(Shared::new(durability.stall_max));
-    let sled = journal::Sled {
-        engine: Arc::clone(&engine),
-        shared: Arc::clone(&shared),
-        file: opened.file.try_clone()?,
-        sync: durability.sync_sled,
-    };
-    let (journal, applier) = journal::begin(opened.behind, opened.applied, segment_bytes, sled)?;
-    let now = clock.now();
-    let mut writer = Writer {
-        engine: Arc::clone(&engine),
+    let front = Arc::clone(&opened.front);
+    let (journal, behind) = journal::begin(opened.behind, segment_bytes, opened.front, Arc::clone(&shared))?;
+    let (backlog, now) = (journal.backlog(), clock.now());
+    let writer = Writer {
+        dir,
+        front,
+        engine: None,
         journal,
-        applier: Some(applier),
-        file: opened.file,
-        standing: opened.standing,
+        behind: behind.into(),
+        standing: Standing::default(),
         noted: opened.noted,
         high_water: opened.high_water,
         shared: Arc::clone(&shared),
         clock,
         space,
         sync: durability.sync,
+        sync_sled: Some(durability.sync_sled),
         jobs,
         carried: None,
         blob_check: Every::new(BLOB_CHECK_EVERY, now),
     };
-    writer.remove_leftovers().map_err(io::Error::other)?;
-    std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run())?;
-    Ok((engine, shared))
+    let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run())?;
+    Ok(Started { shared, loading: opened.loading, backlog, thread })
 }
 
 struct Writer {
-    engine: Arc<Engine>,
+    dir: PathBuf,
+    front: Arc<Front>,
+    /// sled, and our own handle of its file for the last sync; none until it is open.
+    engine: Option<(Arc<Engine>, File)>,
     journal: Journal,
-    /// The thread behind; none once it was waited for.
-    applier: Option<JoinHandle<()>>,
-    /// sled's file, for the last sync.
-    file: File,
+    /// The journal's threads; none once they were waited for.
+    behind: Vec<JoinHandle<()>>,
     standing: Standing,
     noted: bool,
     high_water: HighWater,
@@ -138,6 +164,8 @@ struct Writer {
     clock: Arc<dyn Clock>,
     space: Space,
     sync: SyncFile,
+    /// For the applier, once sled is open.
+    sync_sled: Option<SyncFile>,
     jobs: mpsc::Receiver<Job>,
     /// A job that did not fit the last round.
     carried: Option<Job>,
@@ -173,7 +201,7 @@ impl Writer {
                 self.shared.set(Health::Failed { why });
                 self.journal.end_now();
                 // sled's own clean-up would write and sync again, and hang or panic on the way: leave it to the kernel.
-                std::mem::forget(Arc::clone(&self.engine));
+                std::mem::forget(self.engine.take());
             }
         }
         // Dropping the queue and everything in it tells all who wait.
@@ -207,6 +235,7 @@ impl Writer {
         self.look_after_disk()?;
         let done = match next {
             Next::Job(Job::Close { answer }) => Err(End::Asked(Some(answer))),
+            Next::Job(Job::Loaded(end)) => self.loaded(*end),
             Next::Job(Job::AppendLarge { event, answer }) => self.append_large(&event, answer),
             Next::Job(job) => self.round(job),
             Next::Idle => Ok(()),
@@ -222,7 +251,9 @@ impl Writer {
 
     /// Runs `first` and what is queued behind it, commits, answers.
     fn round(&mut self, first: Job) -> Result<(), End> {
-        self.journal.wait_for_room()?;
+        if self.engine.is_some() {
+            self.journal.wait_for_room()?;
+        }
         let mut round = self.new_round();
         let mut replies: Vec<Reply> = Vec::new();
         let mut next = Some(first);
@@ -257,9 +288,10 @@ impl Writer {
         }
         let bytes = round.bytes();
         self.space.wrote(bytes);
-        let tree = &self.engine.rows.tree;
-        self.journal.append(round.into_rows(), bytes, &mut self.sync, |key| tree.contains_key(key))?;
-        if !self.noted && standing.totals.appended > 0 {
+        let sled = self.engine.as_ref().map(|(engine, _)| &engine.db);
+        let stored = |key: &[u8]| sled.map_or(Ok(true), |sled| sled.contains_key(key));
+        self.journal.append(round.into_rows(), bytes, &mut self.sync, stored)?;
+        if !self.noted && (standing.totals.appended > 0 || self.engine.is_none()) {
             self.note(1)?;
             self.noted = true;
         }
@@ -284,8 +316,11 @@ impl Writer {
     }
 
     fn try_append_large(&mut self, event: &Prepared) -> Result<Appended, LargeFault> {
+        if self.engine.is_none() {
+            return Err(StoreError::Loading.into());
+        }
         let mut round = self.new_round();
-        if let Known::Event(id) = commands::lookup(&round, event)? {
+        if let Known::Event(id) = commands::lookup(&round, keys::IDEMPOTENCY, event)? {
             return Ok(Appended::Duplicate(id));
         }
         round.refuse_if_full()?;
@@ -302,7 +337,7 @@ impl Writer {
         }
         self.commit(round)?;
         let mut last = self.new_round();
-        let Known::Slot(slot) = commands::lookup(&last, event)? else {
+        let Known::Slot(slot) = commands::lookup(&last, keys::IDEMPOTENCY, event)? else {
             return Err(
                 StoreError::Corrupt { what: format!("event {id} appeared while it was written") }.into()
             );
@@ -316,8 +351,13 @@ impl Writer {
 
     fn new_round(&mut self) -> Round {
         let now = self.clock.now();
-        let mut round = Round::new(self.engine.rows.clone(), self.standing, now);
+        let rows = match &self.engine {
+            Some((engine, _)) => engine.rows.clone(),
+            None => Rows { front: Arc::clone(&self.front), tree: None },
+        };
+        let mut round = Round::new(rows, self.standing, now);
         round.shortage = self.space.shortage(now);
+        round.backlog_full = self.engine.is_none() && !self.journal.has_room();
         round
     }
 
@@ -337,57 +377,84 @@ impl Writer {
             Some(Shortage { free_bytes, need_bytes }) => {
                 self.shared.set(Health::Full { free_bytes, need_bytes });
             }
+            None if self.engine.is_none() => self.shared.set(Health::Loading),
             None => self.shared.set(Health::Ready),
         }
         if !self.blob_check.is_due(now) {
             return Ok(());
         }
         self.space.restore_ballast();
-        match blob_files(&self.engine.dir) {
+        match blob_files(&self.dir) {
             Ok(0) => Ok(()),
             Ok(count) => Err(End::Failed(format!(
                 "sled made {count} files in `blobs/`, which it never syncs: copy the store's directory and report this"
             ))),
             // Says nothing of sled: the process may be out of file descriptors. The next look is in `BLOB_CHECK_EVERY`.
             Err(error) => {
-                tracing::warn!(dir = %self.engine.dir.display(), %error, "cannot list `blobs/` of the store; looking again later");
+                tracing::warn!(dir = %self.dir.display(), %error, "cannot list `blobs/` of the store; looking again later");
                 Ok(())
             }
         }
     }
 
-    /// Removes what a crash left half-written.
-    fn remove_leftovers(&mut self) -> Result<(), String> {
+    /// sled is open: what a crash left half-written is removed, what was taken meanwhile is settled, and everybody may
+    /// come in.
+    fn loaded(&mut self, end: LoadEnd) -> Result<(), End> {
+        let (loaded, opener) = end.map_err(End::Failed)?;
+        let Loaded { engine, file, totals, last_id, applied, store_key } = loaded;
+        let failed = |error: io::Error| End::Failed(format!("the store cannot be loaded: {error}"));
+        let sled = Sled {
+            engine: Arc::clone(&engine),
+            file: file.try_clone().map_err(failed)?,
+            sync: self.sync_sled.take().ok_or_else(|| failed(io::Error::other("it was loaded before")))?,
+            applied,
+        };
+        let last_id = self.standing.last_id.max(last_id);
+        self.standing = Standing { totals, last_id, ..Standing::default() };
+        self.engine = Some((Arc::clone(&engine), file));
+        self.journal.give(sled);
+        self.repeat(leftovers::remove_some)?;
+        self.repeat(provisional::settle_some)?;
+        self.shared.store_key.get_or_init(|| store_key);
+        self.shared.set_loaded(engine);
+        self.shared.wakes.events_changed();
+        // Nobody waits where loading took long.
+        let _opener_left = opener.send(Ok(()));
+        Ok(())
+    }
+
+    /// Runs rounds of one kind until there is no more to do.
+    fn repeat(&mut self, some: impl Fn(&mut Round) -> Result<bool, Fault>) -> Result<(), End> {
         loop {
             let mut round = self.new_round();
-            let more =
-                leftovers::remove_some(&mut round).map_err(|fault| fault.into_store_error().to_string())?;
-            match self.commit(round) {
-                Ok(_) if more => {}
-                Ok(_) | Err(End::Asked(_)) => return Ok(()),
-                Err(End::Failed(why)) => return Err(why),
+            let more = some(&mut round).map_err(|fault| End::Failed(fault.into_store_error().to_string()))?;
+            self.commit(round)?;
+            if !more {
+                return Ok(());
             }
         }
     }
 
     /// The last of an orderly life: sled is brought up to date and synced, and the count of events noted.
     fn finish(&mut self) -> Result<(), String> {
+        self.journal.close(&mut self.sync).map_err(|error| error.to_string())?;
         self.journal.drain();
-        let ended = self.applier.take().map(JoinHandle::join);
+        let ended: Result<Vec<()>, _> = self.behind.drain(..).map(JoinHandle::join).collect();
         if let Health::Failed { why } = self.shared.health() {
             return Err(why);
         }
-        if let Some(Err(panic)) = ended {
-            return Err(format!("the applier panicked: {}", panic_words(&*panic)));
+        if let Err(panic) = ended {
+            return Err(format!("a thread of the journal panicked: {}", panic_words(&*panic)));
         }
-        self.engine.db.flush().map_err(|error| format!("the last flush failed: {error}"))?;
-        (self.sync)(&self.file).map_err(|error| format!("the last sync failed: {error}"))?;
+        let Some((engine, file)) = &self.engine else { return Ok(()) };
+        engine.db.flush().map_err(|error| format!("the last flush failed: {error}"))?;
+        file.sync_data().map_err(|error| format!("the last sync failed: {error}"))?;
         let appended = self.standing.totals.appended;
         if appended == 0 {
             return Ok(());
         }
         if let Err(error) = self.high_water.prepare_again() {
-            tracing::warn!(dir = %self.engine.dir.display(), %error, "cannot open `high-water.new`; the count noted before stands");
+            tracing::warn!(dir = %self.dir.display(), %error, "cannot open `high-water.new`; the count noted before stands");
             return Ok(());
         }
         self.high_water

@@ -1,12 +1,14 @@
 //! What the journal holds and sled does not have yet: handed from the writer to the applier, and held within bounds.
 //!
 //! The writer pushes each commit once it is on disk, and waits here when too much is behind: then the door is as fast as
-//! sled, its queue fills, and it sheds. The applier takes commits in order, and makes the next segment ready.
+//! sled, its queue fills, and it sheds. The applier takes commits in order. The keeper makes the next segment ready and
+//! takes back those that are no longer needed.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::Sled;
 use super::segment::Segment;
 use crate::model::clock::Stopwatch;
 use crate::model::limits::{
@@ -24,13 +26,22 @@ pub(in crate::store::sled) struct Commit {
 }
 
 /// What the applier is to do.
-#[derive(Debug)]
 pub(in crate::store::sled) enum Task {
-    /// Make segment `number` ready.
-    Prepare(u32),
+    /// sled is open.
+    Begin(Box<Sled>),
     /// Bring sled up to the last of these.
     Apply(Vec<Commit>),
     /// Everything asked for is done.
+    End,
+}
+
+/// What the keeper is to do.
+pub(super) enum Errand {
+    /// Make segment `number` ready; the commits in it will come after this one.
+    Prepare { number: u32, after: u64 },
+    /// Take these back: everything in them is in sled.
+    Retire(Vec<Segment>),
+    /// Nothing more is asked.
     End,
 }
 
@@ -43,7 +54,7 @@ enum Until {
     Now,
 }
 
-/// Shared by the writer and the applier.
+/// Shared by the writer, the applier and the keeper.
 #[derive(Debug)]
 pub(in crate::store::sled) struct Backlog {
     inner: Mutex<Inner>,
@@ -52,6 +63,10 @@ pub(in crate::store::sled) struct Backlog {
 
 #[derive(Debug)]
 struct Inner {
+    /// sled, until the applier takes it.
+    sled: Option<Box<Sled>>,
+    /// The applier has sled.
+    begun: bool,
     commits: VecDeque<Commit>,
     bytes: u64,
     rows: usize,
@@ -66,18 +81,25 @@ struct Inner {
     next_segment: u32,
     /// Segments that the writer has filled, oldest first.
     full: VecDeque<Segment>,
+    /// Segments to be taken back.
+    done: Vec<Segment>,
+    /// The last commit, and the segment that shows it: that one stays until a later one does.
+    last: (u64, u32),
     until: Until,
     /// Why nothing more is applied.
     failed: Option<String>,
 }
 
 impl Backlog {
-    /// `commits`: what opening found behind. `full`: the segments that they stand in.
-    pub(super) fn new(commits: VecDeque<Commit>, full: VecDeque<Segment>, next_segment: u32) -> Self {
+    /// `commits`: what opening found behind. `full`: the segments that they stand in. `last`: the last commit, which the
+    /// header of segment `begun` names.
+    pub(super) fn new(commits: VecDeque<Commit>, full: VecDeque<Segment>, last: u64, begun: u32) -> Self {
         let bytes = commits.iter().map(|commit| commit.bytes as u64).sum();
         let rows = commits.iter().map(|commit| commit.rows).sum();
         let oldest = (!commits.is_empty()).then(Stopwatch::start);
         let inner = Inner {
+            sled: None,
+            begun: false,
             commits,
             bytes,
             rows,
@@ -85,20 +107,31 @@ impl Backlog {
             ready: None,
             postponed: None,
             held: None,
-            next_segment,
+            next_segment: begun + 1,
             full,
+            done: Vec::new(),
+            last: (last, begun),
             until: Until::Forever,
             failed: None,
         };
         Self { inner: Mutex::new(inner), changed: Condvar::new() }
     }
 
+    /// For the writer: sled is open.
+    pub(super) fn give(&self, sled: Sled) {
+        self.lock().sled = Some(Box::new(sled));
+        self.changed.notify_all();
+    }
+
+    /// For the writer: whether sled is not too far behind.
+    pub(super) fn has_room(&self) -> bool {
+        self.lock().has_room()
+    }
+
     /// For the writer: waits while too much is behind. An error says why the applier has ended.
     pub(super) fn wait_for_room(&self) -> Result<(), String> {
         let inner = self.lock();
-        let full = |inner: &mut Inner| {
-            inner.failed.is_none() && (inner.bytes >= BACKLOG_BYTES_MAX || inner.rows >= BACKLOG_ROWS_MAX)
-        };
+        let full = |inner: &mut Inner| inner.failed.is_none() && !inner.has_room();
         let inner = self.changed.wait_while(inner, full).unwrap_or_else(PoisonError::into_inner);
         inner.failed.clone().map_or(Ok(()), Err)
     }
@@ -131,6 +164,7 @@ impl Backlog {
         inner.rows += commit.rows;
         inner.oldest.get_or_insert_with(Stopwatch::start);
         inner.commits.push_back(commit);
+        inner.last = (commit.seq, commit.segment);
         // The applier looks by itself before long; it is called where there is enough for it.
         if inner.bytes >= APPLY_BYTES_MAX as u64 {
             self.changed.notify_all();
@@ -150,7 +184,18 @@ impl Backlog {
         }
     }
 
-    /// For the applier: the segment asked for cannot be made ready just now, and this is why.
+    /// For the keeper: waits for something to do.
+    pub(super) fn errand(&self) -> Errand {
+        let mut inner = self.lock();
+        loop {
+            if let Some(errand) = inner.errand() {
+                return errand;
+            }
+            inner = self.changed.wait_timeout(inner, APPLY_AFTER).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// For the keeper: the segment asked for cannot be made ready just now, and this is why.
     pub(super) fn postpone(&self, why: String) {
         self.lock().postponed = Some((why, Stopwatch::start()));
     }
@@ -161,7 +206,7 @@ impl Backlog {
         self.lock().held.replace(Stopwatch::start()).is_none()
     }
 
-    /// For the applier: the segment asked for is ready.
+    /// For the keeper: the segment asked for is ready.
     pub(super) fn prepared(&self, segment: Segment) {
         let mut inner = self.lock();
         inner.postponed = None;
@@ -170,8 +215,8 @@ impl Backlog {
         self.changed.notify_all();
     }
 
-    /// For the applier: sled has everything up to `seq`, on disk. Returns the segments that nobody needs any more.
-    pub(super) fn applied(&self, seq: u64) -> Vec<Segment> {
+    /// For the applier: sled has everything up to `seq`, on disk. Segments that nobody needs any more go to the keeper.
+    pub(super) fn applied(&self, seq: u64) {
         let mut inner = self.lock();
         inner.held = None;
         while inner.commits.front().is_some_and(|commit| commit.seq <= seq)
@@ -181,16 +226,13 @@ impl Backlog {
             inner.rows -= commit.rows;
         }
         inner.oldest = (!inner.commits.is_empty()).then(Stopwatch::start);
-        // A segment that holds a commit behind is needed; so is the one that the writer is at, which is not among these.
-        let needed = inner.commits.front().map(|commit| commit.segment);
-        let mut done = Vec::new();
-        while inner.full.front().is_some_and(|full| needed.is_none_or(|needed| full.number < needed))
+        let needed = inner.commits.front().map_or(inner.last.1, |commit| commit.segment);
+        while inner.full.front().is_some_and(|full| full.number < needed)
             && let Some(full) = inner.full.pop_front()
         {
-            done.push(full);
+            inner.done.push(full);
         }
         self.changed.notify_all();
-        done
     }
 
     /// Nothing more is applied, and this is why; the writer hears it at its next commit.
@@ -225,25 +267,49 @@ impl Backlog {
 }
 
 impl Inner {
+    fn has_room(&self) -> bool {
+        self.bytes < BACKLOG_BYTES_MAX && self.rows < BACKLOG_ROWS_MAX
+    }
+
     /// What is to be done now; `None` where nothing is.
-    fn task(&self) -> Option<Task> {
+    fn task(&mut self) -> Option<Task> {
+        if let Some(sled) = self.sled.take() {
+            self.begun = true;
+            return Some(Task::Begin(sled));
+        }
         let draining = match self.until {
             Until::Now => return Some(Task::End),
             Until::Drained(since) if since.elapsed() >= DRAIN_MAX => return Some(Task::End),
             Until::Drained(_) => true,
             Until::Forever => false,
         };
-        let postponed = self.postponed.as_ref().is_some_and(|(_, since)| since.elapsed() < APPLY_AFTER);
-        if self.ready.is_none() && !draining && !postponed {
-            return Some(Task::Prepare(self.next_segment));
-        }
         let held = self.held.is_some_and(|since| since.elapsed() < APPLY_AFTER);
-        if self.commits.is_empty() || held {
+        if self.commits.is_empty() || held || !self.begun {
             return draining.then_some(Task::End);
         }
         let waited = self.oldest.map(Stopwatch::elapsed).unwrap_or_default();
         let due = waited >= APPLY_AFTER || self.bytes >= APPLY_BYTES_MAX as u64 || draining;
         due.then(|| Task::Apply(self.first_commits()))
+    }
+
+    /// What the keeper is to do now; `None` where nothing is.
+    fn errand(&mut self) -> Option<Errand> {
+        let ending = match self.until {
+            Until::Now => return Some(Errand::End),
+            Until::Drained(since) => Some(self.commits.is_empty() || since.elapsed() >= DRAIN_MAX),
+            Until::Forever => None,
+        };
+        if self.failed.is_some() {
+            return Some(Errand::End);
+        }
+        let postponed = self.postponed.as_ref().is_some_and(|(_, since)| since.elapsed() < APPLY_AFTER);
+        if self.ready.is_none() && ending.is_none() && !postponed {
+            return Some(Errand::Prepare { number: self.next_segment, after: self.last.0 });
+        }
+        if !self.done.is_empty() {
+            return Some(Errand::Retire(std::mem::take(&mut self.done)));
+        }
+        (ending == Some(true)).then_some(Errand::End)
     }
 
     /// About as many commits as one task takes; at least one.

@@ -16,10 +16,9 @@
 mod applier;
 mod backlog;
 mod frame;
+mod keeper;
 mod replay;
 mod segment;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -28,13 +27,15 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+pub(super) use backlog::Backlog;
 pub(in crate::store) use replay::JournalError;
-pub(super) use replay::{Behind, open, position};
+pub(super) use replay::{Behind, Extent, open, position};
 
 use self::applier::Applier;
-use self::backlog::{Backlog, Commit};
+use self::backlog::Commit;
 use self::frame::{BLOCK_BYTES, Encoder, overhead_bytes};
-use self::segment::Segment;
+use self::keeper::Keeper;
+use self::segment::{Header, Segment};
 use super::engine::Engine;
 use super::front::{Front, Span};
 use super::round::Write;
@@ -46,7 +47,6 @@ use crate::model::limits::JOURNAL_FRAME_BYTES_MAX;
 pub(super) const DIRECTORY: &str = "journal";
 
 /// The end of the journal: what the writer's thread appends to.
-#[derive(Debug)]
 pub(super) struct Journal {
     id: u64,
     segment: Segment,
@@ -75,37 +75,60 @@ pub(super) enum AppendError {
 /// sled, as the applier needs it.
 pub(super) struct Sled {
     pub(super) engine: Arc<Engine>,
-    pub(super) shared: Arc<Shared>,
     /// Our own handle of sled's file.
     pub(super) file: File,
     pub(super) sync: SyncFile,
+    /// The last commit that it has.
+    pub(super) applied: u64,
 }
 
-/// Begins a new segment behind what the journal held, and starts the applier. `applied`: the last commit that sled has.
+/// Begins a new segment behind what the journal held, and starts the applier, which waits for [`Journal::give`], and the
+/// keeper. Both end when the journal is told to drain or to end.
 pub(super) fn begin(
     behind: Behind,
-    applied: u64,
     segment_bytes: u64,
-    sled: Sled,
-) -> io::Result<(Journal, JoinHandle<()>)> {
-    let Behind { dir, id, commits, segments, mut spares, last_segment, .. } = behind;
-    let next_seq = commits.back().map_or(0, |commit| commit.seq).max(applied) + 1;
+    front: Arc<Front>,
+    shared: Arc<Shared>,
+) -> io::Result<(Journal, [JoinHandle<()>; 2])> {
+    let Behind { dir, id, commits, segments, mut spares, last_segment, last_seq } = behind;
     let number = last_segment + 1;
-    let segment = Segment::make(&dir, id, number, segment_bytes, spares.pop())?;
-    let front = Arc::clone(&sled.engine.rows.front);
+    let header = Header::Ours { journal: id, number, after: last_seq };
+    let segment = Segment::make(&dir, header, segment_bytes, spares.pop())?;
     front.add_segment(number, Arc::clone(&segment.file));
-    let backlog = Arc::new(Backlog::new(commits, segments, number + 1));
-    let applier = Applier { sled, backlog: Arc::clone(&backlog), id, dir, segment_bytes, spares, applied };
+    let backlog = Arc::new(Backlog::new(commits, segments, last_seq, number));
+    let applier = Applier {
+        sled: None,
+        front: Arc::clone(&front),
+        shared: Arc::clone(&shared),
+        backlog: Arc::clone(&backlog),
+        id,
+        dir: dir.path.clone(),
+    };
+    let keeper = Keeper {
+        front: Arc::clone(&front),
+        shared,
+        backlog: Arc::clone(&backlog),
+        id,
+        dir,
+        segment_bytes,
+        spares,
+    };
     let journal = Journal {
         id,
         segment,
         offset: BLOCK_BYTES as u64,
-        next_seq,
+        next_seq: last_seq + 1,
         encoder: Encoder::default(),
         front,
         backlog,
     };
-    Ok((journal, applier.start()?))
+    Ok((journal, [applier.start()?, keeper.start()?]))
+}
+
+impl std::fmt::Debug for Sled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sled").field("applied", &self.applied).finish_non_exhaustive()
+    }
 }
 
 impl Journal {
@@ -154,12 +177,32 @@ impl Journal {
         Ok(())
     }
 
-    /// The applier ends when nothing is behind; soon, in any case.
+    /// sled is open: the applier brings it up to date from now on.
+    pub(super) fn give(&self, sled: Sled) {
+        self.backlog.give(sled);
+    }
+
+    /// What sled does not have yet, for whoever asks how far behind it is.
+    pub(super) fn backlog(&self) -> Arc<Backlog> {
+        Arc::clone(&self.backlog)
+    }
+
+    /// Whether there is room for more without waiting for sled.
+    pub(super) fn has_room(&self) -> bool {
+        self.backlog.has_room()
+    }
+
+    /// Writes the empty commit that tells of an orderly end.
+    pub(super) fn close(&mut self, sync: &mut dyn FnMut(&File) -> io::Result<()>) -> Result<(), AppendError> {
+        self.append(BTreeMap::new(), 0, sync, |_| Ok(true))
+    }
+
+    /// The threads behind end when nothing is behind; soon, in any case.
     pub(super) fn drain(&self) {
         self.backlog.drain();
     }
 
-    /// The applier ends after what it is at.
+    /// The threads behind end after what they are at.
     pub(super) fn end_now(&self) {
         self.backlog.end_now();
     }

@@ -46,8 +46,43 @@ pub(in crate::store::sled) struct Behind {
     pub(super) spares: Vec<PathBuf>,
     /// The number of the last segment there is; 0 where there is none.
     pub(super) last_segment: u32,
-    /// Found no segment at all.
+    /// The last commit that the journal ever held; 0 where there was none.
+    pub(super) last_seq: u64,
+}
+
+/// From where to where the journal went when it was opened.
+#[derive(Debug)]
+pub(in crate::store::sled) struct Extent {
+    path: PathBuf,
+    id: u64,
+    /// There was no segment at all.
     fresh: bool,
+    first: Option<u64>,
+    last: u64,
+    /// The process before closed it: its last commit is an empty one. Else the page cache is not to be trusted, since a
+    /// failed sync leaves pages in it that the disk never got.
+    pub(in crate::store::sled) clean: bool,
+}
+
+impl Extent {
+    /// Holds the journal against sled's position. Returns the last commit that sled has.
+    pub(in crate::store::sled) fn check(&self, position: Option<(u64, u64)>) -> Result<u64, JournalError> {
+        let foreign = |why: String| Err(JournalError::Foreign { path: self.path.clone(), why });
+        let (id, seq) = position.unwrap_or((self.id, 0));
+        if position.is_some() && self.fresh {
+            return foreign("its files are gone, and may have held acknowledged events".to_owned());
+        }
+        if id != self.id {
+            return foreign("it was written for another one".to_owned());
+        }
+        if let Some(first) = self.first.filter(|first| *first > seq + 1) {
+            return foreign(format!("they end with commit {seq}, and it begins with commit {first}"));
+        }
+        if self.last < seq {
+            return foreign(format!("they have commit {seq}, and it ends with commit {}", self.last));
+        }
+        Ok(seq)
+    }
 }
 
 /// How far sled has come: the journal's id, and the last commit that it has.
@@ -87,7 +122,7 @@ pub(in crate::store::sled) fn open(dir: &Path, front: &Front) -> Result<Behind, 
         segments: VecDeque::new(),
         spares,
         last_segment: 0,
-        fresh: files.is_empty(),
+        last_seq: 0,
     };
     for (number, path) in files {
         behind.read(number, &path, front)?;
@@ -96,29 +131,16 @@ pub(in crate::store::sled) fn open(dir: &Path, front: &Front) -> Result<Behind, 
 }
 
 impl Behind {
-    /// The last commit that the journal holds.
-    pub(in crate::store::sled) fn last_seq(&self) -> Option<u64> {
-        self.commits.back().map(|commit| commit.seq)
-    }
-
-    /// Holds the journal against sled's position. Returns the last commit that sled has.
-    pub(in crate::store::sled) fn check(&self, position: Option<(u64, u64)>) -> Result<u64, JournalError> {
-        let foreign = |why: String| Err(JournalError::Foreign { path: self.dir.path.clone(), why });
-        let first = self.commits.front().map(|commit| commit.seq);
-        let (id, seq) = position.unwrap_or((self.id, 0));
-        if position.is_some() && self.fresh {
-            return foreign("its files are gone, and may have held acknowledged events".to_owned());
+    /// What the journal held, in short.
+    pub(in crate::store::sled) fn extent(&self) -> Extent {
+        Extent {
+            path: self.dir.path.clone(),
+            id: self.id,
+            fresh: self.last_segment == 0,
+            first: self.commits.front().map(|commit| commit.seq),
+            last: self.last_seq,
+            clean: self.commits.back().is_none_or(|commit| commit.rows == 0),
         }
-        if id != self.id {
-            return foreign("it was written for another one".to_owned());
-        }
-        if let Some(first) = first.filter(|first| *first > seq + 1) {
-            return foreign(format!("they end with commit {seq}, and it begins with commit {first}"));
-        }
-        if let Some(last) = self.last_seq().filter(|last| *last < seq) {
-            return foreign(format!("they have commit {seq}, and it ends with commit {last}"));
-        }
-        Ok(seq)
     }
 
     fn read(&mut self, number: u32, path: &Path, front: &Front) -> Result<(), JournalError> {
@@ -134,7 +156,10 @@ impl Behind {
             Header::Ours { journal, .. } if self.last_segment != 0 && journal != self.id => {
                 return Err(damaged(0, "its header names another journal"));
             }
-            Header::Ours { journal, .. } => self.id = journal,
+            Header::Ours { journal, after, .. } => {
+                self.id = journal;
+                self.last_seq = self.last_seq.max(after);
+            }
         }
         if self.last_segment != 0 && number != self.last_segment + 1 {
             return Err(damaged(0, "the file before it is missing"));
@@ -145,7 +170,8 @@ impl Behind {
         self.segments.push_back(segment);
         let mut at = BLOCK_BYTES;
         while let Some(frame) = Frame::parse(bytes.get(at..).unwrap_or_default(), self.id, number) {
-            if let Some(last) = self.last_seq().filter(|last| frame.seq != last + 1) {
+            let last = self.commits.back().map(|commit| commit.seq);
+            if let Some(last) = last.filter(|last| frame.seq != last + 1) {
                 let gap = if frame.seq > last { "commits before it are missing" } else { "it goes back" };
                 return Err(damaged(at as u64, gap));
             }
@@ -168,6 +194,7 @@ impl Behind {
             // Whether sled has a key is not known yet: every removal is kept until it is applied.
             let Ok(()) = front.insert(frame.seq, places, |_| Ok::<_, std::convert::Infallible>(true));
             self.commits.push_back(commit);
+            self.last_seq = self.last_seq.max(frame.seq);
             at += frame.bytes;
         }
         match self.whole_frame_after(&bytes, at, number) {

@@ -21,6 +21,7 @@ const MAGIC: &[u8; 16] = b"hookyard journal";
 const FORMAT: u32 = 1;
 const SUFFIX: &str = ".seg";
 const SPARE_PREFIX: &str = "spare-";
+const HEADER_BYTES: usize = 44;
 /// What a new segment is written through with at a time.
 const FILL_BYTES: usize = 1024 * 1024;
 
@@ -53,9 +54,11 @@ pub(super) struct Segment {
 /// What a segment's header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Header {
+    /// `after`: every commit in it comes after this one.
     Ours {
         journal: u64,
         number: u32,
+        after: u64,
     },
     /// Written by a newer hookyard, in this format.
     Newer(u32),
@@ -66,17 +69,19 @@ impl Segment {
     /// Makes segment `number` out of a spare, or anew with `bytes`. On disk under its name when it returns.
     pub(super) fn make(
         dir: &Directory,
-        journal: u64,
-        number: u32,
+        header: Header,
         bytes: u64,
         spare: Option<PathBuf>,
     ) -> io::Result<Self> {
+        let Header::Ours { number, .. } = header else {
+            return Err(io::Error::other("a segment is made with a header of ours"));
+        };
         let made = spare.unwrap_or_else(|| dir.path.join(format!("{SPARE_PREFIX}{number}")));
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&made)?;
         let has = file.metadata()?.len();
         fill(&file, has, bytes)?;
-        file.write_all_at(&header(journal, number), 0)?;
+        file.write_all_at(&encode_header(header), 0)?;
         file.sync_all()?;
         let path = dir.path.join(format!("{number:08}{SUFFIX}"));
         fs::rename(&made, &path)?;
@@ -91,7 +96,7 @@ impl Segment {
         file.sync_all()?;
         rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
         let bytes = file.metadata()?.len();
-        let mut block = [0; 32];
+        let mut block = [0; HEADER_BYTES];
         let header = match file.read_exact_at(&mut block, 0) {
             Ok(()) => parse_header(&block),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Header::Unreadable,
@@ -109,8 +114,11 @@ impl Segment {
     }
 }
 
+/// The segments by number, and the spares.
+pub(super) type Files = (Vec<(u32, PathBuf)>, Vec<PathBuf>);
+
 /// The segments and the spares in a directory.
-pub(super) fn list(dir: &Path) -> io::Result<(Vec<(u32, PathBuf)>, Vec<PathBuf>)> {
+pub(super) fn list(dir: &Path) -> io::Result<Files> {
     let (mut segments, mut spares) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
@@ -136,44 +144,56 @@ fn fill(file: &File, from: u64, to: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn header(journal: u64, number: u32) -> [u8; BLOCK_BYTES] {
+fn encode_header(header: Header) -> [u8; BLOCK_BYTES] {
     let mut block = [0; BLOCK_BYTES];
-    block[..16].copy_from_slice(MAGIC);
-    block[16..20].copy_from_slice(&FORMAT.to_le_bytes());
-    block[20..28].copy_from_slice(&journal.to_le_bytes());
-    block[28..32].copy_from_slice(&number.to_le_bytes());
+    if let Header::Ours { journal, number, after } = header {
+        block[..16].copy_from_slice(MAGIC);
+        block[16..20].copy_from_slice(&FORMAT.to_le_bytes());
+        block[20..28].copy_from_slice(&journal.to_le_bytes());
+        block[28..36].copy_from_slice(&after.to_le_bytes());
+        block[36..40].copy_from_slice(&number.to_le_bytes());
+        let crc = crc32fast::hash(&block[..40]);
+        block[40..HEADER_BYTES].copy_from_slice(&crc.to_le_bytes());
+    }
     block
 }
 
-fn parse_header(block: &[u8; 32]) -> Header {
-    let number = |at: usize| u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]]);
+fn parse_header(block: &[u8; HEADER_BYTES]) -> Header {
+    let small = |at: usize| u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]]);
+    let large = |at: usize| u64::from(small(at)) | u64::from(small(at + 4)) << 32;
     if &block[..16] != MAGIC {
         return Header::Unreadable;
     }
-    if number(16) != FORMAT {
-        return Header::Newer(number(16));
+    if small(16) != FORMAT {
+        return Header::Newer(small(16));
     }
-    let journal = u64::from(number(20)) | u64::from(number(24)) << 32;
-    Header::Ours { journal, number: number(28) }
+    if small(40) != crc32fast::hash(&block[..40]) {
+        return Header::Unreadable;
+    }
+    Header::Ours { journal: large(20), number: small(36), after: large(28) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn ours(number: u32) -> Header {
+        Header::Ours { journal: u64::MAX - 9, number, after: 1 << 40 }
+    }
+
     #[test]
     fn a_segment_is_made_retired_and_made_again_of_its_spare() {
         let temp = tempfile::tempdir().unwrap();
         let dir = Directory::open(temp.path()).unwrap();
-        let first = Segment::make(&dir, 9, 1, 65_536, None).unwrap();
+        let first = Segment::make(&dir, ours(1), 65_536, None).unwrap();
         assert_eq!(first.file.metadata().unwrap().len(), 65_536);
         let (again, header) = Segment::open(&first.path, 1).unwrap();
-        assert_eq!((again.bytes, header), (65_536, Header::Ours { journal: 9, number: 1 }));
+        assert_eq!((again.bytes, header), (65_536, ours(1)));
         let spare = first.retire(&dir).unwrap();
         assert_eq!(list(temp.path()).unwrap(), (Vec::new(), vec![spare.clone()]));
-        let second = Segment::make(&dir, 9, 2, 65_536, Some(spare)).unwrap();
+        let second = Segment::make(&dir, ours(2), 65_536, Some(spare)).unwrap();
         assert_eq!(list(temp.path()).unwrap(), (vec![(2, second.path.clone())], Vec::new()));
-        assert_eq!(Segment::open(&second.path, 2).unwrap().1, Header::Ours { journal: 9, number: 2 });
+        assert_eq!(Segment::open(&second.path, 2).unwrap().1, ours(2));
     }
 
     #[test]

@@ -1,1 +1,0 @@
-//! The journal against crashes, damage and its own bounds.
