@@ -133,11 +133,9 @@ async fn wait_for_end(shared: &Shared, end: Duration) {
 
 async fn post_until_the_end(mut connection: Connection, shared: Rc<Shared>) {
     while let Some(meant) = shared.next_moment().await {
-        while !connection.ready().await {
+        if !connection.ready().await {
             shared.tally_failure(meant);
-            if shared.watch.elapsed() >= shared.end.get() {
-                return;
-            }
+            continue;
         }
         let request = shared.mix.borrow_mut().choose();
         let body = shared.template.body(request.number);
