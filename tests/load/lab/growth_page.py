@@ -44,6 +44,7 @@ operator API; the *due scan* is the way of a fresh event to its plugin on an idl
             ("resident_bytes", "in memory after load, bytes"),
             ("resident_bytes_after_start", "in memory after restart, bytes"),
             ("disk_bytes", "on disk, bytes"),
+            ("disk_share", "on disk for each byte of a body"),
         ],
     ),
     "rules": (
@@ -88,6 +89,8 @@ def write(found: dict, out: Path) -> None:
     rows = "\n".join(f"| {name} | {value} |" for name, value in found["machine"].items())
     warning = SHORT.format(**found) if found["short"] else ""
     page = [HEAD.format(command=found["command"], warning=warning, machine=rows, tolerance=TOLERANCE)]
+    for row in found["events"]:
+        row["disk_share"] = row["disk_bytes"] / row["logical_bytes"]
     for name, (title, words, across, figures) in SECTIONS.items():
         page.append(f"\n## {title}\n\n{words.format(seconds=found['seconds'])}\n")
         page.append(f"\n![{title}](growth-{name}.svg)\n\n{table(found, name, across, figures)}")
