@@ -13,6 +13,7 @@ mod config_faults;
 mod door;
 mod kill;
 mod lifecycle;
+mod load;
 mod plugin_abi;
 mod plugin_faults;
 mod signature_sdk;
