@@ -45,7 +45,7 @@ pub(super) fn open(
     };
     let Started { shared, loading, backlog, thread: writer } =
         writer::start(start).map_err(io("begin a new file of the journal"))?;
-    let (tell, told) = std_mpsc::channel();
+    let (tell, told) = std_mpsc::sync_channel(1);
     let ended = match load_on(jobs.clone(), loading, before_load, tell) {
         Ok(()) => told.recv_timeout(load_wait),
         Err(source) => Ok(Err(io("start a thread")(source))),
@@ -78,7 +78,7 @@ fn load_on(
     jobs: mpsc::Sender<Job>,
     loading: Loading,
     before_load: Box<dyn FnOnce() + Send>,
-    tell: std_mpsc::Sender<Result<(), OpenError>>,
+    tell: std_mpsc::SyncSender<Result<(), OpenError>>,
 ) -> io::Result<()> {
     let load = move || {
         before_load();

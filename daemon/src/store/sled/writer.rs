@@ -11,6 +11,9 @@
 //! the next open reads the journal from the disk itself.
 //! Running out of file descriptors is none of these: what the writer needs at work was opened when the store was.
 
+mod large;
+mod life;
+
 use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,17 +25,13 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
-use super::commands::{self, Known, Prepared};
+use super::commands::Prepared;
 use super::engine::{Engine, panic_words};
-use super::fault::Fault;
 use super::front::Front;
 use super::high_water::HighWater;
-use super::journal::{self, AppendError, Backlog, Journal, Sled};
-use super::keys;
-use super::leftovers;
-use super::load::{Loaded, Loading, SCHEMA_VERSION};
+use super::journal::{self, AppendError, Backlog, Journal};
+use super::load::{Loaded, Loading};
 use super::open::{OpenError, Opened, blob_files};
-use super::provisional;
 use super::round::{Round, Shortage, Standing};
 use super::rows::Rows;
 use super::shared::{Shared, Worker};
@@ -40,8 +39,8 @@ use super::space::{Every, Space};
 use crate::model::clock::{Clock, Stopwatch};
 use crate::model::event::Appended;
 use crate::model::limits::{
-    BLOB_CHECK_EVERY, CHUNK_BYTES_MAX, COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, LOAD_WAIT_MAX,
-    SPACE_CHECK_EVERY, WRITER_STALL_MAX,
+    BLOB_CHECK_EVERY, COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, LOAD_WAIT_MAX, SPACE_CHECK_EVERY,
+    WRITER_STALL_MAX,
 };
 use crate::store::{Health, StoreError};
 
@@ -72,7 +71,7 @@ pub(super) enum Job {
 }
 
 /// How loading ended, and who may wait for it.
-pub(super) type LoadEnd = Result<(Loaded, std_mpsc::Sender<Result<(), OpenError>>), String>;
+pub(super) type LoadEnd = Result<(Loaded, std_mpsc::SyncSender<Result<(), OpenError>>), String>;
 
 /// How commits are made durable, and how long one may take. Tests have others than the default.
 pub(super) struct Durability {
@@ -299,56 +298,6 @@ impl Writer {
         Ok(standing)
     }
 
-    /// Stores an event that is larger than one commit may be: its chunks in several rounds under a mark, then, in the
-    /// last, what makes it visible. Other jobs wait meanwhile, so that ids stay in the order in which events appear.
-    fn append_large(
-        &mut self,
-        event: &Prepared,
-        answer: oneshot::Sender<Result<Appended, StoreError>>,
-    ) -> Result<(), End> {
-        let result = match self.try_append_large(event) {
-            Ok(appended) => Ok(appended),
-            Err(LargeFault::Refused(error)) => Err(error),
-            Err(LargeFault::End(end)) => return Err(end),
-        };
-        let _caller_left = answer.send(result);
-        Ok(())
-    }
-
-    fn try_append_large(&mut self, event: &Prepared) -> Result<Appended, LargeFault> {
-        if self.engine.is_none() {
-            return Err(StoreError::Loading.into());
-        }
-        let mut round = self.new_round();
-        if let Known::Event(id) = commands::lookup(&round, keys::IDEMPOTENCY, event)? {
-            return Ok(Appended::Duplicate(id));
-        }
-        round.refuse_if_full()?;
-        let id = round.next_id()?;
-        let mark = keys::of_event(keys::STAGED, id);
-        let prefix = keys::of_event(keys::EVENTS, id);
-        round.put(mark.clone(), Vec::new())?;
-        for number in 1..event.record.chunks() {
-            if round.bytes() + CHUNK_BYTES_MAX + prefix.len() + 2 > COMMIT_BYTES_MAX {
-                self.commit(round)?;
-                round = self.new_round();
-            }
-            round.put(keys::chunk(&prefix, number), event.record.chunk(number))?;
-        }
-        self.commit(round)?;
-        let mut last = self.new_round();
-        let Known::Slot(slot) = commands::lookup(&last, keys::IDEMPOTENCY, event)? else {
-            return Err(
-                StoreError::Corrupt { what: format!("event {id} appeared while it was written") }.into()
-            );
-        };
-        last.remove(mark);
-        commands::make_visible(&mut last, event, id, slot)?;
-        let rings = self.commit(last)?;
-        self.ring(rings);
-        Ok(Appended::New(id))
-    }
-
     fn new_round(&mut self) -> Round {
         let now = self.clock.now();
         let rows = match &self.engine {
@@ -396,109 +345,11 @@ impl Writer {
             }
         }
     }
-
-    /// sled is open: what a crash left half-written is removed, what was taken meanwhile is settled, and everybody may
-    /// come in.
-    fn loaded(&mut self, end: LoadEnd) -> Result<(), End> {
-        let (loaded, opener) = end.map_err(End::Failed)?;
-        let Loaded { engine, file, totals, last_id, applied, store_key } = loaded;
-        let failed = |error: io::Error| End::Failed(format!("the store cannot be loaded: {error}"));
-        let sled = Sled {
-            engine: Arc::clone(&engine),
-            file: file.try_clone().map_err(failed)?,
-            sync: self.sync_sled.take().ok_or_else(|| failed(io::Error::other("it was loaded before")))?,
-            applied,
-        };
-        let last_id = self.standing.last_id.max(last_id);
-        self.standing = Standing { totals, last_id, ..Standing::default() };
-        self.engine = Some((Arc::clone(&engine), file));
-        self.journal.give(sled);
-        self.repeat(leftovers::remove_some)?;
-        self.repeat(provisional::settle_some)?;
-        self.shared.store_key.get_or_init(|| store_key);
-        self.shared.set_loaded(engine);
-        self.shared.wakes.events_changed();
-        // Nobody waits where loading took long.
-        let _opener_left = opener.send(Ok(()));
-        Ok(())
-    }
-
-    /// Runs rounds of one kind until there is no more to do.
-    fn repeat(&mut self, some: impl Fn(&mut Round) -> Result<bool, Fault>) -> Result<(), End> {
-        loop {
-            let mut round = self.new_round();
-            let more = some(&mut round).map_err(|fault| End::Failed(fault.into_store_error().to_string()))?;
-            self.commit(round)?;
-            if !more {
-                return Ok(());
-            }
-        }
-    }
-
-    /// The last of an orderly life: sled is brought up to date and synced, and the count of events noted.
-    fn finish(&mut self) -> Result<(), String> {
-        self.journal.close(&mut self.sync).map_err(|error| error.to_string())?;
-        self.journal.drain();
-        let ended: Result<Vec<()>, _> = self.behind.drain(..).map(JoinHandle::join).collect();
-        if let Health::Failed { why } = self.shared.health() {
-            return Err(why);
-        }
-        if let Err(panic) = ended {
-            return Err(format!("a thread of the journal panicked: {}", panic_words(&*panic)));
-        }
-        let Some((engine, file)) = &self.engine else { return Ok(()) };
-        engine.db.flush().map_err(|error| format!("the last flush failed: {error}"))?;
-        file.sync_data().map_err(|error| format!("the last sync failed: {error}"))?;
-        let appended = self.standing.totals.appended;
-        if appended == 0 {
-            return Ok(());
-        }
-        if let Err(error) = self.high_water.prepare_again() {
-            tracing::warn!(dir = %self.dir.display(), %error, "cannot open `high-water.new`; the count noted before stands");
-            return Ok(());
-        }
-        self.high_water
-            .write(SCHEMA_VERSION, appended)
-            .map_err(|error| format!("cannot write `high-water`: {error}"))
-    }
-
-    fn note(&mut self, appended: u64) -> Result<(), End> {
-        self.high_water
-            .write(SCHEMA_VERSION, appended)
-            .map_err(|error| End::Failed(format!("cannot write `high-water`: {error}")))
-    }
 }
 
 impl From<AppendError> for End {
     fn from(error: AppendError) -> Self {
         Self::Failed(error.to_string())
-    }
-}
-
-/// Why a large event was not stored.
-enum LargeFault {
-    Refused(StoreError),
-    End(End),
-}
-
-impl From<Fault> for LargeFault {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Refused(error) => Self::Refused(error),
-            Fault::Engine(error) => Self::End(sled_failed(&error)),
-        }
-    }
-}
-
-impl From<StoreError> for LargeFault {
-    fn from(error: StoreError) -> Self {
-        Self::Refused(error)
-    }
-}
-
-impl From<End> for LargeFault {
-    fn from(end: End) -> Self {
-        Self::End(end)
     }
 }
 
