@@ -27,6 +27,7 @@ use crate::dispatch::HandlerLoop;
 use crate::host::HostError;
 use crate::ingest::{Door, DoorError, DoorSettings, DoorSource, RateLimit, TlsFiles};
 use crate::model::clock::{Clock, SystemClock};
+use crate::retain;
 use crate::route::{self, RoutingTable};
 use crate::store::sled::{OpenError, SledOptions, SledStore};
 use crate::store::{Health, Store};
@@ -143,6 +144,8 @@ impl Daemon {
         }
         let table = Arc::new(RoutingTable { snapshot: snapshot.hash, rules: snapshot.rules });
         stop.work_tasks.spawn(route::run(Arc::clone(&store), table, stop.work.clone()));
+        let retention = snapshot.store.retention;
+        stop.work_tasks.spawn(retain::run(Arc::clone(&store), clock, retention, stop.work.clone()));
         stop.door_tasks.spawn(door.serve(stop.door.clone(), drain));
         info!(door = %door_addr, admin = ?admin_addr, "listening");
         Ok(Self { door: door_addr, admin: admin_addr, drain, store, hosts, runtime_file, stop })

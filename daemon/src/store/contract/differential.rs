@@ -14,6 +14,7 @@ use crate::model::delivery::{DeadReason, Delivery, DeliveryState};
 use crate::model::event::{Appended, Envelope};
 use crate::model::ids::{EventId, HandlerName, PluginId, RuleName, StepId};
 use crate::model::memory::Expect;
+use crate::model::retention::Retention;
 use crate::model::verdict::{Decision, Verdict};
 use crate::store::sled::SledStore;
 use crate::store::{Counts, DeliveryQuery, EventQuery, LeaseRequest, LeasedDelivery, Store};
@@ -61,6 +62,12 @@ enum Command {
     KvGet {
         key: u8,
     },
+    /// How many seconds each is kept.
+    Prune {
+        delivered: u64,
+        dead: u64,
+        keys: u64,
+    },
     Advance {
         millis: u64,
     },
@@ -84,6 +91,8 @@ fn command() -> impl Strategy<Value = Command> {
         2 => (0_u8..3, any::<u8>(), 0_u8..5)
             .prop_map(|(key, value, expect)| Command::KvPut { key, value, expect }),
         1 => (0_u8..3).prop_map(|key| Command::KvGet { key }),
+        3 => (0_u64..40, 0_u64..60, 0_u64..90)
+            .prop_map(|(delivered, dead, keys)| Command::Prune { delivered, dead, keys }),
         4 => (0_u64..15_000).prop_map(|millis| Command::Advance { millis }),
         1 => Just(Command::Counts),
         1 => Just(Command::Reopen),
@@ -178,8 +187,26 @@ impl Side {
             Command::KvGet { key } => {
                 format!("{:?}", self.store.kv_get(PluginId::new("p"), vec![*key]).await.unwrap())
             }
+            Command::Prune { delivered, dead, keys } => {
+                let [delivered, dead, keys] = [delivered, dead, keys].map(|kept| Duration::from_secs(*kept));
+                self.prune(Retention { delivered, dead, keys }).await
+            }
             Command::Counts => format!("{:?}", self.store.counts().await.unwrap()),
             Command::Advance { .. } | Command::Reopen => String::new(),
+        }
+    }
+
+    async fn prune(&self, retention: Retention) -> Plain {
+        let (mut events, mut keys, mut oldest, mut after) = (0, 0, None, None);
+        loop {
+            let pruned = self.store.prune(retention, after).await.unwrap();
+            events += pruned.events;
+            keys += pruned.keys;
+            oldest = oldest.or(pruned.oldest.map(|id| self.number(id)));
+            after = pruned.reached;
+            if !pruned.more {
+                return format!("{events} {keys} {oldest:?} {}", pruned.unreadable);
+            }
         }
     }
 

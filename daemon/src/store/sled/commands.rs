@@ -8,7 +8,7 @@ use super::codec::{self, StepRow};
 use super::deliveries::{self, put_attempt, put_delivery};
 use super::events::{Record, View, read_event};
 use super::fault::Fault;
-use super::keys;
+use super::keys::{self, KeyHash};
 use super::round::Round;
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::clock::UnixMillis;
@@ -23,14 +23,14 @@ use crate::store::{LeaseRequest, Settled, Settlement};
 /// Leases that one round takes back; the caller asks again for the rest.
 pub(super) const TAKE_BACK_ROWS: usize = 200;
 /// Keys that share one hash of 128 bits: more than one of them will hardly ever be seen.
-const SLOTS_MAX: u8 = 16;
+pub(super) const SLOTS_MAX: u8 = 16;
 
 /// An envelope made ready by its caller: hashed, checksummed, encoded.
 #[derive(Debug)]
 pub(super) struct Prepared {
     source: SourceName,
     key: IdempotencyKey,
-    hash: [u8; 16],
+    hash: KeyHash,
     received: UnixMillis,
     pub(super) record: Record,
 }
@@ -58,22 +58,31 @@ pub(super) enum Known {
     Slot(u8),
 }
 
-/// Looks the key up. A row whose event has another key only shares the hash: the next slot is looked at.
+/// Looks the key up; its event may be gone already. A row of another key only shares half the hash: the next slot is
+/// looked at.
 pub(super) fn lookup(round: &Round, prepared: &Prepared) -> Result<Known, Fault> {
     for slot in 0..SLOTS_MAX {
-        let Some(row) = round.get(&keys::idempotency(prepared.hash, slot))? else {
+        let Some(row) = round.get(&keys::idempotency(prepared.hash.row, slot))? else {
             return Ok(Known::Slot(slot));
         };
-        let id = codec::decode_key_entry(&row)
+        let entry = codec::decode_key_entry(&row)
             .map_err(|why| Fault::corrupt(format!("an idempotency key's row: {why}")))?;
-        let event = read_event(round, id, false)?.ok_or_else(|| {
-            Fault::corrupt(format!("an idempotency key names event {id}, which is missing"))
-        })?;
-        if event.envelope.source == prepared.source && event.envelope.idempotency_key == prepared.key {
-            return Ok(Known::Event(id));
+        let same = match entry.rest {
+            Some(rest) => rest == prepared.hash.rest,
+            None => is_key_of(round, entry.event, prepared)?,
+        };
+        if same {
+            return Ok(Known::Event(entry.event));
         }
     }
     Err(Fault::corrupt(format!("{SLOTS_MAX} idempotency keys share one hash")))
+}
+
+/// Rows of the first version name only the event, which stands as long as they do.
+fn is_key_of(round: &Round, id: EventId, prepared: &Prepared) -> Result<bool, Fault> {
+    let event = read_event(round, id, false)?
+        .ok_or_else(|| Fault::corrupt(format!("an idempotency key names event {id}, which is missing")))?;
+    Ok(event.envelope.source == prepared.source && event.envelope.idempotency_key == prepared.key)
 }
 
 /// Stores an event that fits one round.
@@ -101,7 +110,8 @@ pub(super) fn make_visible(
 ) -> Result<(), Fault> {
     let prefix = keys::of_event(keys::EVENTS, id);
     round.put(keys::chunk(&prefix, 0), prepared.record.chunk(0))?;
-    round.put(keys::idempotency(prepared.hash, slot), codec::encode_key_entry(id, prepared.received))?;
+    let entry = codec::encode_key_entry(id, prepared.received, prepared.hash.rest);
+    round.put(keys::idempotency(prepared.hash.row, slot), entry)?;
     round.put(keys::of_event(keys::INBOX, id), Vec::new())?;
     let totals = &mut round.standing.totals;
     totals.appended += 1;
@@ -125,11 +135,11 @@ pub(super) fn route(round: &mut Round, decisions: &[(EventId, Decision)]) -> Res
         match &decision.verdict {
             Verdict::Deliver(to) => deliver(round, *id, decision, to)?,
             Verdict::Unrouted { .. } => {
-                round.put(keys::of_event(keys::UNROUTED, *id), Vec::new())?;
+                round.put(keys::of_event(keys::UNROUTED, *id), codec::encode_decided(round.now))?;
                 round.standing.totals.counts.unrouted += 1;
             }
             Verdict::Dropped { .. } => {
-                round.put(keys::of_event(keys::DROPPED, *id), Vec::new())?;
+                round.put(keys::of_event(keys::DROPPED, *id), codec::encode_decided(round.now))?;
                 round.standing.totals.counts.dropped += 1;
             }
         }

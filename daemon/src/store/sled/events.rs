@@ -31,6 +31,23 @@ impl View for Tree {
     }
 }
 
+/// Rows in the order of their keys.
+pub(super) trait Scan: View {
+    /// The first `limit` rows from `from` on that begin with `prefix`.
+    fn scan(&self, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, IVec)>, ::sled::Error>;
+}
+
+impl Scan for Tree {
+    fn scan(&self, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, IVec)>, ::sled::Error> {
+        let end = keys::after(prefix);
+        if from >= end.as_slice() {
+            return Ok(Vec::new());
+        }
+        let rows = self.range(from.max(prefix).to_vec()..end).take(limit);
+        rows.map(|row| row.map(|(key, value)| (key.to_vec(), value))).collect()
+    }
+}
+
 /// A record ready to be written.
 #[derive(Debug)]
 pub(super) struct Record {

@@ -13,7 +13,7 @@
 //! | errors are sticky, a failed sync proves nothing | `writer.rs`: final; a commit that hangs is found out     |
 //!
 //! Reading order: `keys` and `codec` (rows), `events` (chunks), `round` (one commit), `commands` and `deliveries` (what
-//! changes), `aside` (rows that cannot be read), `writer` (the thread), `reads`, `open`, `verify`.
+//! changes), `aside` (rows that cannot be read), `prune` (what is too old), `writer` (the thread), `reads`, `open`, `verify`.
 
 mod aside;
 mod calls;
@@ -26,6 +26,7 @@ mod fault;
 mod high_water;
 mod keys;
 mod open;
+mod prune;
 mod reads;
 mod round;
 mod shared;
@@ -55,8 +56,8 @@ use self::writer::{Durability, Job, READERS_WAIT};
 use super::step_key::{StoreKey, step_key};
 use super::wake::Wakes;
 use super::{
-    Counts, DeliveryQuery, EventQuery, Health, LeaseRequest, Leased, Page, Settled, Settlement, Store,
-    StoreError, check,
+    Counts, DeliveryQuery, EventQuery, Health, LeaseRequest, Leased, Page, Pruned, Settled, Settlement,
+    Store, StoreError, check,
 };
 use crate::model::attempt::Attempt;
 use crate::model::clock::Clock;
@@ -68,6 +69,7 @@ use crate::model::limits::{
     WRITER_QUEUE_MAX,
 };
 use crate::model::memory::{Expect, KvPut, KvValue, StepState};
+use crate::model::retention::Retention;
 use crate::model::verdict::{Decision, Verdict};
 
 /// About what a small command writes.
@@ -219,6 +221,15 @@ impl Store for SledStore {
 
     async fn waiting_by_handler(&self) -> Result<Vec<(HandlerName, u64)>, StoreError> {
         self.read(reads::waiting_by_handler).await
+    }
+
+    async fn prune(&self, retention: Retention, after: Option<EventId>) -> Result<Pruned, StoreError> {
+        let now = self.clock.now();
+        let found = self.read(move |tree| prune::search(tree, &retention, now, after)).await?;
+        if found.is_empty() {
+            return Ok(found.nothing_removed());
+        }
+        self.write(prune::PRUNE_BYTES, move |round| prune::remove(round, &retention, &found)).await
     }
 
     async fn step_begin(&self, step: StepId) -> Result<StepState, StoreError> {

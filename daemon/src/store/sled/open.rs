@@ -5,7 +5,7 @@
 //! 3. sled opens on a thread of its own, because it may panic; on damage the snapshots, which it can make again from its
 //!    log, are moved aside and it opens once more;
 //! 4. a store that should have rows and has none, or is written by a newer hookyard, or holds a blob file, is refused;
-//! 5. events half-written when the last process died are removed.
+//! 5. events half-written or half-removed when the last process died are removed.
 //!
 //! Nothing is ever deleted that could hold an event: it is moved to `set-aside-<n>/`. A kill at any moment in here leaves
 //! a directory that the next open handles.
@@ -21,6 +21,7 @@ use sled::{Batch, Tree};
 use super::codec::{self, Totals};
 use super::engine::{Engine, open_sled, sync_if_there, unreadable};
 use super::high_water::HighWater;
+use super::prune::BULK;
 use super::round::Standing;
 use super::{SledOptions, high_water, keys, space};
 use crate::model::ids::EventId;
@@ -220,29 +221,33 @@ fn make_meta(engine: &Engine) -> Result<(Totals, StoreKey), OpenError> {
     Ok((totals, store_key))
 }
 
-/// Removes the chunks of events whose last batch never came. Returns the highest event id.
+/// Removes what is left of events whose last batch never came. Returns the highest event id.
 fn clean_up(tree: &Tree) -> Result<Option<EventId>, ::sled::Error> {
     for mark in tree.scan_prefix([keys::STAGED]) {
         let (mark, _) = mark?;
         let Some(id) = keys::event_in(&mark) else { continue };
-        tracing::warn!(event = %id, "removing an event that was never acknowledged: the store stopped while writing it");
-        let prefix = keys::of_event(keys::EVENTS, id);
-        loop {
-            let mut batch = Batch::default();
-            let rows: Vec<_> = tree.scan_prefix(&prefix).keys().take(CLEAN_ROWS).collect::<Result<_, _>>()?;
-            let done = rows.len() < CLEAN_ROWS;
-            rows.into_iter().for_each(|key| batch.remove(key));
-            if done {
-                batch.remove(&mark);
-            }
-            tree.apply_batch(batch)?;
-            if done {
-                break;
-            }
+        tracing::warn!(event = %id, "removing what is left of an event: the store stopped before it was acknowledged, or while removing it");
+        for table in BULK {
+            clean_up_rows(tree, &keys::of_event(table, id))?;
         }
+        tree.remove(mark)?;
     }
     let last = tree.scan_prefix([keys::EVENTS]).next_back().transpose()?;
     Ok(last.and_then(|(key, _)| keys::event_in(&key)))
+}
+
+/// Removes every row that begins with `prefix`.
+fn clean_up_rows(tree: &Tree, prefix: &[u8]) -> Result<(), ::sled::Error> {
+    loop {
+        let mut batch = Batch::default();
+        let rows: Vec<_> = tree.scan_prefix(prefix).keys().take(CLEAN_ROWS).collect::<Result<_, _>>()?;
+        let count = rows.len();
+        rows.into_iter().for_each(|key| batch.remove(key));
+        tree.apply_batch(batch)?;
+        if count < CLEAN_ROWS {
+            return Ok(());
+        }
+    }
 }
 
 /// Makes durable what opening did: sled syncs neither its `conf` nor the directory.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use sled::{Batch, IVec, Tree};
 
 use super::codec::{self, Totals};
-use super::events::{Record, View};
+use super::events::{Record, Scan, View};
 use super::fault::Fault;
 use super::keys;
 use crate::model::clock::UnixMillis;
@@ -64,6 +64,12 @@ impl View for Round {
             Some(own) => Ok(own.as_deref().map(IVec::from)),
             None => self.tree.get(key),
         }
+    }
+}
+
+impl Scan for Round {
+    fn scan(&self, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, IVec)>, ::sled::Error> {
+        Self::scan(self, prefix, from, limit)
     }
 }
 

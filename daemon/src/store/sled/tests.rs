@@ -3,6 +3,7 @@
 mod aside;
 mod disk;
 mod opening;
+mod prune;
 mod rows;
 mod writing;
 
