@@ -89,6 +89,11 @@ pub const WRITER_STALL_MAX: Duration = Duration::from_secs(30);
 /// Free space under which the store refuses new events, so that it can still be opened and drained.
 pub const FREE_BYTES_MIN: u64 = 1024 * 1024 * 1024;
 
+/// What a compacted copy may take on the disk while it is made, in percent of its keys and values.
+pub const COMPACT_SPACE_PERCENT: u64 = 150;
+/// And on top of that, whatever its size: sled's segments are 512 KB, its page table a snapshot.
+pub const COMPACT_SPACE_MIN: u64 = 16 * 1024 * 1024;
+
 /// A step's memo and a key-value pair's value: both fit one chunk with their key.
 pub const MEMO_BYTES_MAX: usize = 3 * 1024;
 /// A step's name and a key-value pair's key.

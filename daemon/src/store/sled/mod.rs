@@ -13,12 +13,14 @@
 //! | errors are sticky, a failed sync proves nothing | `writer.rs`: final; a commit that hangs is found out     |
 //!
 //! Reading order: `keys` and `codec` (rows), `events` (chunks), `round` (one commit), `commands` and `deliveries` (what
-//! changes), `aside` (rows that cannot be read), `prune` (what is too old), `writer` (the thread), `reads`, `open`, `verify`.
+//! changes), `aside` (rows that cannot be read), `prune` (what is too old), `writer` (the thread), `reads`, `open`, `verify`,
+//! `compact`.
 
 mod aside;
 mod calls;
 mod codec;
 mod commands;
+mod compact;
 mod deliveries;
 mod engine;
 mod events;
@@ -44,6 +46,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
+pub use compact::{CompactError, CompactPhase, CompactProgress, Compacted};
 pub use open::OpenError;
 
 use self::calls::{job, read_panicked};

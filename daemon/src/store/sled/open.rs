@@ -1,7 +1,8 @@
 //! Opening the store: every guard that sled 0.34 needs, in order, before a row is read.
 //!
 //! 1. the directory exists, is ours alone (a lock that the kernel drops with the process), and is not on a network disk;
-//! 2. what a killed open left (`snap.*.generating`) is deleted, for sled would take it for its newest snapshot;
+//! 2. a compaction that was cut short is finished, or its copy removed (`compact/switch.rs`); what a killed open left
+//!    (`snap.*.generating`) is deleted, for sled would take it for its newest snapshot;
 //! 3. sled opens on a thread of its own, because it may panic; on damage the snapshots, which it can make again from its
 //!    log, are moved aside and it opens once more;
 //! 4. a store that should have rows and has none, or is written by a newer hookyard, or holds a blob file, is refused;
@@ -19,6 +20,7 @@ use rustix::fs::{FlockOperation, NFS_SUPER_MAGIC, flock, statfs};
 use sled::{Batch, Tree};
 
 use super::codec::{self, Totals};
+use super::compact::finish_or_discard;
 use super::engine::{Engine, open_sled, sync_if_there, unreadable};
 use super::high_water::HighWater;
 use super::prune::BULK;
@@ -85,6 +87,7 @@ pub(super) fn open(options: &SledOptions) -> Result<Opened, OpenError> {
     create(dir)?;
     let lock = lock(dir)?;
     refuse_network_disk(dir)?;
+    finish_or_discard(dir).map_err(io("finish a compaction"))?;
     space::release_ballast_if_tight(dir).map_err(io("free the ballast"))?;
     let noted = high_water::read(dir).map_err(io("read `high-water`"))?;
     refuse_blobs(dir)?;

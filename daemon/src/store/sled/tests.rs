@@ -1,6 +1,7 @@
 //! What only this engine can get wrong: opening damaged directories, failing disks, full disks, its own rows.
 
 mod aside;
+mod compact;
 mod disk;
 mod opening;
 mod prune;
