@@ -221,9 +221,9 @@ pub async fn compact_store(
 
 fn sled_options(settings: &StoreSettings) -> SledOptions {
     SledOptions {
-        path: settings.path.clone(),
         cache_bytes: settings.cache_bytes,
         free_bytes_min: settings.free_bytes_min,
+        ..SledOptions::new(&settings.path)
     }
 }
 

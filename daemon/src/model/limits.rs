@@ -57,8 +57,27 @@ pub const PROVIDER_WORD_BYTES_MAX: usize = 512;
 pub const CHUNK_BYTES_MAX: usize = 4096;
 /// Commands that one commit takes: more brings no more throughput, only latency.
 pub const COMMIT_COMMANDS_MAX: usize = 256;
-/// Bytes that one commit writes: below half of sled's segment of 512 KB, so that it spans no several of them.
-pub const COMMIT_BYTES_MAX: usize = 256 * 1024;
+/// Bytes that one commit writes: some milliseconds of a plain disk, so that nobody waits long behind it.
+pub const COMMIT_BYTES_MAX: usize = 1024 * 1024;
+/// A commit's frame in the journal: a commit and its overhead, with room for one command that guessed its size too low.
+pub const JOURNAL_FRAME_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// One file of the journal: switched several times a second at the highest rate; the first is written through at the
+/// first start, which this keeps short.
+pub const JOURNAL_SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
+/// Files of the journal that are kept for the next use; more are removed after a burst.
+pub const JOURNAL_SPARES_MAX: usize = 4;
+/// What sled may be behind the journal, in bytes: a burst of ten seconds; beyond it the door waits for sled.
+pub const BACKLOG_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// What sled may be behind the journal, in rows: each takes about 120 bytes of memory.
+pub const BACKLOG_ROWS_MAX: usize = 700_000;
+/// A commit waits this long before sled gets it, so that what comes and goes in between never reaches sled.
+pub const APPLY_AFTER: Duration = Duration::from_millis(200);
+/// What the applier takes at a time; where that much is behind it waits no longer.
+pub const APPLY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// One batch of sled's: below half of its segment of 512 KB, so that it spans no several of them.
+pub const SLED_BATCH_BYTES_MAX: usize = 256 * 1024;
+/// How long closing goes on bringing sled up to date; the next start finds the rest in the journal.
+pub const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// Commands that wait for the writer: beyond that the door answers 503.
 pub const WRITER_QUEUE_MAX: usize = 4096;
 /// The largest body that the store takes at all, whatever a source is set to: its chunks are counted in 16 bits, and
@@ -89,8 +108,9 @@ pub const WRITER_STALL_MAX: Duration = Duration::from_secs(30);
 /// Free space under which the store refuses new events, so that it can still be opened and drained.
 pub const FREE_BYTES_MIN: u64 = 1024 * 1024 * 1024;
 
-/// What a compacted copy may take on the disk while it is made, in percent of its keys and values.
-pub const COMPACT_SPACE_PERCENT: u64 = 150;
+/// What a compacted copy may take on the disk, in percent of its keys and values: measured are 240, because sled writes a
+/// leaf anew each time that it splits.
+pub const COMPACT_SPACE_PERCENT: u64 = 300;
 /// And on top of that, whatever its size: sled's segments are 512 KB, its page table a snapshot.
 pub const COMPACT_SPACE_MIN: u64 = 16 * 1024 * 1024;
 

@@ -1,4 +1,4 @@
-//! How the trait's methods reach the writer and the tree, and how they are answered.
+//! How the trait's methods reach the writer and the rows, and how they are answered.
 //!
 //! A change goes to the writer as a job and is answered when it is on disk. A look goes to the blocking pool, for sled may
 //! wait for the disk. Where the writer drops a job unanswered it is on its way out, and its last word is the answer.
@@ -6,7 +6,6 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use sled::Tree;
 use tokio::sync::oneshot;
 
 use super::SledStore;
@@ -14,6 +13,7 @@ use super::engine::Engine;
 use super::events;
 use super::fault::Fault;
 use super::round::Round;
+use super::rows::Rows;
 use super::writer::{Job, Reply};
 use crate::model::attempt::{Attempt, Detail, Outcome};
 use crate::model::delivery::{DeadReason, Delivery, DeliveryState, LeaseToken};
@@ -57,10 +57,10 @@ impl SledStore {
     /// Runs a reader on the blocking pool.
     pub(super) async fn read<T: Send + 'static>(
         &self,
-        reader: impl FnOnce(&Tree) -> Result<T, Fault> + Send + 'static,
+        reader: impl FnOnce(&Rows) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
         let engine = self.engine()?;
-        let found = tokio::task::spawn_blocking(move || reader(&engine.tree)).await;
+        let found = tokio::task::spawn_blocking(move || reader(&engine.rows)).await;
         found.map_err(|error| read_panicked(&error))?.map_err(Fault::into_store_error)
     }
 
@@ -77,9 +77,9 @@ impl SledStore {
         taken: Vec<(Delivery, LeaseToken)>,
     ) -> Result<Vec<LeasedDelivery>, StoreError> {
         let joined = self
-            .read(|tree| {
+            .read(|rows| {
                 let join = |(delivery, token): (Delivery, LeaseToken)| {
-                    let event = match events::read_event(tree, delivery.id.event, true) {
+                    let event = match events::read_event(rows, delivery.id.event, true) {
                         Ok(found) => found.ok_or_else(|| "the event is missing".to_owned()),
                         Err(Fault::Refused(why)) => Err(why.to_string()),
                         Err(engine) => return Err(engine),

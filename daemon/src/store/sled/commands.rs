@@ -171,7 +171,7 @@ pub(super) fn lease(round: &mut Round, request: &LeaseRequest) -> Result<Taken, 
     let rows_max = max + 1 + request.except.len();
     let rows = round.scan(&prefix, &prefix, rows_max)?;
     let more = rows.len() == rows_max;
-    for (key, _) in rows {
+    for key in rows {
         let Some((before, due)) = aside::due_delivery(round, &key)? else { continue };
         if request.except.contains(&before.id.event) {
             continue;
@@ -207,9 +207,9 @@ pub(super) fn settle(round: &mut Round, settlement: &Settlement) -> Result<Settl
 /// Takes back leases from row `from` of the due index on. Says how many, and where to go on.
 pub(super) fn take_back(round: &mut Round, from: &[u8]) -> Result<(usize, Option<Vec<u8>>), Fault> {
     let rows = round.scan(&[keys::DUE], from, TAKE_BACK_ROWS)?;
-    let more = (rows.len() == TAKE_BACK_ROWS).then(|| rows.last().map(|(key, _)| [key, &[0][..]].concat()));
+    let more = (rows.len() == TAKE_BACK_ROWS).then(|| rows.last().map(|key| [key, &[0][..]].concat()));
     let mut count = 0;
-    for (key, _) in rows {
+    for key in rows {
         let Some((before, _)) = aside::due_delivery(round, &key)? else { continue };
         if matches!(before.state, DeliveryState::Leased { .. }) {
             put_attempt(round, &before.id, &interrupted(before.attempts, round.now))?;

@@ -7,10 +7,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sled::{Db, Tree};
+use sled::Db;
 
 use super::SledOptions;
 use super::open::OpenError;
+use super::rows::Rows;
 use crate::model::clock::Stopwatch;
 
 /// sled's own thread writes out and cleans its log this often; acknowledged writes never wait for it.
@@ -19,7 +20,7 @@ const SLED_FLUSH_MS: u64 = 500;
 /// An open sled with what belongs to it. The lock goes last.
 #[derive(Debug)]
 pub(super) struct Engine {
-    pub(super) tree: Tree,
+    pub(super) rows: Rows,
     pub(super) db: Db,
     pub(super) dir: PathBuf,
     /// Held until everything of sled is gone.

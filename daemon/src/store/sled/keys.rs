@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  e EventId chunk            an event: header, meta, body; 4 KiB a chunk     g EventId        it is being written or removed
-//!  k hash(source, key) slot   idempotency key -> EventId                      m word           schema, store key, totals
+//!  k hash(source, key) slot   idempotency key -> EventId                      m word           schema, store key, totals, position
 //!  i EventId                  inbox: to be routed                             r EventId chunk  the decision
 //!  u EventId                  unrouted                                        x EventId        dropped
 //!  d EventId handler          a delivery                                      l EventId handler  it is dead
@@ -43,6 +43,8 @@ pub(super) const SCHEMA: &[u8] = b"mschema";
 pub(super) const STORE_KEY: &[u8] = b"mstore-key";
 /// How many of what there are.
 pub(super) const TOTALS: &[u8] = b"mtotals";
+/// How far of the journal sled has come. Never in the journal itself.
+pub(super) const JOURNAL: &[u8] = b"mjournal";
 
 const ID_BYTES: usize = 16;
 /// Half of a SHA-256.

@@ -4,17 +4,19 @@
 //!
 //! | sled's hazard                                   | guard                                                    |
 //! |-------------------------------------------------|----------------------------------------------------------|
-//! | `flush` is no sync on Linux                     | `writer.rs`: our own `fdatasync` before any answer       |
+//! | `flush` is no sync on Linux                     | `journal/`: our own `fdatasync` before any answer, and   |
+//! |                                                 | one after each batch that sled gets                      |
 //! | leaves above 128 KB become files never synced   | `round.rs`: no value above 4 KiB; `blobs/` is watched    |
 //! | a killed open leaves a broken snapshot          | `open.rs`: removed; on damage snapshots are moved aside  |
 //! | panics while opening, or opens empty            | `open.rs`, `high_water.rs`: told, never begun anew       |
 //! | cannot be opened on a full disk                 | `space.rs`: events are refused early; ballast            |
 //! | `flush_async` and transactions can deadlock     | not used: one thread writes, one batch a commit          |
 //! | errors are sticky, a failed sync proves nothing | `writer.rs`: final; a commit that hangs is found out     |
+//! | slow: 60 us of one core for each event          | `journal/`: a commit is durable before sled has it       |
 //!
-//! Reading order: `keys` and `codec` (rows), `events` (chunks), `round` (one commit), `commands` and `deliveries` (what
-//! changes), `aside` (rows that cannot be read), `prune` (what is too old), `writer` (the thread), `reads`, `open`, `verify`,
-//! `compact`.
+//! Reading order: `keys` and `codec` (rows), `events` (chunks), `front` and `rows` (what stands), `round` (one commit),
+//! `commands` and `deliveries` (what changes), `aside` (rows that cannot be read), `prune` (what is too old), `journal/`
+//! (durable), `writer` (the thread), `reads`, `open`, `leftovers`, `verify`, `compact`.
 
 mod aside;
 mod calls;
@@ -25,12 +27,16 @@ mod deliveries;
 mod engine;
 mod events;
 mod fault;
+mod front;
 mod high_water;
+mod journal;
 mod keys;
+mod leftovers;
 mod open;
 mod prune;
 mod reads;
 mod round;
+mod rows;
 mod shared;
 mod space;
 #[cfg(test)]
@@ -52,6 +58,7 @@ pub use open::OpenError;
 use self::calls::{job, read_panicked};
 use self::commands::Prepared;
 use self::engine::Engine;
+use self::events::View;
 use self::fault::Fault;
 use self::shared::Shared;
 use self::space::Space;
@@ -68,8 +75,8 @@ use crate::model::delivery::Delivery;
 use crate::model::event::{Appended, Envelope, Event};
 use crate::model::ids::{DeliveryId, EventId, HandlerName, PluginId, StepId};
 use crate::model::limits::{
-    COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, FREE_BYTES_MIN, LEASE_MAX, STORE_CACHE_BYTES_DEFAULT,
-    WRITER_QUEUE_MAX,
+    COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, FREE_BYTES_MIN, JOURNAL_SEGMENT_BYTES, LEASE_MAX,
+    STORE_CACHE_BYTES_DEFAULT, WRITER_QUEUE_MAX,
 };
 use crate::model::memory::{Expect, KvPut, KvValue, StepState};
 use crate::model::retention::Retention;
@@ -89,12 +96,19 @@ pub struct SledOptions {
     pub cache_bytes: u64,
     /// Below this much free disk space new events are refused.
     pub free_bytes_min: u64,
+    /// One file of the journal; at least twice [`crate::model::limits::JOURNAL_FRAME_BYTES_MAX`].
+    pub segment_bytes: u64,
 }
 
 impl SledOptions {
     /// The defaults, in `path`.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), cache_bytes: STORE_CACHE_BYTES_DEFAULT, free_bytes_min: FREE_BYTES_MIN }
+        Self {
+            path: path.into(),
+            cache_bytes: STORE_CACHE_BYTES_DEFAULT,
+            free_bytes_min: FREE_BYTES_MIN,
+            segment_bytes: JOURNAL_SEGMENT_BYTES,
+        }
     }
 }
 
@@ -128,8 +142,9 @@ impl SledStore {
         space.restore_ballast();
         let store_key = opened.store_key;
         let (jobs, queue) = mpsc::channel(WRITER_QUEUE_MAX);
-        let (engine, shared) = writer::start(opened, Arc::clone(&clock), space, durability, queue)
-            .map_err(io("start the writer's thread"))?;
+        let (engine, shared) =
+            writer::start(opened, options.segment_bytes, Arc::clone(&clock), space, durability, queue)
+                .map_err(io("start the writer"))?;
         Ok(Self { jobs, shared, engine: RwLock::new(Some(engine)), store_key, clock })
     }
 
@@ -164,7 +179,7 @@ impl Store for SledStore {
     }
 
     async fn to_route(&self, max: usize) -> Result<Vec<Event>, StoreError> {
-        let waiting = self.read(move |tree| reads::to_route(tree, max)).await?;
+        let waiting = self.read(move |rows| reads::to_route(rows, max)).await?;
         if !waiting.unreadable.is_empty() {
             let bytes = waiting.unreadable.len() * SMALL_BYTES;
             let marks = waiting.unreadable;
@@ -271,29 +286,29 @@ impl Store for SledStore {
     }
 
     async fn event(&self, id: EventId) -> Result<Option<Event>, StoreError> {
-        self.read(move |tree| events::read_event(tree, id, true)).await
+        self.read(move |rows| events::read_event(rows, id, true)).await
     }
 
     async fn decision(&self, id: EventId) -> Result<Option<Decision>, StoreError> {
-        self.read(move |tree| reads::decision(tree, id)).await
+        self.read(move |rows| reads::decision(rows, id)).await
     }
 
     async fn events(&self, query: EventQuery) -> Result<Page<Event, EventId>, StoreError> {
-        self.read(move |tree| reads::events(tree, &query)).await
+        self.read(move |rows| reads::events(rows, &query)).await
     }
 
     async fn deliveries(&self, query: DeliveryQuery) -> Result<Page<Delivery, DeliveryId>, StoreError> {
-        self.read(move |tree| reads::deliveries(tree, &query)).await
+        self.read(move |rows| reads::deliveries(rows, &query)).await
     }
 
     async fn attempts(&self, id: DeliveryId) -> Result<Vec<Attempt>, StoreError> {
         check::name("a handler's name", id.handler.as_str())?;
-        self.read(move |tree| reads::attempts(tree, &id)).await
+        self.read(move |rows| reads::attempts(rows, &id)).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {
-        self.read(|tree| {
-            let row = tree.get(keys::TOTALS)?.ok_or_else(|| Fault::corrupt("the totals are missing"))?;
+        self.read(|rows| {
+            let row = rows.get(keys::TOTALS)?.ok_or_else(|| Fault::corrupt("the totals are missing"))?;
             let totals = codec::decode_totals(&row);
             totals.map(|totals| totals.counts).map_err(|why| Fault::corrupt(format!("the totals: {why}")))
         })

@@ -6,7 +6,7 @@
 //! 3. sled opens on a thread of its own, because it may panic; on damage the snapshots, which it can make again from its
 //!    log, are moved aside and it opens once more;
 //! 4. a store that should have rows and has none, or is written by a newer hookyard, or holds a blob file, is refused;
-//! 5. events half-written or half-removed when the last process died are removed.
+//! 5. the journal is read before sled is opened, and held against the number of the last commit that sled has.
 //!
 //! Nothing is ever deleted that could hold an event: it is moved to `set-aside-<n>/`. A kill at any moment in here leaves
 //! a directory that the next open handles.
@@ -15,24 +15,26 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, NFS_SUPER_MAGIC, flock, statfs};
-use sled::{Batch, Tree};
+use sled::Batch;
 
 use super::codec::{self, Totals};
 use super::compact::finish_or_discard;
 use super::engine::{Engine, open_sled, sync_if_there, unreadable};
+use super::events::View;
+use super::front::Front;
 use super::high_water::HighWater;
-use super::prune::BULK;
+use super::journal::{self, Behind, JournalError};
 use super::round::Standing;
+use super::rows::Rows;
 use super::{SledOptions, high_water, keys, space};
 use crate::model::ids::EventId;
 use crate::store::step_key::StoreKey;
 
 /// The format of the rows as this hookyard writes them.
 pub(super) const SCHEMA_VERSION: u8 = 1;
-/// Rows removed in one batch when the leftovers of a large event are cleaned up.
-const CLEAN_ROWS: usize = 1000;
 
 /// Why the store did not open. Each says what an operator can do.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +67,8 @@ pub enum OpenError {
         "the store in {path} has {count} files in `blobs/`, which a power cut can tear; this hookyard never makes any: copy the directory and report it"
     )]
     Blobs { path: PathBuf, count: usize },
+    #[error(transparent)]
+    Journal(#[from] JournalError),
 }
 
 /// What opening found.
@@ -74,6 +78,10 @@ pub(super) struct Opened {
     /// Our own handle of sled's file: syncing it is what makes a commit durable.
     pub(super) file: File,
     pub(super) standing: Standing,
+    /// What the journal holds.
+    pub(super) behind: Behind,
+    /// The last commit that sled has.
+    pub(super) applied: u64,
     pub(super) store_key: StoreKey,
     /// Whether the high-water file is there already.
     pub(super) noted: bool,
@@ -92,17 +100,22 @@ pub(super) fn open(options: &SledOptions) -> Result<Opened, OpenError> {
     let noted = high_water::read(dir).map_err(io("read `high-water`"))?;
     refuse_blobs(dir)?;
     refuse_lost_file(dir, noted)?;
+    let front = Arc::new(Front::default());
+    let behind = journal::open(&dir.join(journal::DIRECTORY), &front)?;
     let db = open_sled(options, noted)?;
     refuse_blobs(dir)?;
     let file = OpenOptions::new().write(true).open(dir.join("db")).map_err(io("open sled's `db`"))?;
-    let tree = (*db).clone();
-    let engine = Engine { tree, db, dir: dir.to_owned(), lock };
+    let rows = Rows { front, tree: (*db).clone() };
+    let engine = Engine { rows, db, dir: dir.to_owned(), lock };
+    let unread = |error: ::sled::Error| unreadable(dir, &error.to_string());
+    let applied = behind.check(journal::position(&engine.rows.tree).map_err(unread)?)?;
+    engine.rows.front.remove_all(applied);
     let (totals, store_key) = read_or_make_meta(&engine, noted)?;
-    let last_id = clean_up(&engine.tree).map_err(|error| unreadable(dir, &error.to_string()))?;
+    let last_id = last_id(&engine.rows).map_err(unread)?;
     let high_water = HighWater::prepare(dir).map_err(io("open `high-water.new`"))?;
     sync_all(&engine, &file)?;
     let standing = Standing { totals, last_id, ..Standing::default() };
-    Ok(Opened { engine, file, standing, store_key, noted: noted.is_some(), high_water })
+    Ok(Opened { engine, file, standing, behind, applied, store_key, noted: noted.is_some(), high_water })
 }
 
 /// Files in `blobs/`; zero where sled keeps to its log.
@@ -185,7 +198,7 @@ fn refuse_lost_file(dir: &Path, noted: Option<u64>) -> Result<(), OpenError> {
 
 fn read_or_make_meta(engine: &Engine, noted: Option<u64>) -> Result<(Totals, StoreKey), OpenError> {
     let dir = engine.dir.as_path();
-    let get = |key: &[u8]| engine.tree.get(key).map_err(|error| unreadable(dir, &error.to_string()));
+    let get = |key: &[u8]| engine.rows.get(key).map_err(|error| unreadable(dir, &error.to_string()));
     let Some(schema) = get(keys::SCHEMA)? else {
         return match noted {
             Some(noted) => Err(OpenError::Emptied { path: dir.to_owned(), noted, found: 0 }),
@@ -204,7 +217,7 @@ fn read_or_make_meta(engine: &Engine, noted: Option<u64>) -> Result<(Totals, Sto
     if let Some(noted) = noted.filter(|noted| totals.appended < *noted) {
         return Err(OpenError::Emptied { path: dir.to_owned(), noted, found: totals.appended });
     }
-    if totals.counts.events > 0 && engine.tree.scan_prefix([keys::EVENTS]).next().is_none() {
+    if totals.counts.events > 0 && engine.rows.with_prefix(&[keys::EVENTS]).next().is_none() {
         return Err(OpenError::Emptied { path: dir.to_owned(), noted: totals.counts.events, found: 0 });
     }
     Ok((totals, key))
@@ -220,37 +233,14 @@ fn make_meta(engine: &Engine) -> Result<(Totals, StoreKey), OpenError> {
     batch.insert(keys::SCHEMA, &[SCHEMA_VERSION]);
     batch.insert(keys::STORE_KEY, &store_key);
     batch.insert(keys::TOTALS, codec::encode_totals(&totals));
-    engine.tree.apply_batch(batch).map_err(|error| unreadable(dir, &error.to_string()))?;
+    engine.rows.tree.apply_batch(batch).map_err(|error| unreadable(dir, &error.to_string()))?;
     Ok((totals, store_key))
 }
 
-/// Removes what is left of events whose last batch never came. Returns the highest event id.
-fn clean_up(tree: &Tree) -> Result<Option<EventId>, ::sled::Error> {
-    for mark in tree.scan_prefix([keys::STAGED]) {
-        let (mark, _) = mark?;
-        let Some(id) = keys::event_in(&mark) else { continue };
-        tracing::warn!(event = %id, "removing what is left of an event: the store stopped before it was acknowledged, or while removing it");
-        for table in BULK {
-            clean_up_rows(tree, &keys::of_event(table, id))?;
-        }
-        tree.remove(mark)?;
-    }
-    let last = tree.scan_prefix([keys::EVENTS]).next_back().transpose()?;
-    Ok(last.and_then(|(key, _)| keys::event_in(&key)))
-}
-
-/// Removes every row that begins with `prefix`.
-fn clean_up_rows(tree: &Tree, prefix: &[u8]) -> Result<(), ::sled::Error> {
-    loop {
-        let mut batch = Batch::default();
-        let rows: Vec<_> = tree.scan_prefix(prefix).keys().take(CLEAN_ROWS).collect::<Result<_, _>>()?;
-        let count = rows.len();
-        rows.into_iter().for_each(|key| batch.remove(key));
-        tree.apply_batch(batch)?;
-        if count < CLEAN_ROWS {
-            return Ok(());
-        }
-    }
+/// The highest event id there is.
+fn last_id(rows: &Rows) -> Result<Option<EventId>, ::sled::Error> {
+    let last = rows.keys_back(vec![keys::EVENTS]..keys::after(&[keys::EVENTS])).next().transpose()?;
+    Ok(last.and_then(|key| keys::event_in(&key)))
 }
 
 /// Makes durable what opening did: sled syncs neither its `conf` nor the directory.

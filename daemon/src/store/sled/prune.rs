@@ -67,7 +67,7 @@ pub(super) fn search(
 ) -> Result<Found, Fault> {
     let mut found = Found { after, reached: after, ..Found::default() };
     let marks = rows.scan(&[keys::STAGED], &[keys::STAGED], LEFTOVERS_MAX)?;
-    found.leftovers = marks.iter().filter_map(|(mark, _)| keys::mark_in(mark)).collect();
+    found.leftovers = marks.iter().filter_map(|mark| keys::mark_in(mark)).collect();
     search_tombstones(rows, retention, now, &mut found)?;
     search_events(rows, retention, now, &mut found)?;
     Ok(found)
@@ -81,7 +81,7 @@ fn search_tombstones(
 ) -> Result<(), Fault> {
     let due = |key: &Vec<u8>| keys::mark_in(key).is_none_or(|id| retention.key_kept_until(id) <= now);
     let tombstones = rows.scan(&[keys::TOMBSTONES], &[keys::TOMBSTONES], PRUNE_KEYS_MAX)?;
-    found.tombstones = tombstones.into_iter().map(|(key, _)| key).take_while(due).collect();
+    found.tombstones = tombstones.into_iter().take_while(due).collect();
     found.more |= found.tombstones.len() == PRUNE_KEYS_MAX;
     Ok(())
 }
@@ -96,7 +96,7 @@ fn search_events(
     let from = found.reached.map_or_else(|| table.to_vec(), |id| after_event(keys::DECISIONS, id));
     let decisions = rows.scan(&table, &from, PRUNE_SCAN_EVENTS_MAX)?;
     let whole_page = decisions.len() == PRUNE_SCAN_EVENTS_MAX;
-    for (key, _) in decisions {
+    for key in decisions {
         let Some(id) = keys::event_in(&key) else { continue };
         if found.reached == Some(id) {
             continue;
@@ -138,7 +138,7 @@ fn kept_until(rows: &impl Scan, id: EventId, retention: &Retention) -> Result<Op
         true => retention.verdict_keeps_until(&decision.verdict, decided_at(rows, id, &decision.verdict)?),
         false => UnixMillis::default(),
     };
-    for (key, _) in deliveries {
+    for key in deliveries {
         let id = keys::delivery_in(&key).ok_or_else(|| Fault::corrupt("a delivery's key"))?;
         let Some(delivery) = deliveries::get(rows, &id)? else { continue };
         let Some(until) = retention.delivery_keeps_until(&delivery.state) else { return Ok(None) };
@@ -207,7 +207,7 @@ fn removable(round: &Round, id: EventId, retention: &Retention) -> Result<Option
 /// Takes the event out of sight and out of the totals, and removes as much of the rest as the round has room for.
 fn remove_event(round: &mut Round, id: EventId, budget: &mut usize) -> Result<(), Fault> {
     let prefix = keys::of_event(keys::DELIVERIES, id);
-    for (key, _) in round.scan(&prefix, &prefix, usize::MAX)? {
+    for key in round.scan(&prefix, &prefix, usize::MAX)? {
         let found = keys::delivery_in(&key).map(|id| deliveries::get(round, &id)).transpose()?.flatten();
         if let Some(delivery) = found {
             down(deliveries::count_of(&mut round.standing.totals.counts, &delivery.state));
@@ -257,7 +257,7 @@ fn remove_bulk(round: &mut Round, id: EventId, budget: &mut usize) -> Result<boo
 fn remove_rows(round: &mut Round, prefix: &[u8], max: usize) -> Result<usize, Fault> {
     let rows = round.scan(prefix, prefix, max)?;
     let count = rows.len();
-    rows.into_iter().for_each(|(key, _)| round.remove(key));
+    rows.into_iter().for_each(|key| round.remove(key));
     Ok(count)
 }
 

@@ -1,4 +1,4 @@
-//! What the writer's thread and its callers both see: the store's health and its wake-ups.
+//! What the store's threads and their callers both see: the store's health and its wake-ups.
 //!
 //! The writer says how it stands; callers hear it when a job of theirs is dropped. `Failed` and `Closed` are final. A
 //! writer that hangs cannot say so: whoever asks for the health finds it out by the clock.
@@ -12,12 +12,19 @@ use crate::model::clock::Stopwatch;
 use crate::store::wake::Wakes;
 use crate::store::{Health, StoreError};
 
-/// What the writer and the callers both see.
+/// A thread of the store's that may hang.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Worker {
+    Writer,
+    Applier,
+}
+
+/// What the threads and the callers both see.
 #[derive(Debug)]
 pub(super) struct Shared {
     health: watch::Sender<Health>,
-    /// Runs while the writer is at work.
-    busy: Mutex<Option<Stopwatch>>,
+    /// Each runs while that thread is at work.
+    busy: Mutex<[Option<Stopwatch>; 2]>,
     /// Work that takes longer has hung.
     pub(super) stall_max: Duration,
     pub(super) wakes: Wakes,
@@ -27,23 +34,24 @@ impl Shared {
     pub(super) fn new(stall_max: Duration) -> Self {
         Self {
             health: watch::Sender::new(Health::Ready),
-            busy: Mutex::new(None),
+            busy: Mutex::default(),
             stall_max,
             wakes: Wakes::default(),
         }
     }
 
-    /// How the store stands. A writer that hangs, as sled may, is found out here: it can tell nobody itself.
+    /// How the store stands. A thread that hangs, as sled may, is found out here: it can tell nobody itself.
     pub(super) fn health(&self) -> Health {
         let busy = *self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(took) = busy.map(Stopwatch::elapsed).filter(|took| *took > self.stall_max) {
+        let longest = busy.into_iter().flatten().map(Stopwatch::elapsed).max();
+        if let Some(took) = longest.filter(|took| *took > self.stall_max) {
             self.set(Health::Failed { why: format!("a commit has hung for {} s", took.as_secs()) });
         }
         self.health.borrow().clone()
     }
 
-    pub(super) fn set_busy(&self, busy: Option<Stopwatch>) {
-        *self.busy.lock().unwrap_or_else(PoisonError::into_inner) = busy;
+    pub(super) fn set_busy(&self, worker: Worker, busy: Option<Stopwatch>) {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)[worker as usize] = busy;
     }
 
     /// Why nothing more is written; for callers whose job was dropped. The writer drops jobs only on its way out, and

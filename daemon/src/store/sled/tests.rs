@@ -16,6 +16,15 @@ use super::{SledOptions, SledStore};
 use crate::model::clock::ManualClock;
 use crate::store::contract::bench::{clock, options};
 
+/// sled itself, once it has everything that the journal has.
+fn tree(store: &SledStore) -> Tree {
+    let engine = store.engine().unwrap();
+    while engine.rows.front.len() > 0 {
+        std::thread::yield_now();
+    }
+    engine.rows.tree.clone()
+}
+
 /// A directory and its clock, in which a store is opened, closed and opened again.
 struct Place {
     dir: tempfile::TempDir,

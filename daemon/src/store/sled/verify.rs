@@ -22,8 +22,10 @@ const FINDINGS_MAX: usize = 1000;
 /// Everything that is wrong; empty where nothing is.
 pub(super) fn verify(engine: &Engine) -> Result<Vec<String>, Fault> {
     let mut check = Check { engine, findings: Vec::new(), seen: Totals::default(), last_event: None };
-    for row in engine.tree.iter() {
-        let (key, value) = row?;
+    for key in engine.rows.keys(Vec::new()..vec![u8::MAX]) {
+        let key = key?;
+        // Gone meanwhile: a look is meaningful only while nothing is written.
+        let Some(value) = engine.rows.get(&key)? else { continue };
         check.row(&key, &value)?;
         if check.findings.len() >= FINDINGS_MAX {
             break;
@@ -57,7 +59,7 @@ impl Check<'_> {
     }
 
     fn has(&self, key: &[u8]) -> Result<bool, Fault> {
-        Ok(self.engine.tree.contains_key(key)?)
+        Ok(View::get(&self.engine.rows, key)?.is_some())
     }
 
     fn row(&mut self, key: &[u8], value: &[u8]) -> Result<(), Fault> {
@@ -112,7 +114,7 @@ impl Check<'_> {
         if self.last_event.replace(id) == Some(id) {
             return Ok(());
         }
-        match read_event(&self.engine.tree, id, true) {
+        match read_event(&self.engine.rows, id, true) {
             Ok(Some(event)) => {
                 self.seen.counts.events += 1;
                 self.seen.appended += 1;
@@ -134,7 +136,7 @@ impl Check<'_> {
 
     fn points_at(&self, hash: [u8; 16], id: EventId) -> Result<bool, Fault> {
         for slot in 0..=u8::MAX {
-            match self.engine.tree.get(keys::idempotency(hash, slot))? {
+            match self.engine.rows.get(&keys::idempotency(hash, slot))? {
                 Some(row) if codec::decode_key_entry(&row).is_ok_and(|entry| entry.event == id) => {
                     return Ok(true);
                 }
@@ -148,7 +150,7 @@ impl Check<'_> {
     /// A key row names an event of that key, or one that is gone and left a tombstone.
     fn idempotency(&mut self, key: &[u8], value: &[u8]) -> Result<(), Fault> {
         let whole = match codec::decode_key_entry(value) {
-            Ok(entry) => match read_event(&self.engine.tree, entry.event, false) {
+            Ok(entry) => match read_event(&self.engine.rows, entry.event, false) {
                 Ok(Some(event)) => {
                     let envelope = event.envelope;
                     let hash = keys::idempotency_hash(&envelope.source, &envelope.idempotency_key);
@@ -199,7 +201,7 @@ impl Check<'_> {
         };
         let stands = self.has(&keys::chunk(&keys::of_event(keys::EVENTS, id), 0))?;
         self.must(stands, || format!("the decision on event {id} has no event"));
-        let decision = match reads::decision(&self.engine.tree, id) {
+        let decision = match reads::decision(&self.engine.rows, id) {
             Ok(Some(decision)) => decision,
             Ok(None) => {
                 self.say(format!("the decision on event {id} has no first chunk"));
@@ -233,7 +235,7 @@ impl Check<'_> {
             self.say(format!("the key {} names no delivery", hex::encode(key)));
             return Ok(());
         };
-        let delivery = match deliveries::get(&self.engine.tree, &id) {
+        let delivery = match deliveries::get(&self.engine.rows, &id) {
             Ok(Some(delivery)) => delivery,
             Ok(None) => return Ok(()),
             Err(Fault::Refused(why)) => {
@@ -266,7 +268,7 @@ impl Check<'_> {
     fn due(&mut self, key: &[u8]) -> Result<(), Fault> {
         let found = match keys::due_in(key) {
             Some((id, due)) => {
-                matches!(deliveries::get(&self.engine.tree, &id), Ok(Some(found)) if found.state.wakes_at() == Some(due))
+                matches!(deliveries::get(&self.engine.rows, &id), Ok(Some(found)) if found.state.wakes_at() == Some(due))
             }
             None => false,
         };
@@ -289,17 +291,17 @@ impl Check<'_> {
             return Ok(());
         };
         let what = || format!("attempt {number} at delivery {id}");
-        let read = read_record(&self.engine.tree, &keys::attempt(&id, number), false, what);
+        let read = read_record(&self.engine.rows, &keys::attempt(&id, number), false, what);
         let whole = matches!(&read, Ok(Some((row, _))) if codec::decode_attempt(row).is_ok());
         self.must(whole, || format!("{} cannot be read", what()));
         let known =
-            matches!(deliveries::get(&self.engine.tree, &id), Ok(Some(found)) if number <= found.attempts);
+            matches!(deliveries::get(&self.engine.rows, &id), Ok(Some(found)) if number <= found.attempts);
         self.must(known, || format!("{} is more than the delivery has begun", what()));
         Ok(())
     }
 
     fn totals(&mut self) -> Result<(), Fault> {
-        let row = View::get(&self.engine.tree, keys::TOTALS)?;
+        let row = View::get(&self.engine.rows, keys::TOTALS)?;
         let kept =
             row.ok_or_else(|| "they are missing".to_owned()).and_then(|row| codec::decode_totals(&row));
         match kept {

@@ -1,19 +1,21 @@
 //! The one thread that changes the store, and the only place that decides that something is on disk.
 //!
 //! ```text
-//!  callers ─► bounded queue ─► round: run each job ─► one sled batch ─► flush ─► fdatasync ─► answer all ─► ring
+//!  callers ─► bounded queue ─► round: run each job ─► one frame of the journal ─► fdatasync ─► answer all ─► ring
 //! ```
 //! While one round is on its way to disk the next one's jobs queue up: that is the whole batching, there is no timer.
 //! A caller is answered after the sync that covers its change; a kill before that loses nothing that was promised.
 //!
-//! A failure of sled, of the sync, or a panic is **final**: nothing is retried and everybody waiting is told. After a failed
-//! sync the page cache may hold what the disk never got, and a restart may read that: the disk is to be checked first.
+//! sled is brought up to date behind it, by the journal's applier. A failure of either, of a sync, or a panic is **final**:
+//! nothing is retried and everybody waiting is told. After a failed sync the page cache may hold what the disk never got;
+//! the next open reads the journal from the disk itself.
 //! Running out of file descriptors is none of these: what the writer needs at work was opened when the store was.
 
 use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
@@ -23,10 +25,12 @@ use super::commands::{self, Known, Prepared};
 use super::engine::{Engine, panic_words};
 use super::fault::Fault;
 use super::high_water::HighWater;
+use super::journal::{self, AppendError, Journal};
 use super::keys;
+use super::leftovers;
 use super::open::{Opened, SCHEMA_VERSION, blob_files};
 use super::round::{Round, Shortage, Standing};
-use super::shared::Shared;
+use super::shared::{Shared, Worker};
 use super::space::{Every, Space};
 use crate::model::clock::{Clock, Stopwatch};
 use crate::model::event::Appended;
@@ -62,19 +66,28 @@ pub(super) enum Job {
 
 /// How commits are made durable, and how long one may take. Tests have others than the default.
 pub(super) struct Durability {
+    /// The journal's.
     pub(super) sync: SyncFile,
+    /// sled's, behind it.
+    pub(super) sync_sled: SyncFile,
     pub(super) stall_max: Duration,
 }
 
 impl Default for Durability {
     fn default() -> Self {
-        Self { sync: Box::new(File::sync_data), stall_max: WRITER_STALL_MAX }
+        Self {
+            sync: Box::new(File::sync_data),
+            sync_sled: Box::new(File::sync_data),
+            stall_max: WRITER_STALL_MAX,
+        }
     }
 }
 
-/// Starts the thread. It ends when it is told to close, when every sender is gone, or when the store fails.
+/// Starts the thread, and the applier's. It ends when it is told to close, when every sender is gone, or when the store
+/// fails.
 pub(super) fn start(
     opened: Opened,
+    segment_bytes: u64,
     clock: Arc<dyn Clock>,
     space: Space,
     durability: Durability,
@@ -83,9 +96,18 @@ pub(super) fn start(
     let engine = Arc::new(opened.engine);
     let shared = Arc::new(Shared::new(durability.stall_max));
     let waiting = Builder::new_current_thread().enable_time().build()?;
-    let now = clock.now();
-    let writer = Writer {
+    let sled = journal::Sled {
         engine: Arc::clone(&engine),
+        shared: Arc::clone(&shared),
+        file: opened.file.try_clone()?,
+        sync: durability.sync_sled,
+    };
+    let (journal, applier) = journal::begin(opened.behind, opened.applied, segment_bytes, sled)?;
+    let now = clock.now();
+    let mut writer = Writer {
+        engine: Arc::clone(&engine),
+        journal,
+        applier: Some(applier),
         file: opened.file,
         standing: opened.standing,
         noted: opened.noted,
@@ -98,12 +120,17 @@ pub(super) fn start(
         carried: None,
         blob_check: Every::new(BLOB_CHECK_EVERY, now),
     };
+    writer.remove_leftovers().map_err(io::Error::other)?;
     std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run(&waiting))?;
     Ok((engine, shared))
 }
 
 struct Writer {
     engine: Arc<Engine>,
+    journal: Journal,
+    /// The thread behind; none once it was waited for.
+    applier: Option<JoinHandle<()>>,
+    /// sled's file, for the last sync.
     file: File,
     standing: Standing,
     noted: bool,
@@ -143,8 +170,9 @@ impl Writer {
                 }
             }
             Err(why) => {
-                tracing::error!(%why, "the store failed and takes no more writes; after a failed sync the page cache may hold what the disk never got: check the disk before starting again");
+                tracing::error!(%why, "the store failed and takes no more writes");
                 self.shared.set(Health::Failed { why });
+                self.journal.end_now();
                 // sled's own clean-up would write and sync again, and hang or panic on the way: leave it to the kernel.
                 std::mem::forget(Arc::clone(&self.engine));
             }
@@ -174,7 +202,7 @@ impl Writer {
                 }
             }),
         };
-        self.shared.set_busy(Some(Stopwatch::start()));
+        self.shared.set_busy(Worker::Writer, Some(Stopwatch::start()));
         self.look_after_disk()?;
         let done = match next {
             Next::Job(Job::Close { answer }) => Err(End::Asked(Some(answer))),
@@ -183,7 +211,7 @@ impl Writer {
             Next::Idle => Ok(()),
             Next::Gone => Err(End::Asked(None)),
         };
-        self.shared.set_busy(None);
+        self.shared.set_busy(Worker::Writer, None);
         match self.shared.health() {
             // Somebody found the writer hanging and said so: it stays said, though the disk came back.
             Health::Failed { why } => Err(End::Failed(why)),
@@ -193,6 +221,7 @@ impl Writer {
 
     /// Runs `first` and what is queued behind it, commits, answers.
     fn round(&mut self, first: Job) -> Result<(), End> {
+        self.journal.wait_for_room()?;
         let mut round = self.new_round();
         let mut replies: Vec<Reply> = Vec::new();
         let mut next = Some(first);
@@ -225,13 +254,10 @@ impl Writer {
         if round.is_empty() {
             return Ok(standing);
         }
-        self.space.wrote(round.bytes());
-        self.engine.tree.apply_batch(round.into_batch()).map_err(|error| sled_failed(&error))?;
-        // On Linux sled's flush is `sync_file_range`: it hands the pages to the disk and promises nothing.
-        self.engine.db.flush().map_err(|error| sled_failed(&error))?;
-        (self.sync)(&self.file).map_err(|error| {
-            End::Failed(format!("the disk refused a sync: {error}; check the disk before starting again"))
-        })?;
+        let bytes = round.bytes();
+        self.space.wrote(bytes);
+        let tree = &self.engine.rows.tree;
+        self.journal.append(round.into_rows(), bytes, &mut self.sync, |key| tree.contains_key(key))?;
         if !self.noted && standing.totals.appended > 0 {
             self.note(1)?;
             self.noted = true;
@@ -289,7 +315,7 @@ impl Writer {
 
     fn new_round(&mut self) -> Round {
         let now = self.clock.now();
-        let mut round = Round::new(self.engine.tree.clone(), self.standing, now);
+        let mut round = Round::new(self.engine.rows.clone(), self.standing, now);
         round.shortage = self.space.shortage(now);
         round
     }
@@ -329,8 +355,30 @@ impl Writer {
         }
     }
 
-    /// The last of an orderly life: one more sync, and the count of events.
+    /// Removes what a crash left half-written.
+    fn remove_leftovers(&mut self) -> Result<(), String> {
+        loop {
+            let mut round = self.new_round();
+            let more =
+                leftovers::remove_some(&mut round).map_err(|fault| fault.into_store_error().to_string())?;
+            match self.commit(round) {
+                Ok(_) if more => {}
+                Ok(_) | Err(End::Asked(_)) => return Ok(()),
+                Err(End::Failed(why)) => return Err(why),
+            }
+        }
+    }
+
+    /// The last of an orderly life: sled is brought up to date and synced, and the count of events noted.
     fn finish(&mut self) -> Result<(), String> {
+        self.journal.drain();
+        let ended = self.applier.take().map(JoinHandle::join);
+        if let Health::Failed { why } = self.shared.health() {
+            return Err(why);
+        }
+        if let Some(Err(panic)) = ended {
+            return Err(format!("the applier panicked: {}", panic_words(&*panic)));
+        }
         self.engine.db.flush().map_err(|error| format!("the last flush failed: {error}"))?;
         (self.sync)(&self.file).map_err(|error| format!("the last sync failed: {error}"))?;
         let appended = self.standing.totals.appended;
@@ -350,6 +398,12 @@ impl Writer {
         self.high_water
             .write(SCHEMA_VERSION, appended)
             .map_err(|error| End::Failed(format!("cannot write `high-water`: {error}")))
+    }
+}
+
+impl From<AppendError> for End {
+    fn from(error: AppendError) -> Self {
+        Self::Failed(error.to_string())
     }
 }
 

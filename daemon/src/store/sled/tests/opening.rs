@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::Place;
+use super::{Place, tree};
 use crate::model::event::Appended;
 use crate::store::contract::bench::{body, envelope, with_body};
 use crate::store::sled::{OpenError, SledOptions, SledStore, keys};
@@ -194,7 +194,7 @@ async fn leftovers_of_a_half_written_event_are_removed() {
     });
     let store = place.open();
     assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());
-    assert_eq!(store.engine().unwrap().tree.scan_prefix(keys::of_event(keys::EVENTS, id)).count(), 0);
+    assert_eq!(tree(&store).scan_prefix(keys::of_event(keys::EVENTS, id)).count(), 0);
     store.close().await.unwrap();
     assert_holds(&place, 3).await;
 }

@@ -1,0 +1,240 @@
+//! What the journal holds and sled does not have yet: handed from the writer to the applier, and held within bounds.
+//!
+//! The writer pushes each commit once it is on disk, and waits here when too much is behind: then the door is as fast as
+//! sled, its queue fills, and it sheds. The applier takes commits in order, and makes the next segment ready.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::segment::Segment;
+use crate::model::clock::Stopwatch;
+use crate::model::limits::{APPLY_AFTER, APPLY_BYTES_MAX, BACKLOG_BYTES_MAX, BACKLOG_ROWS_MAX, DRAIN_MAX};
+
+/// A commit in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store::sled) struct Commit {
+    pub(in crate::store::sled) seq: u64,
+    pub(super) segment: u32,
+    pub(super) offset: u64,
+    pub(super) bytes: usize,
+    pub(super) rows: usize,
+}
+
+/// What the applier is to do.
+#[derive(Debug)]
+pub(in crate::store::sled) enum Task {
+    /// Make segment `number` ready.
+    Prepare(u32),
+    /// Bring sled up to the last of these.
+    Apply(Vec<Commit>),
+    /// Everything asked for is done.
+    End,
+}
+
+/// How far the applier is asked to go.
+#[derive(Debug, Clone, Copy)]
+enum Until {
+    Forever,
+    /// Nothing is behind any more, or this runs out.
+    Drained(Stopwatch),
+    Now,
+}
+
+/// Shared by the writer and the applier.
+#[derive(Debug)]
+pub(in crate::store::sled) struct Backlog {
+    inner: Mutex<Inner>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Inner {
+    commits: VecDeque<Commit>,
+    bytes: u64,
+    rows: usize,
+    /// Runs since the oldest commit that is behind came.
+    oldest: Option<Stopwatch>,
+    ready: Option<Segment>,
+    /// Runs since a segment could not be made ready.
+    postponed: Option<Stopwatch>,
+    /// The number that the next segment made ready will have.
+    next_segment: u32,
+    /// Segments that the writer has filled, oldest first.
+    full: VecDeque<Segment>,
+    until: Until,
+    /// Why nothing more is applied.
+    failed: Option<String>,
+}
+
+impl Backlog {
+    /// `commits`: what opening found behind. `full`: the segments that they stand in.
+    pub(super) fn new(commits: VecDeque<Commit>, full: VecDeque<Segment>, next_segment: u32) -> Self {
+        let bytes = commits.iter().map(|commit| commit.bytes as u64).sum();
+        let rows = commits.iter().map(|commit| commit.rows).sum();
+        let oldest = (!commits.is_empty()).then(Stopwatch::start);
+        let inner = Inner {
+            commits,
+            bytes,
+            rows,
+            oldest,
+            ready: None,
+            postponed: None,
+            next_segment,
+            full,
+            until: Until::Forever,
+            failed: None,
+        };
+        Self { inner: Mutex::new(inner), changed: Condvar::new() }
+    }
+
+    /// For the writer: waits while too much is behind. An error says why the applier has ended.
+    pub(super) fn wait_for_room(&self) -> Result<(), String> {
+        let inner = self.lock();
+        let full = |inner: &mut Inner| {
+            inner.failed.is_none() && (inner.bytes >= BACKLOG_BYTES_MAX || inner.rows >= BACKLOG_ROWS_MAX)
+        };
+        let inner = self.changed.wait_while(inner, full).unwrap_or_else(PoisonError::into_inner);
+        inner.failed.clone().map_or(Ok(()), Err)
+    }
+
+    /// For the writer: the segment that was made ready, waiting for it where need be; the one before is full.
+    pub(super) fn next_segment(&self, filled: Segment) -> Result<Segment, String> {
+        let mut inner = self.lock();
+        inner.full.push_back(filled);
+        self.changed.notify_all();
+        let waits = |inner: &mut Inner| inner.failed.is_none() && inner.ready.is_none();
+        let mut inner = self.changed.wait_while(inner, waits).unwrap_or_else(PoisonError::into_inner);
+        let ready = inner.ready.take().ok_or_else(|| inner.failed.clone().unwrap_or_default());
+        self.changed.notify_all();
+        ready
+    }
+
+    /// For the writer: a commit is on disk.
+    pub(super) fn push(&self, commit: Commit) {
+        let mut inner = self.lock();
+        inner.bytes += commit.bytes as u64;
+        inner.rows += commit.rows;
+        inner.oldest.get_or_insert_with(Stopwatch::start);
+        inner.commits.push_back(commit);
+        // The applier looks by itself before long; it is called where there is enough for it.
+        if inner.bytes >= APPLY_BYTES_MAX as u64 {
+            self.changed.notify_all();
+        }
+    }
+
+    /// For the applier: waits for something to do.
+    pub(super) fn task(&self) -> Task {
+        let mut inner = self.lock();
+        loop {
+            if let Some(task) = inner.task() {
+                return task;
+            }
+            let waited = inner.oldest.map(Stopwatch::elapsed).unwrap_or_default();
+            let wait = APPLY_AFTER.saturating_sub(waited).max(Duration::from_millis(1));
+            inner = self.changed.wait_timeout(inner, wait).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// For the applier: the segment asked for cannot be made ready just now.
+    pub(super) fn postpone(&self) {
+        self.lock().postponed = Some(Stopwatch::start());
+    }
+
+    /// For the applier: the segment asked for is ready.
+    pub(super) fn prepared(&self, segment: Segment) {
+        let mut inner = self.lock();
+        inner.postponed = None;
+        inner.next_segment += 1;
+        inner.ready = Some(segment);
+        self.changed.notify_all();
+    }
+
+    /// For the applier: sled has everything up to `seq`, on disk. Returns the segments that nobody needs any more.
+    pub(super) fn applied(&self, seq: u64) -> Vec<Segment> {
+        let mut inner = self.lock();
+        while inner.commits.front().is_some_and(|commit| commit.seq <= seq)
+            && let Some(commit) = inner.commits.pop_front()
+        {
+            inner.bytes -= commit.bytes as u64;
+            inner.rows -= commit.rows;
+        }
+        inner.oldest = (!inner.commits.is_empty()).then(Stopwatch::start);
+        // A segment that holds a commit behind is needed; so is the one that the writer is at, which is not among these.
+        let needed = inner.commits.front().map(|commit| commit.segment);
+        let mut done = Vec::new();
+        while inner.full.front().is_some_and(|full| needed.is_none_or(|needed| full.number < needed))
+            && let Some(full) = inner.full.pop_front()
+        {
+            done.push(full);
+        }
+        self.changed.notify_all();
+        done
+    }
+
+    /// Nothing more is applied, and this is why; the writer hears it at its next commit.
+    pub(in crate::store::sled) fn fail(&self, why: String) {
+        self.lock().failed.get_or_insert(why);
+        self.changed.notify_all();
+    }
+
+    /// The applier ends when nothing is behind, or after [`DRAIN_MAX`]: the next open finds the rest in the journal.
+    pub(in crate::store::sled) fn drain(&self) {
+        self.end(Until::Drained(Stopwatch::start()));
+    }
+
+    /// The applier ends after what it is at.
+    pub(in crate::store::sled) fn end_now(&self) {
+        self.end(Until::Now);
+    }
+
+    /// How many bytes of the journal sled does not have yet.
+    pub(in crate::store::sled) fn bytes(&self) -> u64 {
+        self.lock().bytes
+    }
+
+    fn end(&self, until: Until) {
+        self.lock().until = until;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// What is to be done now; `None` where nothing is.
+    fn task(&self) -> Option<Task> {
+        let draining = match self.until {
+            Until::Now => return Some(Task::End),
+            Until::Drained(since) if since.elapsed() >= DRAIN_MAX => return Some(Task::End),
+            Until::Drained(_) => true,
+            Until::Forever => false,
+        };
+        let postponed = self.postponed.is_some_and(|since| since.elapsed() < APPLY_AFTER);
+        if self.ready.is_none() && !draining && !postponed {
+            return Some(Task::Prepare(self.next_segment));
+        }
+        if self.commits.is_empty() {
+            return draining.then_some(Task::End);
+        }
+        let waited = self.oldest.map(Stopwatch::elapsed).unwrap_or_default();
+        let due = waited >= APPLY_AFTER || self.bytes >= APPLY_BYTES_MAX as u64 || draining;
+        due.then(|| Task::Apply(self.first_commits()))
+    }
+
+    /// About as many commits as one task takes; at least one.
+    fn first_commits(&self) -> Vec<Commit> {
+        let mut bytes = 0;
+        let mut first = Vec::new();
+        for commit in &self.commits {
+            if !first.is_empty() && bytes + commit.bytes > APPLY_BYTES_MAX {
+                break;
+            }
+            bytes += commit.bytes;
+            first.push(*commit);
+        }
+        first
+    }
+}

@@ -1,0 +1,1 @@
+//! The journal against crashes, damage and its own bounds.
