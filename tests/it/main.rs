@@ -9,12 +9,14 @@ mod yard;
 
 mod absences;
 mod bad_input;
+mod compaction;
 mod config_faults;
 mod door;
 mod kill;
 mod lifecycle;
 mod plugin_abi;
 mod plugin_faults;
+mod retention;
 mod signature_sdk;
 mod smtp;
 mod stopping;
