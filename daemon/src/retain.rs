@@ -71,15 +71,14 @@ impl Sweeper {
     }
 
     /// The time between two runs that begin at the oldest event.
-    fn from_oldest_every(&self) -> Duration {
+    fn whole_every(&self) -> Duration {
         (self.retention.shortest() / 100).clamp(self.every(), RETAIN_FROM_OLDEST_EVERY)
     }
 
     /// Asks for batches until there is no more, or until `shutdown`.
     async fn sweep(&mut self, shutdown: &CancellationToken) -> Result<Swept, StoreError> {
         let now = self.clock.now();
-        let due =
-            self.from_oldest.is_none_or(|began| now < began || now.since(began) >= self.from_oldest_every());
+        let due = self.from_oldest.is_none_or(|began| now < began || now.since(began) >= self.whole_every());
         let mut swept = Swept::default();
         if due {
             self.reached = None;
@@ -198,7 +197,7 @@ mod tests {
         assert!(sweeper.sweep(&go_on).await.unwrap().unreadable.is_some());
         let short = Retention { delivered: Duration::from_secs(1), ..Retention::default() };
         let (.., sweeper) = bench(short);
-        assert_eq!((sweeper.every(), sweeper.from_oldest_every()), (RETAIN_EVERY_MIN, RETAIN_EVERY_MIN));
+        assert_eq!((sweeper.every(), sweeper.whole_every()), (RETAIN_EVERY_MIN, RETAIN_EVERY_MIN));
     }
 
     #[tokio::test]

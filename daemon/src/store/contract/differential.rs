@@ -44,6 +44,11 @@ enum Command {
         nth: usize,
         how: u8,
     },
+    /// Leases what is due of one handler and settles all of it.
+    Work {
+        handler: usize,
+        how: u8,
+    },
     TakeBack,
     StepBegin {
         event: usize,
@@ -83,7 +88,9 @@ fn command() -> impl Strategy<Value = Command> {
         4 => (0_usize..5, any::<u8>()).prop_map(|(max, how)| Command::Route { max, how }),
         6 => (0_usize..3, 0_usize..4, 0_u64..20, prop_oneof![Just(0), any::<u8>()])
             .prop_map(|(handler, max, seconds, except)| Command::Lease { handler, max, seconds, except }),
-        6 => (0_usize..30, any::<u8>()).prop_map(|(nth, how)| Command::Settle { nth, how }),
+        8 => (prop_oneof![0_usize..6, 0_usize..30], any::<u8>())
+            .prop_map(|(nth, how)| Command::Settle { nth, how }),
+        6 => (0_usize..3, any::<u8>()).prop_map(|(handler, how)| Command::Work { handler, how }),
         1 => Just(Command::TakeBack),
         2 => (0_usize..4, 0_u8..3).prop_map(|(event, step)| Command::StepBegin { event, step }),
         2 => (0_usize..4, 0_u8..3, any::<u8>())
@@ -91,7 +98,7 @@ fn command() -> impl Strategy<Value = Command> {
         2 => (0_u8..3, any::<u8>(), 0_u8..5)
             .prop_map(|(key, value, expect)| Command::KvPut { key, value, expect }),
         1 => (0_u8..3).prop_map(|key| Command::KvGet { key }),
-        3 => (0_u64..40, 0_u64..60, 0_u64..90)
+        4 => (0_u64..6, 0_u64..9, 0_u64..40)
             .prop_map(|(delivered, dead, keys)| Command::Prune { delivered, dead, keys }),
         4 => (0_u64..15_000).prop_map(|millis| Command::Advance { millis }),
         1 => Just(Command::Counts),
@@ -167,6 +174,7 @@ impl Side {
                 let settlement = settlement(held, next_state(*how, now));
                 format!("{:?}", self.store.settle(settlement).await.unwrap())
             }
+            Command::Work { handler, how } => self.work(HANDLERS[*handler], next_state(*how, now)).await,
             Command::TakeBack => format!("{}", self.store.take_back_leases().await.unwrap()),
             Command::StepBegin { event, step } => {
                 format!("{:?}", self.store.step_begin(self.step(*event, *step)).await.unwrap())
@@ -194,6 +202,18 @@ impl Side {
             Command::Counts => format!("{:?}", self.store.counts().await.unwrap()),
             Command::Advance { .. } | Command::Reopen => String::new(),
         }
+    }
+
+    async fn work(&self, handler: &str, next: DeliveryState) -> Plain {
+        let lease = Duration::from_secs(5);
+        let request = LeaseRequest { handler: HandlerName::new(handler), max: 9, lease, except: Vec::new() };
+        let leased = self.store.lease(request).await.unwrap();
+        let mut settled = Vec::new();
+        for held in leased.deliveries {
+            let done = self.store.settle(settlement(&held, next.clone())).await.unwrap();
+            settled.push((self.plain_delivery(&held.delivery), done));
+        }
+        format!("{settled:?}")
     }
 
     async fn prune(&self, retention: Retention) -> Plain {
@@ -308,7 +328,7 @@ async fn run_both(commands: &[Command]) -> Result<(), TestCaseError> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 400, ..ProptestConfig::default() })]
     #[test]
-    fn engine_and_model_always_agree(commands in proptest::collection::vec(command(), 1..80)) {
+    fn engine_and_model_always_agree(commands in proptest::collection::vec(command(), 1..120)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(run_both(&commands))?;
     }

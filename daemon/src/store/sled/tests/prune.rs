@@ -180,7 +180,8 @@ async fn a_delivery_opened_again_after_the_search_keeps_its_event() {
 
 #[tokio::test]
 async fn what_cannot_be_read_is_kept_and_counted_and_stops_nothing() {
-    let kinds: &[(&str, fn(&::sled::Tree, EventId))] = &[
+    type Damage = fn(&::sled::Tree, EventId);
+    let kinds: &[(&str, Damage)] = &[
         ("its first chunk", |tree, id| {
             tree.insert(keys::chunk(&keys::of_event(keys::EVENTS, id), 0), &[9; 30]).unwrap();
         }),
