@@ -76,6 +76,11 @@ pub const APPLY_AFTER: Duration = Duration::from_millis(200);
 pub const APPLY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// One batch of sled's: below half of its segment of 512 KB, so that it spans no several of them.
 pub const SLED_BATCH_BYTES_MAX: usize = 256 * 1024;
+/// How long the writer waits for the next segment of the journal: making one takes a tenth of a second, of a disk that is
+/// busy some seconds.
+pub const SEGMENT_WAIT_MAX: Duration = Duration::from_secs(10);
+/// sled is given nothing while less is free: what the applier takes at a time, with sled's own overhead and snapshot.
+pub const SLED_FREE_BYTES_MIN: u64 = 24 * 1024 * 1024;
 /// How long closing goes on bringing sled up to date; the next start finds the rest in the journal.
 pub const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// Commands that wait for the writer: beyond that the door answers 503.
@@ -95,8 +100,9 @@ pub const UNREADABLE_MARKS_MAX: usize = 128;
 pub const PAGE_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// sled's cache where nothing else is asked. Resident memory is about this and 130 bytes for each stored event.
 pub const STORE_CACHE_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
-/// Space held back so that a store on a full disk can still be opened: opening writes a snapshot of the page table.
-pub const BALLAST_BYTES: u64 = 8 * 1024 * 1024;
+/// Space held back so that a store on a full disk can still be opened: opening writes a snapshot of the page table and a segment of
+/// the journal.
+pub const BALLAST_BYTES: u64 = 32 * 1024 * 1024;
 /// How often free space is looked at, at most: a `statvfs` is cheap, a commit is cheaper.
 pub const SPACE_CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Bytes written after which free space is looked at again, however little time passed.

@@ -16,6 +16,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, NFS_SUPER_MAGIC, flock, statfs};
 use sled::Batch;
@@ -30,11 +31,17 @@ use super::journal::{self, Behind, JournalError};
 use super::round::Standing;
 use super::rows::Rows;
 use super::{SledOptions, high_water, keys, space};
+use crate::model::clock::Stopwatch;
 use crate::model::ids::EventId;
 use crate::store::step_key::StoreKey;
 
 /// The format of the rows as this hookyard writes them.
 pub(super) const SCHEMA_VERSION: u8 = 1;
+
+/// How long a lock may still be held by a process that is ending, or by a child of it that has not yet become the program
+/// it was started for.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
+const LOCK_POLL: Duration = Duration::from_millis(10);
 
 /// Why the store did not open. Each says what an operator can do.
 #[derive(Debug, thiserror::Error)]
@@ -144,10 +151,16 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
     let io = |source| OpenError::Io { path: dir.to_owned(), doing: "make the lock file", source };
     let file =
         OpenOptions::new().create(true).truncate(false).write(true).open(dir.join("lock")).map_err(io)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked { path: dir.to_owned() }),
-        Err(error) => Err(io(error.into())),
+    let watch = Stopwatch::start();
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK) if watch.elapsed() < LOCK_WAIT => {
+                std::thread::sleep(LOCK_POLL);
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(OpenError::Locked { path: dir.to_owned() }),
+            Err(error) => return Err(io(error.into())),
+        }
     }
 }
 

@@ -95,7 +95,6 @@ pub(super) fn start(
 ) -> io::Result<(Arc<Engine>, Arc<Shared>)> {
     let engine = Arc::new(opened.engine);
     let shared = Arc::new(Shared::new(durability.stall_max));
-    let waiting = Builder::new_current_thread().enable_time().build()?;
     let sled = journal::Sled {
         engine: Arc::clone(&engine),
         shared: Arc::clone(&shared),
@@ -121,7 +120,7 @@ pub(super) fn start(
         blob_check: Every::new(BLOB_CHECK_EVERY, now),
     };
     writer.remove_leftovers().map_err(io::Error::other)?;
-    std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run(&waiting))?;
+    std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run())?;
     Ok((engine, shared))
 }
 
@@ -158,8 +157,8 @@ enum Next {
 }
 
 impl Writer {
-    fn run(mut self, waiting: &Runtime) {
-        let ended = catch_unwind(AssertUnwindSafe(|| self.work_to_the_end(waiting)));
+    fn run(mut self) {
+        let ended = catch_unwind(AssertUnwindSafe(|| self.work_to_the_end()));
         let ended =
             ended.unwrap_or_else(|panic| Err(format!("the writer panicked: {}", panic_words(&*panic))));
         match ended {
@@ -180,9 +179,11 @@ impl Writer {
         // Dropping the queue and everything in it tells all who wait.
     }
 
-    fn work_to_the_end(&mut self, waiting: &Runtime) -> Result<Option<oneshot::Sender<()>>, String> {
+    fn work_to_the_end(&mut self) -> Result<Option<oneshot::Sender<()>>, String> {
+        let waiting = Builder::new_current_thread().enable_time().build();
+        let waiting = waiting.map_err(|error| format!("the writer cannot wait: {error}"))?;
         loop {
-            match self.turn(waiting) {
+            match self.turn(&waiting) {
                 Ok(()) => {}
                 Err(End::Asked(answer)) => return self.finish().map(|()| answer),
                 Err(End::Failed(why)) => return Err(why),

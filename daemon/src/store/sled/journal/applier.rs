@@ -18,13 +18,14 @@ use sled::{Batch, IVec};
 use super::super::engine::panic_words;
 use super::super::keys;
 use super::super::shared::Worker;
+use super::super::space::free_bytes;
 use super::Sled;
 use super::backlog::{Backlog, Commit, Task};
 use super::frame::Frame;
 use super::replay::{encode_position, read_commit};
 use super::segment::{Directory, Segment};
 use crate::model::clock::Stopwatch;
-use crate::model::limits::{JOURNAL_SPARES_MAX, SLED_BATCH_BYTES_MAX};
+use crate::model::limits::{JOURNAL_SPARES_MAX, SLED_BATCH_BYTES_MAX, SLED_FREE_BYTES_MIN};
 use crate::store::Health;
 
 /// Everything that the thread needs.
@@ -80,9 +81,9 @@ impl Applier {
                 self.backlog.prepared(made);
                 Ok(())
             }
-            Err(error) if out_of_descriptors(&error) => {
-                tracing::warn!(%error, "cannot open the journal's next segment; trying again");
-                self.backlog.postpone();
+            Err(error) if may_pass(&error) => {
+                tracing::warn!(%error, "cannot make the journal's next segment; trying again");
+                self.backlog.postpone(format!("no room for the journal's next segment: {error}"));
                 Ok(())
             }
             Err(error) => Err(format!("cannot make segment {number} of the journal: {error}")),
@@ -91,6 +92,9 @@ impl Applier {
 
     fn apply(&mut self, commits: &[Commit]) -> Result<(), String> {
         let Some(last) = commits.last().map(|commit| commit.seq) else { return Ok(()) };
+        if self.no_room()? {
+            return Ok(());
+        }
         self.sled.engine.rows.front.begin(last);
         let mut rows = BTreeMap::new();
         for commit in commits {
@@ -104,6 +108,20 @@ impl Applier {
     /// sled has everything up to `seq`: gives back the segments that only held such.
     fn let_go(&mut self, seq: u64) -> Result<(), String> {
         self.backlog.applied(seq).into_iter().try_for_each(|segment| self.retire(segment))
+    }
+
+    /// A write that finds the disk full is final for sled, and one less safe way to learn of it.
+    fn no_room(&self) -> Result<bool, String> {
+        let free =
+            free_bytes(&self.dir.path).map_err(|error| format!("cannot ask for free disk space: {error}"))?;
+        let tight = free < SLED_FREE_BYTES_MIN;
+        if tight && self.backlog.hold() {
+            tracing::error!(
+                free_bytes = free,
+                "the disk is full: what comes stays in the journal until there is room"
+            );
+        }
+        Ok(tight)
     }
 
     /// Adds the commit's rows that no later commit has written over.
@@ -166,10 +184,10 @@ impl Applier {
     }
 }
 
-/// A busy door may have used them up: nothing was touched, and one comes back before long.
-fn out_of_descriptors(error: &io::Error) -> bool {
+/// A busy door may have used up the file descriptors, somebody else the disk: nothing was touched, and room may come back,
+/// not least from segments that sled is done with.
+fn may_pass(error: &io::Error) -> bool {
     let code = error.raw_os_error();
-    [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE]
-        .iter()
-        .any(|errno| code == Some(errno.raw_os_error()))
+    let passing = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE, rustix::io::Errno::NOSPC];
+    passing.iter().any(|errno| code == Some(errno.raw_os_error()))
 }

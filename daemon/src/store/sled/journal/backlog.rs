@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use super::segment::Segment;
 use crate::model::clock::Stopwatch;
-use crate::model::limits::{APPLY_AFTER, APPLY_BYTES_MAX, BACKLOG_BYTES_MAX, BACKLOG_ROWS_MAX, DRAIN_MAX};
+use crate::model::limits::{
+    APPLY_AFTER, APPLY_BYTES_MAX, BACKLOG_BYTES_MAX, BACKLOG_ROWS_MAX, DRAIN_MAX, SEGMENT_WAIT_MAX,
+};
 
 /// A commit in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +58,10 @@ struct Inner {
     /// Runs since the oldest commit that is behind came.
     oldest: Option<Stopwatch>,
     ready: Option<Segment>,
-    /// Runs since a segment could not be made ready.
-    postponed: Option<Stopwatch>,
+    /// Why a segment could not be made ready, and the time since.
+    postponed: Option<(String, Stopwatch)>,
+    /// Runs since sled could not be given more, for want of disk space.
+    held: Option<Stopwatch>,
     /// The number that the next segment made ready will have.
     next_segment: u32,
     /// Segments that the writer has filled, oldest first.
@@ -80,6 +84,7 @@ impl Backlog {
             oldest,
             ready: None,
             postponed: None,
+            held: None,
             next_segment,
             full,
             until: Until::Forever,
@@ -104,10 +109,19 @@ impl Backlog {
         inner.full.push_back(filled);
         self.changed.notify_all();
         let waits = |inner: &mut Inner| inner.failed.is_none() && inner.ready.is_none();
-        let mut inner = self.changed.wait_while(inner, waits).unwrap_or_else(PoisonError::into_inner);
-        let ready = inner.ready.take().ok_or_else(|| inner.failed.clone().unwrap_or_default());
+        let waited = self.changed.wait_timeout_while(inner, SEGMENT_WAIT_MAX, waits);
+        let (mut inner, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if let Some(why) = &inner.failed {
+            return Err(why.clone());
+        }
+        let ready = inner.ready.take();
         self.changed.notify_all();
-        ready
+        ready.ok_or_else(|| match inner.postponed.take() {
+            Some((why, _)) => why,
+            None => {
+                format!("the journal's next segment was not ready within {} s", SEGMENT_WAIT_MAX.as_secs())
+            }
+        })
     }
 
     /// For the writer: a commit is on disk.
@@ -136,9 +150,15 @@ impl Backlog {
         }
     }
 
-    /// For the applier: the segment asked for cannot be made ready just now.
-    pub(super) fn postpone(&self) {
-        self.lock().postponed = Some(Stopwatch::start());
+    /// For the applier: the segment asked for cannot be made ready just now, and this is why.
+    pub(super) fn postpone(&self, why: String) {
+        self.lock().postponed = Some((why, Stopwatch::start()));
+    }
+
+    /// For the applier: the disk has no room for what sled would write. Everything stays in the journal. Says whether it
+    /// had room before.
+    pub(super) fn hold(&self) -> bool {
+        self.lock().held.replace(Stopwatch::start()).is_none()
     }
 
     /// For the applier: the segment asked for is ready.
@@ -153,6 +173,7 @@ impl Backlog {
     /// For the applier: sled has everything up to `seq`, on disk. Returns the segments that nobody needs any more.
     pub(super) fn applied(&self, seq: u64) -> Vec<Segment> {
         let mut inner = self.lock();
+        inner.held = None;
         while inner.commits.front().is_some_and(|commit| commit.seq <= seq)
             && let Some(commit) = inner.commits.pop_front()
         {
@@ -212,11 +233,12 @@ impl Inner {
             Until::Drained(_) => true,
             Until::Forever => false,
         };
-        let postponed = self.postponed.is_some_and(|since| since.elapsed() < APPLY_AFTER);
+        let postponed = self.postponed.as_ref().is_some_and(|(_, since)| since.elapsed() < APPLY_AFTER);
         if self.ready.is_none() && !draining && !postponed {
             return Some(Task::Prepare(self.next_segment));
         }
-        if self.commits.is_empty() {
+        let held = self.held.is_some_and(|since| since.elapsed() < APPLY_AFTER);
+        if self.commits.is_empty() || held {
             return draining.then_some(Task::End);
         }
         let waited = self.oldest.map(Stopwatch::elapsed).unwrap_or_default();
