@@ -9,6 +9,7 @@ mod yard;
 
 mod absences;
 mod bad_input;
+mod compaction;
 mod config_faults;
 mod door;
 mod kill;
@@ -16,6 +17,7 @@ mod lifecycle;
 mod load;
 mod plugin_abi;
 mod plugin_faults;
+mod retention;
 mod signature_sdk;
 mod smtp;
 mod stopping;

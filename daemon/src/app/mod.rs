@@ -23,12 +23,14 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::admin::{self, Admin, Facts};
-use crate::config::Snapshot;
+use crate::config::{Snapshot, StoreSettings};
 use crate::dispatch::HandlerLoop;
 use crate::host::HostError;
 use crate::ingest::{Door, DoorError, DoorSettings, DoorSource, RateLimit, TlsFiles};
 use crate::model::clock::{Clock, SystemClock};
+use crate::retain;
 use crate::route::{self, RoutingTable};
+pub use crate::store::sled::{CompactError, CompactPhase, CompactProgress, Compacted};
 use crate::store::sled::{OpenError, SledOptions, SledStore};
 use crate::store::{Health, Store};
 use crate::verify::Scheme;
@@ -212,6 +214,9 @@ async fn start_behind(
     }
     let table = Arc::new(RoutingTable { snapshot: snapshot.hash, rules: snapshot.rules });
     stop.work_tasks.spawn(route::run(Arc::clone(store), table, stop.work.clone()));
+    let retaining =
+        retain::run(Arc::clone(store), Arc::clone(clock), snapshot.store.retention, stop.work.clone());
+    stop.work_tasks.spawn(retaining);
     Ok((admin, hosts, runtime_file))
 }
 
@@ -237,12 +242,24 @@ async fn bind_admin(snapshot: &Snapshot) -> Result<Option<(TcpListener, SecretSt
     Ok(Some((listener, admin.token.clone())))
 }
 
+/// Gives the disk space of what was removed back. No daemon may run on that store.
+pub async fn compact_store(
+    settings: &StoreSettings,
+    progress: impl FnMut(CompactProgress) + Send + 'static,
+) -> Result<Compacted, CompactError> {
+    SledStore::compact(sled_options(settings), Arc::new(SystemClock), progress).await
+}
+
+fn sled_options(settings: &StoreSettings) -> SledOptions {
+    SledOptions {
+        cache_bytes: settings.cache_bytes,
+        free_bytes_min: settings.free_bytes_min,
+        ..SledOptions::new(&settings.path)
+    }
+}
+
 async fn open_store(snapshot: &Snapshot, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, StartError> {
-    let options = SledOptions {
-        cache_bytes: snapshot.store.cache_bytes,
-        free_bytes_min: snapshot.store.free_bytes_min,
-        ..SledOptions::new(&snapshot.store.path)
-    };
+    let options = sled_options(&snapshot.store);
     let opening = tokio::task::spawn_blocking(move || SledStore::open(&options, clock));
     let store = opening.await.expect("opening catches its own panics")?;
     Ok(Arc::new(store))

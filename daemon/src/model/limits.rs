@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+const DAY_SECS: u64 = 24 * 60 * 60;
+
 /// The largest body accepted by default. Stripe publishes none; its largest seen here is 46 KB.
 pub const BODY_BYTES_DEFAULT_MAX: usize = 1024 * 1024;
 /// The signature header: a timestamp and some v1 take 200 bytes; ten times a roll of two secrets is far below this.
@@ -114,6 +116,12 @@ pub const WRITER_STALL_MAX: Duration = Duration::from_secs(30);
 /// Free space under which the store refuses new events, so that it can still be opened and drained.
 pub const FREE_BYTES_MIN: u64 = 1024 * 1024 * 1024;
 
+/// What a compacted copy may take on the disk, in percent of its keys and values: measured are 240 to 270, because sled
+/// writes a leaf anew each time that it splits.
+pub const COMPACT_SPACE_PERCENT: u64 = 350;
+/// And on top of that, whatever its size: sled's segments are 512 KB, its page table a snapshot.
+pub const COMPACT_SPACE_MIN: u64 = 16 * 1024 * 1024;
+
 /// A step's memo and a key-value pair's value: both fit one chunk with their key.
 pub const MEMO_BYTES_MAX: usize = 3 * 1024;
 /// A step's name and a key-value pair's key.
@@ -161,5 +169,33 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub const ROUTE_BATCH_MAX: usize = 128;
 /// How long a loop sleeps without a wake-up: a lost one is only this delay.
 pub const IDLE_POLL: Duration = Duration::from_secs(1);
+/// How long what is delivered, ignored, cancelled or dropped is kept by default: long enough for a complaint of last month.
+pub const RETAIN_DELIVERED_DEFAULT: Duration = Duration::from_secs(30 * DAY_SECS);
+/// How long a dead letter or an unrouted event is kept by default: somebody has half a year to look at it.
+pub const RETAIN_DEAD_DEFAULT: Duration = Duration::from_secs(180 * DAY_SECS);
+/// How long an idempotency key is kept by default, counted from when its event was received: above the next.
+pub const RETAIN_KEYS_DEFAULT: Duration = Duration::from_secs(35 * DAY_SECS);
+/// The shortest that it may be kept: Stripe can send an event again for 30 days, and what comes later than its key is
+/// fulfilled a second time.
+pub const RETAIN_KEYS_MIN: Duration = Duration::from_secs(31 * DAY_SECS);
+/// Events that one call of `prune` removes at most: with a handful of rows each, a commit of some milliseconds.
+pub const PRUNE_EVENTS_MAX: usize = 64;
+/// Rows that one call of `prune` removes, about: 15 ms of the writer's time on a slow disk. An event with more goes in
+/// several rounds.
+pub const PRUNE_ROWS_MAX: usize = 1024;
+/// Idempotency keys whose event is gone already that one call of `prune` removes.
+pub const PRUNE_KEYS_MAX: usize = 256;
+/// Decided events that one call of `prune` looks at: what is kept for long is walked over, not held in memory.
+pub const PRUNE_SCAN_EVENTS_MAX: usize = 1000;
+/// How often retention runs; more often where something is kept for less than ten times this.
+pub const RETAIN_EVERY: Duration = Duration::from_secs(5 * 60);
+/// How often it begins at the oldest event again, where the shortest time that is kept allows it: what was kept before,
+/// a dead letter or an unfinished delivery, may have to go now. Each such run walks over all that is kept.
+pub const RETAIN_FROM_OLDEST_EVERY: Duration = Duration::from_secs(6 * 60 * 60);
+/// The least time between two runs, however short the times are.
+pub const RETAIN_EVERY_MIN: Duration = Duration::from_secs(1);
+/// What retention waits between two batches while events or deliveries move: it takes a fifth of the writer at most.
+pub const RETAIN_PAUSE: Duration = Duration::from_millis(50);
+
 /// Rows of one page of the operator API.
 pub const PAGE_ROWS_MAX: usize = 1000;

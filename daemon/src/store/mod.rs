@@ -26,6 +26,7 @@ use crate::model::delivery::{Delivery, DeliveryState, LeaseToken};
 use crate::model::event::{Appended, Envelope, Event};
 use crate::model::ids::{DeliveryId, EventId, HandlerName, PluginId, StepId};
 use crate::model::memory::{Expect, KvPut, KvValue, StepState};
+use crate::model::retention::Retention;
 use crate::model::verdict::Decision;
 use wake::Wakes;
 
@@ -62,6 +63,12 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// is no work for a request: ask when a configuration is loaded. Exact only while nothing moves; a delivery that moves
     /// meanwhile may count twice or not at all.
     async fn waiting_by_handler(&self) -> Result<Vec<(HandlerName, u64)>, StoreError>;
+
+    /// Removes, oldest first, what `retention` no longer keeps: events with everything that belongs to them, and keys of
+    /// events that are gone. One small batch a call, so that nobody waits behind it; `after` is what the call before
+    /// reached, `None` to begin at the oldest. What is not finished and what cannot be read stays. An event's
+    /// idempotency key outlives it: a duplicate is answered with its id until the key's own time is up.
+    async fn prune(&self, retention: Retention, after: Option<EventId>) -> Result<Pruned, StoreError>;
 
     /// Marks the step as begun and says how it stood before. On disk when it returns.
     async fn step_begin(&self, step: StepId) -> Result<StepState, StoreError>;
@@ -161,6 +168,23 @@ pub enum Settled {
     Applied,
     /// The lease had run out and was taken back: nothing was changed.
     LostLease,
+}
+
+/// What one call of `prune` did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pruned {
+    /// Events removed.
+    pub events: u64,
+    /// Idempotency keys removed.
+    pub keys: u64,
+    /// The oldest event removed.
+    pub oldest: Option<EventId>,
+    /// Events that may have been due, and are kept because something of theirs cannot be read.
+    pub unreadable: u64,
+    /// How far it looked: pass as `after` to go on.
+    pub reached: Option<EventId>,
+    /// Whether a further call would find more to look at now.
+    pub more: bool,
 }
 
 /// Which events to list.

@@ -77,7 +77,8 @@ fn words(fault: Fault) -> Result<String, Fault> {
     }
 }
 
-fn move_aside(round: &mut Round, key: &[u8]) -> Result<(), Fault> {
+/// Moves a row out of the way of the others; whoever finds it there knows that it leads nowhere.
+pub(super) fn move_aside(round: &mut Round, key: &[u8]) -> Result<(), Fault> {
     let value = round.get(key)?.map(|value| value.to_vec()).unwrap_or_default();
     round.put(keys::aside(key), value)?;
     round.remove(key.to_vec());

@@ -8,7 +8,7 @@ use super::codec::{self, StepRow};
 use super::deliveries::{self, put_attempt, put_delivery};
 use super::events::{Record, View, read_event};
 use super::fault::Fault;
-use super::keys;
+use super::keys::{self, KeyHash};
 use super::provisional;
 use super::round::Round;
 use crate::model::attempt::{Attempt, Outcome};
@@ -24,14 +24,14 @@ use crate::store::{LeaseRequest, Settled, Settlement};
 /// Leases that one round takes back; the caller asks again for the rest.
 pub(super) const TAKE_BACK_ROWS: usize = 200;
 /// Keys that share one hash of 128 bits: more than one of them will hardly ever be seen.
-const SLOTS_MAX: u8 = 16;
+pub(super) const SLOTS_MAX: u8 = 16;
 
 /// An envelope made ready by its caller: hashed, checksummed, encoded.
 #[derive(Debug)]
 pub(super) struct Prepared {
     source: SourceName,
     key: IdempotencyKey,
-    pub(super) hash: [u8; 16],
+    pub(super) hash: KeyHash,
     pub(super) received: UnixMillis,
     pub(super) record: Record,
 }
@@ -59,22 +59,31 @@ pub(super) enum Known {
     Slot(u8),
 }
 
-/// Looks the key up in table `k` or `p`. A row whose event has another key only shares the hash: the next slot is looked at.
+/// Looks the key up in table `k` or `p`; its event may be gone already. A row of another key only shares half the hash: the
+/// next slot is looked at.
 pub(super) fn lookup(round: &Round, table: u8, prepared: &Prepared) -> Result<Known, Fault> {
     for slot in 0..SLOTS_MAX {
-        let Some(row) = round.get(&keys::idempotency(table, prepared.hash, slot))? else {
+        let Some(row) = round.get(&keys::idempotency(table, prepared.hash.row, slot))? else {
             return Ok(Known::Slot(slot));
         };
-        let id = codec::decode_key_entry(&row)
+        let entry = codec::decode_key_entry(&row)
             .map_err(|why| Fault::corrupt(format!("an idempotency key's row: {why}")))?;
-        let event = read_event(round, id, false)?.ok_or_else(|| {
-            Fault::corrupt(format!("an idempotency key names event {id}, which is missing"))
-        })?;
-        if event.envelope.source == prepared.source && event.envelope.idempotency_key == prepared.key {
-            return Ok(Known::Event(id));
+        let same = match entry.rest {
+            Some(rest) => rest == prepared.hash.rest,
+            None => is_key_of(round, entry.event, prepared)?,
+        };
+        if same {
+            return Ok(Known::Event(entry.event));
         }
     }
     Err(Fault::corrupt(format!("{SLOTS_MAX} idempotency keys share one hash")))
+}
+
+/// Rows of the first version name only the event, which stands as long as they do.
+fn is_key_of(round: &Round, id: EventId, prepared: &Prepared) -> Result<bool, Fault> {
+    let event = read_event(round, id, false)?
+        .ok_or_else(|| Fault::corrupt(format!("an idempotency key names event {id}, which is missing")))?;
+    Ok(event.envelope.source == prepared.source && event.envelope.idempotency_key == prepared.key)
 }
 
 /// Stores an event that fits one round.
@@ -116,8 +125,8 @@ pub(super) fn make_visible(
 
 /// Writes what makes an event one of those that are known and to be routed.
 pub(super) fn enter(round: &mut Round, id: EventId, prepared: &Prepared, slot: u8) -> Result<(), Fault> {
-    let key = keys::idempotency(keys::IDEMPOTENCY, prepared.hash, slot);
-    round.put(key, codec::encode_key_entry(id, prepared.received))?;
+    let entry = codec::encode_key_entry(id, prepared.received, prepared.hash.rest);
+    round.put(keys::idempotency(keys::IDEMPOTENCY, prepared.hash.row, slot), entry)?;
     round.put(keys::of_event(keys::INBOX, id), Vec::new())?;
     let totals = &mut round.standing.totals;
     totals.appended += 1;
@@ -141,11 +150,11 @@ pub(super) fn route(round: &mut Round, decisions: &[(EventId, Decision)]) -> Res
         match &decision.verdict {
             Verdict::Deliver(to) => deliver(round, *id, decision, to)?,
             Verdict::Unrouted { .. } => {
-                round.put(keys::of_event(keys::UNROUTED, *id), Vec::new())?;
+                round.put(keys::of_event(keys::UNROUTED, *id), codec::encode_decided(round.now))?;
                 round.standing.totals.counts.unrouted += 1;
             }
             Verdict::Dropped { .. } => {
-                round.put(keys::of_event(keys::DROPPED, *id), Vec::new())?;
+                round.put(keys::of_event(keys::DROPPED, *id), codec::encode_decided(round.now))?;
                 round.standing.totals.counts.dropped += 1;
             }
         }

@@ -24,7 +24,6 @@ pub(super) struct Engine {
     pub(super) db: Db,
     pub(super) dir: PathBuf,
     /// Held until everything of sled is gone.
-    #[expect(dead_code, reason = "held, never read")]
     pub(super) lock: File,
 }
 

@@ -25,6 +25,12 @@ pub(super) trait View {
     fn get(&self, key: &[u8]) -> Result<Option<IVec>, ::sled::Error>;
 }
 
+/// Rows in the order of their keys.
+pub(super) trait Scan: View {
+    /// The first `limit` keys from `from` on that begin with `prefix`.
+    fn scan(&self, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Vec<u8>>, ::sled::Error>;
+}
+
 /// A record ready to be written.
 #[derive(Debug)]
 pub(super) struct Record {

@@ -53,6 +53,8 @@ struct Inner {
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     seq: u64,
+    /// The first of the commits since which the row stands here: any from there on may be on its way to sled.
+    since: u64,
     place: Place,
 }
 
@@ -81,11 +83,12 @@ impl Front {
     ) -> Result<(), E> {
         let mut inner = self.write();
         for (key, place) in rows {
-            let untouched = inner.rows.get(&key).is_some_and(|before| before.seq > inner.begun);
+            let since = inner.rows.get(&key).map(|before| before.since);
+            let untouched = since.is_some_and(|since| since > inner.begun);
             if place.is_none() && untouched && !stored(&key)? {
                 inner.rows.remove(&key);
             } else {
-                inner.rows.insert(key, Entry { seq, place });
+                inner.rows.insert(key, Entry { seq, since: since.unwrap_or(seq), place });
             }
         }
         Ok(())
@@ -178,6 +181,8 @@ fn read(place: Place, file: Option<&File>) -> io::Result<IVec> {
 mod tests {
     use std::io::Write;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     fn key(text: &str) -> Box<[u8]> {
@@ -237,8 +242,100 @@ mod tests {
         assert_eq!(front.get(b"a").unwrap(), Found::NotHere);
         insert(&front, 3, &[("b", None)]);
         assert_eq!(front.get(b"b").unwrap(), Found::Removed, "sled has it");
-        front.begin(3);
-        insert(&front, 4, &[("c", None)]);
+        insert(&front, 4, &[("d", span(0, 5))]);
+        front.begin(4);
+        insert(&front, 5, &[("c", None), ("d", span(0, 5))]);
+        insert(&front, 6, &[("d", None)]);
         assert_eq!(front.get(b"c").unwrap(), Found::Removed, "the applier may be writing it just now");
+        assert_eq!(front.get(b"d").unwrap(), Found::Removed, "the applier may be writing what was before");
+    }
+
+    /// What happens to three keys, in any order: commits, and the applier at any point of its work.
+    #[derive(Debug, Clone, Copy)]
+    enum Happens {
+        Put(u8),
+        Remove(u8),
+        /// The applier begins with all there is, unless it is at work.
+        Begins,
+        /// Its batch lands in sled.
+        Lands,
+        /// It tells the front.
+        Ends,
+    }
+
+    fn anything() -> impl Strategy<Value = Happens> {
+        prop_oneof![
+            3 => (0_u8..3).prop_map(Happens::Put),
+            3 => (0_u8..3).prop_map(Happens::Remove),
+            1 => Just(Happens::Begins),
+            1 => Just(Happens::Lands),
+            1 => Just(Happens::Ends),
+        ]
+    }
+
+    /// The applier's batch: the last commit in it, its rows, and whether it has landed.
+    type Batch = (u64, BTreeMap<u8, Option<u64>>, bool);
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn front_and_sled_together_are_what_was_committed(happenings in proptest::collection::vec(anything(), 0..40)) {
+            let front = front(&[0; 64]);
+            let (mut model, mut sled) = (BTreeMap::new(), BTreeMap::<u8, u64>::new());
+            let mut commits: Vec<(u64, u8, Option<u64>)> = Vec::new();
+            let (mut seq, mut batch): (u64, Option<Batch>) = (0, None);
+            for happening in happenings {
+                match happening {
+                    Happens::Put(key) | Happens::Remove(key) => {
+                        seq += 1;
+                        let value = matches!(happening, Happens::Put(_)).then_some(seq);
+                        let place = value.map(|_| Span { segment: 1, offset: 0, bytes: 1 });
+                        let stored = |key: &[u8]| Ok::<_, io::Error>(sled.contains_key(&key[0]));
+                        front.insert(seq, [(Box::from([key]), place)].into_iter(), stored).unwrap();
+                        commits.push((seq, key, value));
+                        match value {
+                            Some(value) => model.insert(key, value),
+                            None => model.remove(&key),
+                        };
+                    }
+                    Happens::Begins if batch.is_none() => {
+                        front.begin(seq);
+                        let mut rows = BTreeMap::new();
+                        for (seq, key, value) in commits.drain(..) {
+                            if front.latest(seq, [[key].as_slice()].into_iter())[0] {
+                                rows.insert(key, value);
+                            }
+                        }
+                        batch = Some((seq, rows, false));
+                    }
+                    Happens::Lands => {
+                        if let Some((_, rows, landed)) = &mut batch {
+                            for (key, value) in rows {
+                                match value {
+                                    Some(value) => sled.insert(*key, *value),
+                                    None => sled.remove(key),
+                                };
+                            }
+                            *landed = true;
+                        }
+                    }
+                    Happens::Ends if batch.as_ref().is_some_and(|(_, _, landed)| *landed) => {
+                        let (last, rows, _) = batch.take().unwrap();
+                        let keys: Vec<[u8; 1]> = rows.keys().map(|key| [*key]).collect();
+                        front.remove(keys.iter().map(<[u8; 1]>::as_slice), last);
+                    }
+                    Happens::Begins | Happens::Ends => {}
+                }
+                for key in 0..3 {
+                    let seen = match front.get(&[key]).unwrap() {
+                        // What the front holds is the latest by construction: only that it is there counts.
+                        Found::Value(_) => model.get(&key).copied(),
+                        Found::Removed => None,
+                        Found::NotHere => sled.get(&key).copied(),
+                    };
+                    prop_assert_eq!(seen, model.get(&key).copied(), "key {} after {:?}", key, happening);
+                }
+            }
+        }
     }
 }

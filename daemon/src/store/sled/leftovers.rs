@@ -1,7 +1,8 @@
-//! Chunks of large events that a crash left half-written: the writer removes them before its first job.
+//! What a crash left of events half-written or half-removed: the writer removes it before its first job.
 
 use super::fault::Fault;
 use super::keys;
+use super::prune::BULK;
 use super::round::Round;
 
 /// Rows removed in one commit.
@@ -14,12 +15,16 @@ pub(super) fn remove_some(round: &mut Round) -> Result<bool, Fault> {
         round.remove(mark);
         return Ok(true);
     };
-    let prefix = keys::of_event(keys::EVENTS, id);
-    let rows = round.scan(&prefix, &prefix, REMOVED_ROWS_MAX)?;
-    if rows.len() < REMOVED_ROWS_MAX {
-        tracing::warn!(event = %id, "removed an event that was never acknowledged: the store stopped while writing it");
+    let mut left = REMOVED_ROWS_MAX;
+    for table in BULK {
+        let prefix = keys::of_event(table, id);
+        let rows = round.scan(&prefix, &prefix, left)?;
+        left -= rows.len();
+        rows.into_iter().for_each(|key| round.remove(key));
+    }
+    if left > 0 {
+        tracing::warn!(event = %id, "removed what was left of an event: the store stopped before it was acknowledged, or while removing it");
         round.remove(mark);
     }
-    rows.into_iter().for_each(|key| round.remove(key));
     Ok(true)
 }

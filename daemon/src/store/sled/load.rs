@@ -21,8 +21,9 @@ use super::{SledOptions, keys};
 use crate::model::ids::EventId;
 use crate::store::step_key::StoreKey;
 
-/// The format of the rows as this hookyard writes them.
-pub(super) const SCHEMA_VERSION: u8 = 1;
+/// The format of the rows as this hookyard writes them. 2: a journal stands in front, keys outlive their events. Rows of 1
+/// are still read as they are.
+pub(super) const SCHEMA_VERSION: u8 = 2;
 
 /// What loading needs.
 #[derive(Debug)]
@@ -77,8 +78,12 @@ fn read_or_make_meta(engine: &Engine, noted: Option<u64>) -> Result<(Totals, Sto
         };
     };
     let found = schema.first().copied().unwrap_or_default();
-    if found != SCHEMA_VERSION {
+    if found > SCHEMA_VERSION {
         return Err(OpenError::Newer { path: dir.to_owned(), found, known: SCHEMA_VERSION });
+    }
+    if found < SCHEMA_VERSION {
+        let written = engine.db.insert(keys::SCHEMA, &[SCHEMA_VERSION]);
+        written.map_err(|error| unreadable(dir, &error.to_string()))?;
     }
     let totals = get(keys::TOTALS)?.ok_or_else(|| unreadable(dir, "its totals are missing"))?;
     let totals =

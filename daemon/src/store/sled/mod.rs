@@ -15,14 +15,15 @@
 //! | slow: 60 us of one core for each event          | `journal/`: a commit is durable before sled has it       |
 //!
 //! Reading order: `keys` and `codec` (rows), `events` (chunks), `front` and `rows` (what stands), `round` (one commit),
-//! `commands` and `deliveries` (what changes), `aside` (rows that cannot be read), `journal/` (durable), `writer` (the
-//! thread), `reads`, `begin`, `open`, `load`, `leftovers`, `provisional`, `verify`.
+//! `commands` and `deliveries` (what changes), `aside` (rows that cannot be read), `prune` (what is too old), `journal/`
+//! (durable), `writer` (the thread), `reads`, `begin`, `open`, `load`, `leftovers`, `provisional`, `verify`, `compact`.
 
 mod aside;
 mod begin;
 mod calls;
 mod codec;
 mod commands;
+mod compact;
 mod deliveries;
 mod engine;
 mod events;
@@ -35,6 +36,7 @@ mod leftovers;
 mod load;
 mod open;
 mod provisional;
+mod prune;
 mod reads;
 mod round;
 mod rows;
@@ -53,6 +55,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
+pub use compact::{CompactError, CompactPhase, CompactProgress, Compacted};
 pub use open::OpenError;
 
 use self::calls::{job, read_panicked};
@@ -65,8 +68,8 @@ use self::writer::{Durability, Job, READERS_WAIT};
 use super::step_key::step_key;
 use super::wake::Wakes;
 use super::{
-    Counts, DeliveryQuery, EventQuery, Health, LeaseRequest, Leased, Page, Settled, Settlement, Store,
-    StoreError, check,
+    Counts, DeliveryQuery, EventQuery, Health, LeaseRequest, Leased, Page, Pruned, Settled, Settlement,
+    Store, StoreError, check,
 };
 use crate::model::attempt::Attempt;
 use crate::model::clock::Clock;
@@ -78,6 +81,7 @@ use crate::model::limits::{
     STORE_CACHE_BYTES_DEFAULT, WRITER_QUEUE_MAX,
 };
 use crate::model::memory::{Expect, KvPut, KvValue, StepState};
+use crate::model::retention::Retention;
 use crate::model::verdict::{Decision, Verdict};
 
 /// About what a small command writes.
@@ -226,6 +230,15 @@ impl Store for SledStore {
 
     async fn waiting_by_handler(&self) -> Result<Vec<(HandlerName, u64)>, StoreError> {
         self.read(reads::waiting_by_handler).await
+    }
+
+    async fn prune(&self, retention: Retention, after: Option<EventId>) -> Result<Pruned, StoreError> {
+        let now = self.clock.now();
+        let found = self.read(move |tree| prune::search(tree, &retention, now, after)).await?;
+        if found.is_empty() {
+            return Ok(found.nothing_removed());
+        }
+        self.write(prune::PRUNE_BYTES, move |round| prune::remove(round, &retention, &found)).await
     }
 
     async fn step_begin(&self, step: StepId) -> Result<StepState, StoreError> {

@@ -1,7 +1,8 @@
 //! Opening the store: every guard that it needs, in order, before a row is read.
 //!
 //! 1. the directory exists, is ours alone (a lock that the kernel drops with the process), and is not on a network disk;
-//! 2. a store that should have rows and whose file is gone, or that holds a blob file, is refused;
+//! 2. a compaction that was cut short is finished, or its copy removed (`compact/switch.rs`); a store that should have rows
+//!    and whose file is gone, or that holds a blob file, is refused;
 //! 3. the journal is read: from here on events can be taken;
 //! 4. sled is opened (`load.rs`), which takes seconds for each gigabyte.
 //!
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, NFS_SUPER_MAGIC, flock, statfs};
 
+use super::compact::finish_or_discard;
 use super::front::Front;
 use super::high_water::HighWater;
 use super::journal::{self, Behind, JournalError};
@@ -84,6 +86,7 @@ pub(super) fn open(options: &SledOptions) -> Result<Opened, OpenError> {
     create(dir)?;
     let lock = lock(dir)?;
     refuse_network_disk(dir)?;
+    finish_or_discard(dir).map_err(io("finish a compaction"))?;
     space::release_ballast_if_tight(dir).map_err(io("free the ballast"))?;
     let noted = high_water::read(dir).map_err(io("read `high-water`"))?;
     refuse_blobs(dir)?;

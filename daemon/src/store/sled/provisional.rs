@@ -33,8 +33,8 @@ pub(super) fn append(round: &mut Round, prepared: &Prepared) -> Result<Appended,
     let id = round.next_id()?;
     commands::put_tail(round, prepared, id)?;
     round.put(keys::chunk(&keys::of_event(keys::EVENTS, id), 0), prepared.record.chunk(0))?;
-    let entry = codec::encode_key_entry(id, prepared.received);
-    round.put(keys::idempotency(keys::PROVISIONAL, prepared.hash, slot), entry)?;
+    let entry = codec::encode_key_entry(id, prepared.received, prepared.hash.rest);
+    round.put(keys::idempotency(keys::PROVISIONAL, prepared.hash.row, slot), entry)?;
     Ok(Appended::New(id))
 }
 
@@ -45,7 +45,7 @@ pub(super) fn settle_some(round: &mut Round) -> Result<bool, Fault> {
     for row in rows {
         let entry = round.get(&row)?.unwrap_or_default();
         let unreadable = |why| Fault::corrupt(format!("an event taken while loading: {why}"));
-        let id = codec::decode_key_entry(&entry).map_err(unreadable)?;
+        let id = codec::decode_key_entry(&entry).map_err(unreadable)?.event;
         let event = read_event(round, id, false)?.ok_or_else(|| unreadable(format!("{id} is missing")))?;
         let prepared = Prepared::new(&event.envelope);
         round.remove(row);

@@ -21,9 +21,9 @@ use crate::model::verdict::{Decision, Verdict};
 use crate::store::{DeliveryQuery, EventQuery, Page, Routing};
 
 /// What routing decided.
-pub(super) fn decision(rows: &Rows, id: EventId) -> Result<Option<Decision>, Fault> {
+pub(super) fn decision(view: &impl View, id: EventId) -> Result<Option<Decision>, Fault> {
     let prefix = keys::of_event(keys::DECISIONS, id);
-    let record = read_record(rows, &prefix, false, || format!("the decision on event {id}"))?;
+    let record = read_record(view, &prefix, false, || format!("the decision on event {id}"))?;
     record
         .map(|(row, _)| codec::decode_decision(&row))
         .transpose()

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use sled::IVec;
 
 use super::codec::{self, Totals};
-use super::events::{Record, View};
+use super::events::{Record, Scan, View};
 use super::fault::Fault;
 use super::keys;
 use super::rows::Rows;
@@ -67,6 +67,12 @@ impl View for Round {
             Some(own) => Ok(own.as_deref().map(IVec::from)),
             None => self.rows.get(key),
         }
+    }
+}
+
+impl Scan for Round {
+    fn scan(&self, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Vec<u8>>, ::sled::Error> {
+        Self::scan(self, prefix, from, limit)
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use sled::{IVec, Tree};
 
-use super::events::View;
+use super::events::{Scan, View};
 use super::front::{Found, Front};
 use super::keys;
 
@@ -34,6 +34,16 @@ impl View for Rows {
             Found::Removed => Ok(None),
             Found::NotHere => self.tree.as_ref().map_or(Ok(None), |tree| tree.get(key)),
         }
+    }
+}
+
+impl Scan for Rows {
+    fn scan(&self, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Vec<u8>>, ::sled::Error> {
+        let end = keys::after(prefix);
+        if from >= end.as_slice() {
+            return Ok(Vec::new());
+        }
+        self.keys(from.max(prefix).to_vec()..end).take(limit).collect()
     }
 }
 

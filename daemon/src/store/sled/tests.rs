@@ -1,13 +1,16 @@
 //! What only this engine can get wrong: opening damaged directories, failing disks, full disks, its own rows.
 
 mod aside;
+mod compact;
 mod disk;
 mod journal;
 mod loading;
 mod opening;
+mod prune;
 mod rows;
 mod writing;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sled::Tree;
@@ -57,15 +60,20 @@ impl Place {
     }
 
     /// Whether a file of that name is there, and its bytes.
-    fn file(&self, name: &str) -> std::path::PathBuf {
+    fn file(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// What a kill at this moment would leave, somewhere else.
     fn image(&self) -> Self {
-        let image = Self { dir: tempfile::tempdir().unwrap(), clock: self.clock.clone() };
-        copy(self.dir.path(), image.dir.path());
-        image
+        loop {
+            let image = Self { dir: tempfile::tempdir().unwrap(), clock: self.clock.clone() };
+            let before = names(self.dir.path());
+            // A file that got another name meanwhile would be missed, or be there twice.
+            if copy(self.dir.path(), image.dir.path()).is_ok() && names(self.dir.path()) == before {
+                return image;
+            }
+        }
     }
 
     /// Changes rows behind the store's back. Not while it is open.
@@ -76,15 +84,27 @@ impl Place {
     }
 }
 
-fn copy(from: &std::path::Path, to: &std::path::Path) {
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
         let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            std::fs::create_dir(&target).unwrap();
-            copy(&entry.path(), &target);
+        if entry.file_type()?.is_dir() {
+            std::fs::create_dir(&target)?;
+            copy(&entry.path(), &target)?;
         } else {
-            std::fs::copy(entry.path(), target).unwrap();
+            std::fs::copy(entry.path(), target)?;
         }
     }
+    Ok(())
+}
+
+fn names(dir: &Path) -> Vec<PathBuf> {
+    let below = [dir.to_owned(), dir.join("journal")];
+    let mut names: Vec<_> = below
+        .iter()
+        .flat_map(|dir| std::fs::read_dir(dir).into_iter().flatten())
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    names.sort();
+    names
 }

@@ -116,7 +116,7 @@ async fn a_journal_that_is_not_this_stores_is_refused() {
     }
     fs::remove_dir_all(swapped.file("journal")).unwrap();
     fs::create_dir(swapped.file("journal")).unwrap();
-    super::copy(&other.file("journal"), &swapped.file("journal"));
+    super::copy(&other.file("journal"), &swapped.file("journal")).unwrap();
     let refused = swapped.refusal().to_string();
     assert!(refused.contains("it was written for another one"), "{refused}");
     assert_holds(&place, 3).await;

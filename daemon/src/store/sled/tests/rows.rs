@@ -25,8 +25,11 @@ async fn two_keys_with_one_hash_are_two_events() {
     let b = envelope("b");
     let hash = keys::idempotency_hash(&b.source, &b.idempotency_key);
     let tree = tree(&store);
-    tree.insert(keys::idempotency(keys::IDEMPOTENCY, hash, 0), codec::encode_key_entry(first, UnixMillis(0)))
-        .unwrap();
+    tree.insert(
+        keys::idempotency(keys::IDEMPOTENCY, hash.row, 0),
+        codec::encode_key_entry(first, UnixMillis(0), [0; 16]),
+    )
+    .unwrap();
     let Appended::New(second) = store.append(b.clone()).await.unwrap() else { panic!("another event") };
     assert_ne!(first, second);
     assert_eq!(store.append(b).await.unwrap(), Appended::Duplicate(second));
