@@ -165,6 +165,8 @@ pub const CODE_BYTES_MAX: usize = 64;
 /// The longest wait that a plugin may ask for: a delivery must not sleep for ever by an arithmetic slip.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// Outcomes of one handler on their way to disk at once: a commit's worth.
+pub const SETTLING_MAX: usize = 256;
 /// Events that the route stage takes in one go.
 pub const ROUTE_BATCH_MAX: usize = 128;
 /// How long a loop sleeps without a wake-up: a lost one is only this delay.
