@@ -17,6 +17,7 @@ mod lifecycle;
 mod load;
 mod plugin_abi;
 mod plugin_faults;
+mod power_cut;
 mod retention;
 mod signature_sdk;
 mod smtp;
