@@ -13,7 +13,7 @@ use std::time::Duration;
 use criterion::Criterion;
 
 fn main() {
-    // Short: every part in about three minutes. `--measurement-time` takes longer and sees more.
+    // Short: every part in about two minutes. `--measurement-time` takes longer and sees more.
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(3))
