@@ -8,6 +8,7 @@ mod stripe;
 mod yard;
 
 mod absences;
+mod attack;
 mod bad_input;
 mod compaction;
 mod config_faults;
