@@ -5,7 +5,7 @@
 //! Order of the end: close the door and answer what it took, finish the attempts under way, stop the hosts, close the
 //! store. A kill at any point of either loses nothing: the store is the only state.
 
-mod descriptors;
+pub mod descriptors;
 mod hosts;
 pub mod runtime_file;
 
@@ -28,11 +28,13 @@ use crate::host::HostError;
 use crate::ingest::{Door, DoorError, DoorSettings, DoorSource, RateLimit, TlsFiles};
 use crate::model::clock::{Clock, SystemClock};
 use crate::route::{self, RoutingTable};
-use crate::store::sled::{OpenError, SledOptions, SledStore};
-use crate::store::{Health, Store};
+pub use crate::store::sled::OpenError;
+use crate::store::sled::{SledOptions, SledStore};
+use crate::store::{Health, Store, Upkeep};
 use crate::verify::Scheme;
 use crate::verify::stripe::{SchemeError, StripeScheme};
 use hosts::Hosts;
+pub use hosts::LIBRARY_CACHE;
 use runtime_file::RuntimeFile;
 
 /// How often the store's health is looked at: a failed store ends the daemon within this time.
@@ -208,14 +210,27 @@ async fn bind_admin(snapshot: &Snapshot) -> Result<Option<(TcpListener, SecretSt
 }
 
 async fn open_store(snapshot: &Snapshot, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, StartError> {
+    Ok(Arc::new(open_engine(snapshot, clock, false).await?))
+}
+
+/// Opens the store of a configuration for `doctor`, as a daemon would; with `recount` also where its totals are lost.
+pub async fn open_for_upkeep(snapshot: &Snapshot, recount: bool) -> Result<Arc<dyn Upkeep>, OpenError> {
+    Ok(Arc::new(open_engine(snapshot, Arc::new(SystemClock), recount).await?))
+}
+
+async fn open_engine(
+    snapshot: &Snapshot,
+    clock: Arc<dyn Clock>,
+    recount: bool,
+) -> Result<SledStore, OpenError> {
     let options = SledOptions {
         path: snapshot.store.path.clone(),
         cache_bytes: snapshot.store.cache_bytes,
         free_bytes_min: snapshot.store.free_bytes_min,
+        recount,
     };
     let opening = tokio::task::spawn_blocking(move || SledStore::open(&options, clock));
-    let store = opening.await.expect("opening catches its own panics")?;
-    Ok(Arc::new(store))
+    opening.await.expect("opening catches its own panics")
 }
 
 async fn bind_door(

@@ -41,8 +41,13 @@ pub(super) const SCHEMA: &[u8] = b"mschema";
 pub(super) const STORE_KEY: &[u8] = b"mstore-key";
 /// How many of what there are.
 pub(super) const TOTALS: &[u8] = b"mtotals";
+/// A repair was begun and has not ended.
+pub(super) const REPAIRING: &[u8] = b"mrepairing";
 
 const ID_BYTES: usize = 16;
+
+/// Tables that say nothing of their own: each row follows from an event, a decision or a delivery.
+pub(super) const DERIVED: [u8; 6] = [IDEMPOTENCY, INBOX, UNROUTED, DROPPED, DEAD, DUE];
 
 /// A row of a table that holds one for each event (`i`, `u`, `x`, `g`), or what all rows of an event begin with.
 pub(super) fn of_event(table: u8, id: EventId) -> Vec<u8> {
@@ -75,6 +80,18 @@ pub(super) fn idempotency(hash: [u8; 16], slot: u8) -> Vec<u8> {
     key.extend_from_slice(&hash);
     key.push(slot);
     key
+}
+
+/// The hash and the slot that a row of table `k` stands for.
+pub(super) fn idempotency_in(key: &[u8]) -> Option<([u8; 16], u8)> {
+    let (slot, hash) = key.get(1..)?.split_last()?;
+    Some((hash.try_into().ok()?, *slot))
+}
+
+/// The event and the chunk that a row of table `e` or `r` stands for.
+pub(super) fn chunk_in(key: &[u8]) -> Option<(EventId, u16)> {
+    let chunk = key.get(1 + ID_BYTES..)?.try_into().ok()?;
+    Some((event_in(key)?, u16::from_be_bytes(chunk)))
 }
 
 /// A delivery's row in table `d` or `l`.

@@ -13,13 +13,15 @@
 //! | errors are sticky, a failed sync proves nothing | `writer.rs`: final; a commit that hangs is found out     |
 //!
 //! Reading order: `keys` and `codec` (rows), `events` (chunks), `round` (one commit), `commands` and `deliveries` (what
-//! changes), `aside` (rows that cannot be read), `writer` (the thread), `reads`, `open`, `verify`.
+//! changes), `aside` (rows that cannot be read), `writer` (the thread), `reads`, `open`, `derived`, `verify` and
+//! `repair` (what `doctor` asks).
 
 mod aside;
 mod calls;
 mod codec;
 mod commands;
 mod deliveries;
+mod derived;
 mod engine;
 mod events;
 mod fault;
@@ -27,11 +29,13 @@ mod high_water;
 mod keys;
 mod open;
 mod reads;
+mod repair;
 mod round;
 mod shared;
 mod space;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod verify;
 mod writer;
 
@@ -84,12 +88,19 @@ pub struct SledOptions {
     pub cache_bytes: u64,
     /// Below this much free disk space new events are refused.
     pub free_bytes_min: u64,
+    /// Count the rows where the totals are lost, instead of refusing to open: for a repair, which counts them anyway.
+    pub recount: bool,
 }
 
 impl SledOptions {
     /// The defaults, in `path`.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), cache_bytes: STORE_CACHE_BYTES_DEFAULT, free_bytes_min: FREE_BYTES_MIN }
+        Self {
+            path: path.into(),
+            cache_bytes: STORE_CACHE_BYTES_DEFAULT,
+            free_bytes_min: FREE_BYTES_MIN,
+            recount: false,
+        }
     }
 }
 
@@ -126,14 +137,6 @@ impl SledStore {
         let (engine, shared) = writer::start(opened, Arc::clone(&clock), space, durability, queue)
             .map_err(io("start the writer's thread"))?;
         Ok(Self { jobs, shared, engine: RwLock::new(Some(engine)), store_key, clock })
-    }
-
-    /// Looks at every row and says what does not fit together; empty where all is well. Reads the whole store. Meaningful
-    /// only while nothing is written.
-    pub async fn verify(&self) -> Result<Vec<String>, StoreError> {
-        let engine = self.engine()?;
-        let found = tokio::task::spawn_blocking(move || verify::verify(&engine)).await;
-        found.map_err(|error| read_panicked(&error))?.map_err(Fault::into_store_error)
     }
 }
 

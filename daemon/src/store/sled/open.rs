@@ -22,7 +22,7 @@ use super::codec::{self, Totals};
 use super::engine::{Engine, open_sled, sync_if_there, unreadable};
 use super::high_water::HighWater;
 use super::round::Standing;
-use super::{SledOptions, high_water, keys, space};
+use super::{SledOptions, high_water, keys, repair, space};
 use crate::model::ids::EventId;
 use crate::store::step_key::StoreKey;
 
@@ -93,7 +93,7 @@ pub(super) fn open(options: &SledOptions) -> Result<Opened, OpenError> {
     let file = OpenOptions::new().write(true).open(dir.join("db")).map_err(io("open sled's `db`"))?;
     let tree = (*db).clone();
     let engine = Engine { tree, db, dir: dir.to_owned(), lock };
-    let (totals, store_key) = read_or_make_meta(&engine, noted)?;
+    let (totals, store_key) = read_or_make_meta(&engine, noted, options.recount)?;
     let last_id = clean_up(&engine.tree).map_err(|error| unreadable(dir, &error.to_string()))?;
     let high_water = HighWater::prepare(dir).map_err(io("open `high-water.new`"))?;
     sync_all(&engine, &file)?;
@@ -179,7 +179,11 @@ fn refuse_lost_file(dir: &Path, noted: Option<u64>) -> Result<(), OpenError> {
     })
 }
 
-fn read_or_make_meta(engine: &Engine, noted: Option<u64>) -> Result<(Totals, StoreKey), OpenError> {
+fn read_or_make_meta(
+    engine: &Engine,
+    noted: Option<u64>,
+    recount: bool,
+) -> Result<(Totals, StoreKey), OpenError> {
     let dir = engine.dir.as_path();
     let get = |key: &[u8]| engine.tree.get(key).map_err(|error| unreadable(dir, &error.to_string()));
     let Some(schema) = get(keys::SCHEMA)? else {
@@ -192,9 +196,17 @@ fn read_or_make_meta(engine: &Engine, noted: Option<u64>) -> Result<(Totals, Sto
     if found != SCHEMA_VERSION {
         return Err(OpenError::Newer { path: dir.to_owned(), found, known: SCHEMA_VERSION });
     }
-    let totals = get(keys::TOTALS)?.ok_or_else(|| unreadable(dir, "its totals are missing"))?;
+    let totals = get(keys::TOTALS)?.ok_or_else(|| "its totals are missing".to_owned());
     let totals =
-        codec::decode_totals(&totals).map_err(|why| unreadable(dir, &format!("its totals: {why}")))?;
+        totals.and_then(|row| codec::decode_totals(&row).map_err(|why| format!("its totals: {why}")));
+    let totals = match totals {
+        Ok(totals) => totals,
+        Err(_) if recount => recounted(engine, noted)?,
+        Err(why) => {
+            let help = format!("{why} (`hookyard doctor --repair` counts them again)");
+            return Err(unreadable(dir, &help));
+        }
+    };
     let key = get(keys::STORE_KEY)?.and_then(|key| StoreKey::try_from(key.as_ref()).ok());
     let key = key.ok_or_else(|| unreadable(dir, "its store key is missing"))?;
     if let Some(noted) = noted.filter(|noted| totals.appended < *noted) {
@@ -204,6 +216,13 @@ fn read_or_make_meta(engine: &Engine, noted: Option<u64>) -> Result<(Totals, Sto
         return Err(OpenError::Emptied { path: dir.to_owned(), noted: totals.counts.events, found: 0 });
     }
     Ok((totals, key))
+}
+
+fn recounted(engine: &Engine, noted: Option<u64>) -> Result<Totals, OpenError> {
+    let counted = repair::count(&engine.tree)
+        .map_err(|fault| unreadable(&engine.dir, &fault.into_store_error().to_string()))?;
+    // How many events there ever were is known to nobody else.
+    Ok(Totals { appended: counted.appended.max(noted.unwrap_or_default()), ..counted })
 }
 
 fn make_meta(engine: &Engine) -> Result<(Totals, StoreKey), OpenError> {

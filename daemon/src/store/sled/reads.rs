@@ -23,7 +23,7 @@ use crate::model::verdict::{Decision, Verdict};
 use crate::store::{DeliveryQuery, EventQuery, Page, Routing};
 
 /// What routing decided.
-pub(super) fn decision(tree: &Tree, id: EventId) -> Result<Option<Decision>, Fault> {
+pub(super) fn decision(tree: &impl View, id: EventId) -> Result<Option<Decision>, Fault> {
     let prefix = keys::of_event(keys::DECISIONS, id);
     let record = read_record(tree, &prefix, false, || format!("the decision on event {id}"))?;
     record

@@ -3,6 +3,8 @@
 mod aside;
 mod disk;
 mod opening;
+mod repair;
+mod ruin;
 mod rows;
 mod writing;
 
