@@ -25,4 +25,5 @@ pub mod route;
 pub mod dispatch;
 pub mod admin;
 pub mod app;
+pub mod doctor;
 pub mod cli;

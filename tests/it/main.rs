@@ -10,6 +10,7 @@ mod yard;
 mod absences;
 mod bad_input;
 mod config_faults;
+mod doctor;
 mod door;
 mod kill;
 mod lifecycle;

@@ -74,15 +74,15 @@ async fn a_full_disk_loses_nothing_and_the_store_opens_on_it() {
 }
 
 /// A file system of its own, on a file; unmounted and removed when dropped.
-struct Disk {
+pub(crate) struct Disk {
     _dir: tempfile::TempDir,
-    image: PathBuf,
-    mount: PathBuf,
+    pub(crate) image: PathBuf,
+    pub(crate) mount: PathBuf,
 }
 
 impl Disk {
     /// `None`, and a loud word, where this user cannot have one.
-    fn make(bytes: u64) -> Option<Self> {
+    pub(crate) fn make(bytes: u64) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let (image, mount) = (dir.path().join("image"), dir.path().join("mount"));
         std::fs::create_dir(&mount).unwrap();
@@ -106,12 +106,12 @@ impl Disk {
     }
 
     /// From here on nothing reaches the disk, and what had not is gone.
-    fn cut(&self) {
+    pub(crate) fn cut(&self) {
         run("python3", &["-c", SHUT_DOWN, path(&self.mount)]).unwrap();
     }
 
     /// Leaves not a block free, at once.
-    fn fill(&self) {
+    pub(crate) fn fill(&self) {
         let other =
             std::fs::File::options().create(true).append(true).open(self.mount.join("other")).unwrap();
         loop {
@@ -128,7 +128,7 @@ impl Disk {
     }
 
     /// As after a reboot: the page cache is gone, the file system's own log is replayed.
-    fn mount_again(&self) {
+    pub(crate) fn mount_again(&self) {
         run("umount", &[path(&self.mount)]).unwrap();
         self.try_mount().unwrap();
     }
@@ -150,11 +150,11 @@ impl Drop for Disk {
     }
 }
 
-fn path(path: &Path) -> &str {
+pub(crate) fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
+pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
     let said = |output: Output| {
         let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         if output.status.success() { Ok(()) } else { Err(format!("{program}: {}: {words}", output.status)) }

@@ -6,6 +6,7 @@
 mod check;
 mod client;
 mod deliveries;
+mod doctor;
 mod events;
 mod exit;
 mod output;
@@ -66,6 +67,8 @@ enum Command {
     Deliveries(deliveries::DeliveriesCommand),
     /// How the daemon, its handlers and its store are
     Status,
+    /// Say whether this installation keeps the promises: disk, clock, file modes, store, plugins, configuration
+    Doctor(doctor::DoctorArgs),
     /// Hold one plugin for the daemon (the daemon runs this itself)
     #[command(hide = true)]
     PluginHost,
@@ -102,6 +105,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Events(command) => events::run(&common, command).await,
         Command::Deliveries(command) => deliveries::run(&common, command).await,
         Command::Status => status::run(&common).await,
+        Command::Doctor(args) => doctor::run(&common, &args).await,
         Command::PluginHost => unreachable!("answered before the runtime was made"),
     }
 }
