@@ -19,6 +19,7 @@ mod plugin_faults;
 mod signature_sdk;
 mod smtp;
 mod stopping;
+mod store_faults;
 mod store_kill;
 mod store_power_cut;
 mod stories;
