@@ -23,6 +23,7 @@ pub mod host;
 pub mod ingest;
 pub mod route;
 pub mod dispatch;
+pub mod retain;
 pub mod admin;
 pub mod app;
 pub mod doctor;

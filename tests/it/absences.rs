@@ -16,12 +16,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ingest", &["model", "observe", "verify", "store"]),
     ("route", &["model", "observe", "rules", "store"]),
     ("dispatch", &["model", "observe", "store", "host"]),
+    ("retain", &["model", "observe", "store"]),
     ("admin", &["model", "observe", "store"]),
     (
         "app",
         &[
             "model", "observe", "rules", "verify", "config", "store", "host", "ingest", "route", "dispatch",
-            "admin",
+            "retain", "admin",
         ],
     ),
     ("doctor", &["model", "observe", "config", "store", "host", "admin", "app"]),

@@ -9,13 +9,16 @@ mod yard;
 
 mod absences;
 mod bad_input;
+mod compaction;
 mod config_faults;
 mod doctor;
 mod door;
 mod kill;
 mod lifecycle;
+mod load;
 mod plugin_abi;
 mod plugin_faults;
+mod retention;
 mod signature_sdk;
 mod smtp;
 mod stopping;

@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::store::StoreError;
+use crate::store::{Health, StoreError};
 
 /// A JSON answer that a person can read with curl.
 #[derive(Debug)]
@@ -39,6 +39,10 @@ impl Failure {
         Self { status: StatusCode::BAD_REQUEST, error: error.into() }
     }
 
+    pub(super) fn loading() -> Self {
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, error: super::view::health_words(&Health::Loading) }
+    }
+
     pub(super) fn unauthorized() -> Self {
         Self {
             status: StatusCode::UNAUTHORIZED,
@@ -52,6 +56,7 @@ impl From<StoreError> for Failure {
         let status = match error {
             StoreError::Full { .. }
             | StoreError::Busy { .. }
+            | StoreError::Loading
             | StoreError::Closed
             | StoreError::Failed { .. } => StatusCode::SERVICE_UNAVAILABLE,
             StoreError::TooLarge { .. } => StatusCode::BAD_REQUEST,

@@ -23,9 +23,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::middleware;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use secrecy::SecretString;
@@ -68,6 +68,7 @@ pub async fn serve(listener: TcpListener, admin: Admin, shutdown: CancellationTo
         .route("/v1/events", get(pages::events))
         .route("/v1/events/{id}", get(pages::event))
         .route("/v1/deliveries", get(pages::deliveries))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&admin), refuse_while_loading))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&admin), auth::require_token));
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
@@ -78,9 +79,19 @@ pub async fn serve(listener: TcpListener, admin: Admin, shutdown: CancellationTo
     axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await
 }
 
+/// What is stored cannot be shown before it is read; better said than waited for.
+async fn refuse_while_loading(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
+    match admin.store.health() {
+        Health::Loading => Failure::loading().into_response(),
+        _ => next.run(request).await,
+    }
+}
+
 async fn ready(State(admin): State<Arc<Admin>>) -> Response {
     match admin.store.health() {
-        Health::Ready => "ready\n".into_response(),
+        taking @ (Health::Ready | Health::Loading) => {
+            format!("{}\n", view::health_words(&taking)).into_response()
+        }
         not_ready => {
             (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", view::health_words(&not_ready))).into_response()
         }
@@ -96,6 +107,7 @@ async fn status(State(admin): State<Arc<Admin>>) -> Result<Pretty<StatusView>, F
         door: admin.facts.door.to_string(),
         dev: admin.facts.dev,
         store: view::health_words(&admin.store.health()),
+        store_lag_bytes: admin.store.lag_bytes(),
         counts: counts.into(),
         handlers: view::with_waiting(admin.handlers.handlers(), waiting),
     }))

@@ -21,6 +21,8 @@ pub struct StatusView {
     pub dev: bool,
     /// `ready`, or why not.
     pub store: String,
+    /// How far the store is behind its journal.
+    pub store_lag_bytes: u64,
     pub counts: CountsView,
     pub handlers: Vec<HandlerView>,
 }
@@ -237,6 +239,9 @@ pub fn routing_words(decision: Option<&Decision>) -> String {
 pub fn health_words(health: &Health) -> String {
     match health {
         Health::Ready => "ready".to_owned(),
+        Health::Loading => {
+            "loading: new events are taken; what is stored is still being read, and waits for that".to_owned()
+        }
         Health::Full { free_bytes, .. } => {
             format!("refusing new events: only {free_bytes} bytes are free on its disk")
         }

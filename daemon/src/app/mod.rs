@@ -1,7 +1,8 @@
 //! The composition root: a checked snapshot in, a running daemon out.
 //!
-//! Order of the start: bind the operator listener, open the store, bind the door (the kernel queues what comes), start a
-//! host for each handler, take back the leases of the process before, then dispatch, route, and last of all serve the door.
+//! Order of the start: bind the operator listener, open the store, serve the door, start a host for each handler, serve
+//! operators, take back the leases of the process before, then dispatch and route. The door is early because what it takes
+//! is safe whatever comes after; a large store is still being read then, and everything behind the door waits for that.
 //! Order of the end: close the door and answer what it took, finish the attempts under way, stop the hosts, close the
 //! store. A kill at any point of either loses nothing: the store is the only state.
 
@@ -22,13 +23,15 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::admin::{self, Admin, Facts};
-use crate::config::Snapshot;
+use crate::config::{Snapshot, StoreSettings};
 use crate::dispatch::HandlerLoop;
 use crate::host::HostError;
 use crate::ingest::{Door, DoorError, DoorSettings, DoorSource, RateLimit, TlsFiles};
 use crate::model::clock::{Clock, SystemClock};
+use crate::retain;
 use crate::route::{self, RoutingTable};
 pub use crate::store::sled::OpenError;
+pub use crate::store::sled::{CompactError, CompactPhase, CompactProgress, Compacted};
 use crate::store::sled::{SledOptions, SledStore};
 use crate::store::{Health, Store, Upkeep};
 use crate::verify::Scheme;
@@ -72,7 +75,7 @@ pub enum StartError {
     Store(#[from] OpenError),
     #[error("handler `{handler}` cannot start")]
     Handler { handler: String, source: HostError },
-    #[error("the store opened and does not answer")]
+    #[error("the store cannot be used")]
     Leases(#[from] crate::store::StoreError),
     #[error("{path} cannot be written")]
     RuntimeFile { path: PathBuf, source: std::io::Error },
@@ -105,49 +108,21 @@ impl Daemon {
         let admin_listener = bind_admin(&snapshot).await?;
         let store = open_store(&snapshot, Arc::clone(&clock)).await?;
         let door = bind_door(&snapshot, Arc::clone(&store), Arc::clone(&clock)).await?;
-        let hosts = Arc::new(Hosts::start(&snapshot, Arc::clone(&store)).await?);
-        take_back_leases(&*store).await?;
-        tell_of_the_unnamed(&*store, &snapshot).await?;
-
-        let (door_addr, drain) = (door.local_addr(), snapshot.server.drain_timeout);
-        let admin_addr = admin_listener.as_ref().and_then(|(listener, _)| listener.local_addr().ok());
-        let runtime_file = RuntimeFile::write(&snapshot, dev, door_addr, admin_addr)?;
         let stop = Stop::default();
-        for (handler, host) in hosts.iter() {
-            let handler = &snapshot.handlers[handler];
-            let handler_loop = HandlerLoop {
-                name: handler.name.clone(),
-                attempts: Arc::clone(host) as Arc<dyn crate::dispatch::Attempts>,
-                // Deliveries of a serial plugin wait in the store, not in front of its one worker.
-                concurrency: if host.status().serial { 1 } else { handler.concurrency },
-                timeout: handler.timeout,
-                retry: handler.retry,
-                store: Arc::clone(&store),
-                clock: Arc::clone(&clock),
-                under_way: Arc::default(),
-            };
-            stop.work_tasks.spawn(handler_loop.run(stop.work.clone()));
-        }
-        if let Some((listener, token)) = admin_listener {
-            let facts = Facts {
-                version: env!("CARGO_PKG_VERSION"),
-                snapshot: snapshot.hash.to_string(),
-                door: door_addr,
-                dev,
-            };
-            let admin = Admin { store: Arc::clone(&store), token, facts, handlers: Arc::clone(&hosts) as _ };
-            let serving = admin::serve(listener, admin, stop.admin.clone());
-            stop.admin_tasks.spawn(async move {
-                if let Err(error) = serving.await {
-                    error!(%error, "the operator listener ended");
-                }
-            });
-        }
-        let table = Arc::new(RoutingTable { snapshot: snapshot.hash, rules: snapshot.rules });
-        stop.work_tasks.spawn(route::run(Arc::clone(&store), table, stop.work.clone()));
+        let (door_addr, drain) = (door.local_addr(), snapshot.server.drain_timeout);
         stop.door_tasks.spawn(door.serve(stop.door.clone(), drain));
-        info!(door = %door_addr, admin = ?admin_addr, "listening");
-        Ok(Self { door: door_addr, admin: admin_addr, drain, store, hosts, runtime_file, stop })
+        info!(door = %door_addr, "the door is open");
+        match start_behind(snapshot, dev, door_addr, admin_listener, &store, &clock, &stop).await {
+            Ok((admin, hosts, runtime_file)) => {
+                info!(door = %door_addr, ?admin, "listening");
+                Ok(Self { door: door_addr, admin, drain, store, hosts, runtime_file, stop })
+            }
+            Err(error) => {
+                stop.end_all().await;
+                close_store(&*store).await;
+                Err(error)
+            }
+        }
     }
 
     /// Where the door listens.
@@ -184,14 +159,74 @@ impl Daemon {
             tokio::time::timeout(ADMIN_CLOSE_MAX, close_stage(self.stop.admin, self.stop.admin_tasks)).await,
         );
         self.runtime_file.remove();
-        match tokio::time::timeout(STORE_CLOSE_MAX, self.store.close()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                error!(%error, "the store did not close cleanly; what was acknowledged is on disk");
-            }
-            Err(_) => error!("the store did not close in time; what was acknowledged is on disk"),
-        }
+        close_store(&*self.store).await;
         info!("stopped");
+    }
+}
+
+impl Stop {
+    /// Ends what runs of a daemon that did not start.
+    async fn end_all(self) {
+        close_stage(self.door, self.door_tasks).await;
+        close_stage(self.work, self.work_tasks).await;
+        drop(tokio::time::timeout(ADMIN_CLOSE_MAX, close_stage(self.admin, self.admin_tasks)).await);
+    }
+}
+
+/// Starts everything behind the door.
+async fn start_behind(
+    snapshot: Snapshot,
+    dev: bool,
+    door: SocketAddr,
+    admin_listener: Option<(TcpListener, SecretString)>,
+    store: &Arc<dyn Store>,
+    clock: &Arc<dyn Clock>,
+    stop: &Stop,
+) -> Result<(Option<SocketAddr>, Arc<Hosts>, RuntimeFile), StartError> {
+    let hosts = Arc::new(Hosts::start(&snapshot, Arc::clone(store)).await?);
+    let admin = admin_listener.as_ref().and_then(|(listener, _)| listener.local_addr().ok());
+    let runtime_file = RuntimeFile::write(&snapshot, dev, door, admin)?;
+    if let Some((listener, token)) = admin_listener {
+        let facts =
+            Facts { version: env!("CARGO_PKG_VERSION"), snapshot: snapshot.hash.to_string(), door, dev };
+        let admin = Admin { store: Arc::clone(store), token, facts, handlers: Arc::clone(&hosts) as _ };
+        let serving = admin::serve(listener, admin, stop.admin.clone());
+        stop.admin_tasks.spawn(async move {
+            if let Err(error) = serving.await {
+                error!(%error, "the operator listener ended");
+            }
+        });
+    }
+    take_back_leases(&**store).await?;
+    tell_of_the_unnamed(&**store, &snapshot).await?;
+    for (handler, host) in hosts.iter() {
+        let handler = &snapshot.handlers[handler];
+        let handler_loop = HandlerLoop {
+            name: handler.name.clone(),
+            attempts: Arc::clone(host) as Arc<dyn crate::dispatch::Attempts>,
+            // Deliveries of a serial plugin wait in the store, not in front of its one worker.
+            concurrency: if host.status().serial { 1 } else { handler.concurrency },
+            timeout: handler.timeout,
+            retry: handler.retry,
+            store: Arc::clone(store),
+            clock: Arc::clone(clock),
+            under_way: Arc::default(),
+        };
+        stop.work_tasks.spawn(handler_loop.run(stop.work.clone()));
+    }
+    let table = Arc::new(RoutingTable { snapshot: snapshot.hash, rules: snapshot.rules });
+    stop.work_tasks.spawn(route::run(Arc::clone(store), table, stop.work.clone()));
+    let retaining =
+        retain::run(Arc::clone(store), Arc::clone(clock), snapshot.store.retention, stop.work.clone());
+    stop.work_tasks.spawn(retaining);
+    Ok((admin, hosts, runtime_file))
+}
+
+async fn close_store(store: &dyn Store) {
+    match tokio::time::timeout(STORE_CLOSE_MAX, store.close()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => error!(%error, "the store did not close cleanly; what was acknowledged is on disk"),
+        Err(_) => error!("the store did not close in time; what was acknowledged is on disk"),
     }
 }
 
@@ -209,6 +244,22 @@ async fn bind_admin(snapshot: &Snapshot) -> Result<Option<(TcpListener, SecretSt
     Ok(Some((listener, admin.token.clone())))
 }
 
+/// Gives the disk space of what was removed back. No daemon may run on that store.
+pub async fn compact_store(
+    settings: &StoreSettings,
+    progress: impl FnMut(CompactProgress) + Send + 'static,
+) -> Result<Compacted, CompactError> {
+    SledStore::compact(sled_options(settings), Arc::new(SystemClock), progress).await
+}
+
+fn sled_options(settings: &StoreSettings) -> SledOptions {
+    SledOptions {
+        cache_bytes: settings.cache_bytes,
+        free_bytes_min: settings.free_bytes_min,
+        ..SledOptions::new(&settings.path)
+    }
+}
+
 async fn open_store(snapshot: &Snapshot, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, StartError> {
     Ok(Arc::new(open_engine(snapshot, clock, false).await?))
 }
@@ -223,12 +274,7 @@ async fn open_engine(
     clock: Arc<dyn Clock>,
     recount: bool,
 ) -> Result<SledStore, OpenError> {
-    let options = SledOptions {
-        path: snapshot.store.path.clone(),
-        cache_bytes: snapshot.store.cache_bytes,
-        free_bytes_min: snapshot.store.free_bytes_min,
-        recount,
-    };
+    let options = SledOptions { recount, ..sled_options(&snapshot.store) };
     let opening = tokio::task::spawn_blocking(move || SledStore::open(&options, clock));
     opening.await.expect("opening catches its own panics")
 }

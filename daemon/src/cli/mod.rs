@@ -1,7 +1,7 @@
 //! The command line: words in, one exit code out.
 //!
 //! `serve` runs the daemon; `plugin-host` is what the daemon runs for each handler; the rest are an operator's, and speak
-//! to a running daemon over its two listeners like anybody else would.
+//! to a running daemon over its two listeners like anybody else would, but `store`, which needs the daemon stopped.
 
 mod check;
 mod client;
@@ -14,6 +14,7 @@ mod page;
 mod send;
 mod serve;
 mod status;
+mod store;
 mod target;
 
 use std::ffi::OsString;
@@ -69,6 +70,9 @@ enum Command {
     Status,
     /// Say whether this installation keeps the promises: disk, clock, file modes, store, plugins, configuration
     Doctor(doctor::DoctorArgs),
+    /// Look after the store itself, while no daemon runs
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Hold one plugin for the daemon (the daemon runs this itself)
     #[command(hide = true)]
     PluginHost,
@@ -106,6 +110,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Deliveries(command) => deliveries::run(&common, command).await,
         Command::Status => status::run(&common).await,
         Command::Doctor(args) => doctor::run(&common, &args).await,
+        Command::Store(command) => store::run(&common, command).await,
         Command::PluginHost => unreachable!("answered before the runtime was made"),
     }
 }

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 
 use super::{Common, Failure, config_failure};
 use crate::app::runtime_file::{Runtime, RuntimeFile};
-use crate::config::{self, LoadOptions, Scheme, Snapshot};
+use crate::config::{self, LoadOptions, Scheme, Snapshot, StoreSettings};
 
 /// Stands for a variable that is not set in this shell: the daemon's may be.
 const NOT_SET: &str = "\u{1}not set in this shell";
@@ -29,6 +29,11 @@ impl Target {
             .map_err(|faults| config_failure(&common.config, &faults))?;
         let runtime = RuntimeFile::read(&loaded.snapshot.store.path);
         Ok(Self { snapshot: loaded.snapshot, runtime })
+    }
+
+    /// Where the daemon's store is, and how it is opened.
+    pub(super) fn store(&self) -> &StoreSettings {
+        &self.snapshot.store
     }
 
     /// Whether the daemon can be asked anything.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::model::ids::{HandlerName, PluginName, SnapshotHash, SourceName};
+use crate::model::retention::Retention;
 use crate::model::retry::RetrySchedule;
 use crate::rules::{Livemode, RuleSet};
 
@@ -84,6 +85,8 @@ pub struct StoreSettings {
     pub cache_bytes: u64,
     /// With less free space the store refuses new events.
     pub free_bytes_min: u64,
+    /// How long what is finished is kept.
+    pub retention: Retention,
 }
 
 /// `[source.x]`

@@ -87,6 +87,7 @@ impl Refusal {
             Self::Payload(fault) => fault.reason(),
             Self::Store(StoreError::Full { .. }) => "disk_full",
             Self::Store(StoreError::Busy { .. }) | Self::SlowStore { .. } => "store_busy",
+            Self::Store(StoreError::Loading) => "store_loading",
             Self::Store(StoreError::Closed) => "store_closed",
             Self::Store(_) | Self::StoreBroke { .. } => "store_failed",
         }

@@ -68,7 +68,7 @@ fn check_open(serving: &Serving) -> Result<(), Refusal> {
         return Err(Refusal::Draining);
     }
     match serving.store.health() {
-        Health::Ready => Ok(()),
+        Health::Ready | Health::Loading => Ok(()),
         Health::Full { free_bytes, need_bytes } => Err(StoreError::Full { free_bytes, need_bytes }.into()),
         Health::Closed => Err(StoreError::Closed.into()),
         Health::Failed { why } => Err(StoreError::Failed { why }.into()),

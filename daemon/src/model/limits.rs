@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+const DAY_SECS: u64 = 24 * 60 * 60;
+
 /// The largest body accepted by default. Stripe publishes none; its largest seen here is 46 KB.
 pub const BODY_BYTES_DEFAULT_MAX: usize = 1024 * 1024;
 /// The signature header: a timestamp and some v1 take 200 bytes; ten times a roll of two secrets is far below this.
@@ -55,8 +57,34 @@ pub const PROVIDER_WORD_BYTES_MAX: usize = 512;
 pub const CHUNK_BYTES_MAX: usize = 4096;
 /// Commands that one commit takes: more brings no more throughput, only latency.
 pub const COMMIT_COMMANDS_MAX: usize = 256;
-/// Bytes that one commit writes: below half of sled's segment of 512 KB, so that it spans no several of them.
-pub const COMMIT_BYTES_MAX: usize = 256 * 1024;
+/// Bytes that one commit writes: some milliseconds of a plain disk, so that nobody waits long behind it.
+pub const COMMIT_BYTES_MAX: usize = 1024 * 1024;
+/// A commit's frame in the journal: a commit and its overhead, with room for one command that guessed its size too low.
+pub const JOURNAL_FRAME_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// One file of the journal: switched several times a second at the highest rate; the first is written through at the
+/// first start, which this keeps short.
+pub const JOURNAL_SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
+/// Files of the journal that are kept for the next use; more are removed after a burst.
+pub const JOURNAL_SPARES_MAX: usize = 4;
+/// What sled may be behind the journal, in bytes: a burst of ten seconds; beyond it the door waits for sled.
+pub const BACKLOG_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// What sled may be behind the journal, in rows: each takes about 120 bytes of memory.
+pub const BACKLOG_ROWS_MAX: usize = 700_000;
+/// A commit waits this long before sled gets it, so that what comes and goes in between never reaches sled.
+pub const APPLY_AFTER: Duration = Duration::from_millis(200);
+/// What the applier takes at a time; where that much is behind it waits no longer.
+pub const APPLY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// One batch of sled's: below half of its segment of 512 KB, so that it spans no several of them.
+pub const SLED_BATCH_BYTES_MAX: usize = 256 * 1024;
+/// How long the writer waits for the next segment of the journal: making one takes a tenth of a second, of a disk that is
+/// busy some seconds.
+pub const SEGMENT_WAIT_MAX: Duration = Duration::from_secs(20);
+/// sled is given nothing while less is free: what the applier takes at a time, with sled's own overhead and snapshot.
+pub const SLED_FREE_BYTES_MIN: u64 = 24 * 1024 * 1024;
+/// How long opening waits for sled before the door opens without it: small stores need a tenth of it.
+pub const LOAD_WAIT_MAX: Duration = Duration::from_millis(300);
+/// How long closing goes on bringing sled up to date; the next start finds the rest in the journal.
+pub const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// Commands that wait for the writer: beyond that the door answers 503.
 pub const WRITER_QUEUE_MAX: usize = 4096;
 /// The largest body that the store takes at all, whatever a source is set to: its chunks are counted in 16 bits, and
@@ -74,8 +102,9 @@ pub const UNREADABLE_MARKS_MAX: usize = 128;
 pub const PAGE_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// sled's cache where nothing else is asked. Resident memory is about this and 130 bytes for each stored event.
 pub const STORE_CACHE_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
-/// Space held back so that a store on a full disk can still be opened: opening writes a snapshot of the page table.
-pub const BALLAST_BYTES: u64 = 8 * 1024 * 1024;
+/// Space held back so that a store on a full disk can still be opened: opening writes a snapshot of the page table and a segment of
+/// the journal.
+pub const BALLAST_BYTES: u64 = 32 * 1024 * 1024;
 /// How often free space is looked at, at most: a `statvfs` is cheap, a commit is cheaper.
 pub const SPACE_CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Bytes written after which free space is looked at again, however little time passed.
@@ -86,6 +115,12 @@ pub const BLOB_CHECK_EVERY: Duration = Duration::from_secs(60);
 pub const WRITER_STALL_MAX: Duration = Duration::from_secs(30);
 /// Free space under which the store refuses new events, so that it can still be opened and drained.
 pub const FREE_BYTES_MIN: u64 = 1024 * 1024 * 1024;
+
+/// What a compacted copy may take on the disk, in percent of its keys and values: measured are 240 to 270, because sled
+/// writes a leaf anew each time that it splits.
+pub const COMPACT_SPACE_PERCENT: u64 = 350;
+/// And on top of that, whatever its size: sled's segments are 512 KB, its page table a snapshot.
+pub const COMPACT_SPACE_MIN: u64 = 16 * 1024 * 1024;
 
 /// A step's memo and a key-value pair's value: both fit one chunk with their key.
 pub const MEMO_BYTES_MAX: usize = 3 * 1024;
@@ -134,5 +169,33 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub const ROUTE_BATCH_MAX: usize = 128;
 /// How long a loop sleeps without a wake-up: a lost one is only this delay.
 pub const IDLE_POLL: Duration = Duration::from_secs(1);
+/// How long what is delivered, ignored, cancelled or dropped is kept by default: long enough for a complaint of last month.
+pub const RETAIN_DELIVERED_DEFAULT: Duration = Duration::from_secs(30 * DAY_SECS);
+/// How long a dead letter or an unrouted event is kept by default: somebody has half a year to look at it.
+pub const RETAIN_DEAD_DEFAULT: Duration = Duration::from_secs(180 * DAY_SECS);
+/// How long an idempotency key is kept by default, counted from when its event was received: above the next.
+pub const RETAIN_KEYS_DEFAULT: Duration = Duration::from_secs(35 * DAY_SECS);
+/// The shortest that it may be kept: Stripe can send an event again for 30 days, and what comes later than its key is
+/// fulfilled a second time.
+pub const RETAIN_KEYS_MIN: Duration = Duration::from_secs(31 * DAY_SECS);
+/// Events that one call of `prune` removes at most: with a handful of rows each, a commit of some milliseconds.
+pub const PRUNE_EVENTS_MAX: usize = 64;
+/// Rows that one call of `prune` removes, about: 15 ms of the writer's time on a slow disk. An event with more goes in
+/// several rounds.
+pub const PRUNE_ROWS_MAX: usize = 1024;
+/// Idempotency keys whose event is gone already that one call of `prune` removes.
+pub const PRUNE_KEYS_MAX: usize = 256;
+/// Decided events that one call of `prune` looks at: what is kept for long is walked over, not held in memory.
+pub const PRUNE_SCAN_EVENTS_MAX: usize = 1000;
+/// How often retention runs; more often where something is kept for less than ten times this.
+pub const RETAIN_EVERY: Duration = Duration::from_secs(5 * 60);
+/// How often it begins at the oldest event again, where the shortest time that is kept allows it: what was kept before,
+/// a dead letter or an unfinished delivery, may have to go now. Each such run walks over all that is kept.
+pub const RETAIN_FROM_OLDEST_EVERY: Duration = Duration::from_secs(6 * 60 * 60);
+/// The least time between two runs, however short the times are.
+pub const RETAIN_EVERY_MIN: Duration = Duration::from_secs(1);
+/// What retention waits between two batches while events or deliveries move: it takes a fifth of the writer at most.
+pub const RETAIN_PAUSE: Duration = Duration::from_millis(50);
+
 /// Rows of one page of the operator API.
 pub const PAGE_ROWS_MAX: usize = 1000;

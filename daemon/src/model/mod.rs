@@ -1,4 +1,5 @@
-//! The words of hookyard as plain types: ids, event, delivery, attempt, retry schedule, clock, limits.
+//! The words of hookyard as plain types: ids, event, delivery, attempt, retry schedule, retention, clock,
+//! limits.
 //!
 //! Pure: no I/O, no serde, no store, no time but through [`clock::Clock`]. Every other module speaks these types;
 //! the ones at an edge (store codec, operator API, host protocol) mirror them there.
@@ -10,5 +11,6 @@ pub mod event;
 pub mod ids;
 pub mod limits;
 pub mod memory;
+pub mod retention;
 pub mod retry;
 pub mod verdict;

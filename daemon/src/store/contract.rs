@@ -8,6 +8,7 @@ mod differential;
 mod events;
 mod leases;
 mod memory;
+mod prune;
 
 use bench::Bench;
 
@@ -66,4 +67,15 @@ contract! {
         of_many_writers_that_expect_one_version_one_wins,
         pairs_are_apart_by_plugin,
         keys_and_values_have_limits;
+    prune:
+        what_is_finished_goes_after_its_time_and_not_before,
+        dead_letters_and_unrouted_events_stay_longer,
+        the_last_delivery_to_finish_counts,
+        what_is_not_finished_never_goes,
+        everything_of_an_event_goes_with_it,
+        a_key_outlives_its_event_and_answers_duplicates,
+        a_key_never_goes_before_its_event,
+        many_events_go_in_bounded_batches_that_can_be_taken_up,
+        a_large_event_goes_whole,
+        pruning_meets_work_under_way;
 }

@@ -3,6 +3,8 @@
 //! The contract suite holds the engine against it, and tests of the layers above use it where disks do not matter.
 //! Nothing here survives the process. It shares no code with the engine but the key derivation and the size checks.
 
+mod prune;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,8 +15,8 @@ use bytes::Bytes;
 use super::step_key::{StoreKey, step_key};
 use super::wake::Wakes;
 use super::{
-    Counts, DeliveryQuery, EventQuery, Health, LeaseRequest, Leased, LeasedDelivery, Page, Routing, Settled,
-    Settlement, Store, StoreError, check,
+    Counts, DeliveryQuery, EventQuery, Health, LeaseRequest, Leased, LeasedDelivery, Page, Pruned, Routing,
+    Settled, Settlement, Store, StoreError, check,
 };
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::clock::{Clock, UnixMillis};
@@ -23,6 +25,7 @@ use crate::model::event::{Appended, Envelope, Event};
 use crate::model::ids::{DeliveryId, EventId, HandlerName, IdempotencyKey, PluginId, SourceName, StepId};
 use crate::model::limits::{LEASE_MAX, PAGE_ROWS_MAX};
 use crate::model::memory::{Expect, KvPut, KvValue, StepState};
+use crate::model::retention::Retention;
 use crate::model::verdict::{Decision, Verdict};
 
 /// A fixed key: the model forgets everything with the process, so there is nothing to keep secret.
@@ -44,7 +47,7 @@ struct State {
     events: BTreeMap<EventId, Event>,
     keys: HashMap<(SourceName, IdempotencyKey), EventId>,
     to_route: BTreeSet<EventId>,
-    decisions: BTreeMap<EventId, Decision>,
+    decisions: BTreeMap<EventId, (Decision, UnixMillis)>,
     deliveries: BTreeMap<DeliveryId, Delivery>,
     attempts: BTreeMap<DeliveryId, Vec<Attempt>>,
     /// `None` for a step that was begun and never ended.
@@ -95,7 +98,7 @@ impl State {
         if self.to_route.contains(&id) {
             return Some(Routing::Waiting);
         }
-        self.decisions.get(&id).map(|decision| match decision.verdict {
+        self.decisions.get(&id).map(|(decision, _)| match decision.verdict {
             Verdict::Deliver(_) => Routing::Routed,
             Verdict::Unrouted { .. } => Routing::Unrouted,
             Verdict::Dropped { .. } => Routing::Dropped,
@@ -147,7 +150,7 @@ impl Store for MemoryStore {
                 }
                 self.wakes.deliveries_changed();
             }
-            state.decisions.insert(event, decision);
+            state.decisions.insert(event, (decision, self.clock.now()));
         }
         Ok(())
     }
@@ -215,6 +218,11 @@ impl Store for MemoryStore {
         Ok(counts.into_iter().collect())
     }
 
+    async fn prune(&self, retention: Retention, _after: Option<EventId>) -> Result<Pruned, StoreError> {
+        let mut state = self.open()?;
+        Ok(state.prune(&retention, self.clock.now()))
+    }
+
     async fn step_begin(&self, step: StepId) -> Result<StepState, StoreError> {
         check::step(&step)?;
         let mut state = self.open()?;
@@ -274,7 +282,7 @@ impl Store for MemoryStore {
     }
 
     async fn decision(&self, id: EventId) -> Result<Option<Decision>, StoreError> {
-        Ok(self.open()?.decisions.get(&id).cloned())
+        Ok(self.open()?.decisions.get(&id).map(|(decision, _)| decision.clone()))
     }
 
     async fn events(&self, query: EventQuery) -> Result<Page<Event, EventId>, StoreError> {
@@ -332,6 +340,10 @@ impl Store for MemoryStore {
             Ok(_) => Health::Ready,
             Err(_) => Health::Closed,
         }
+    }
+
+    fn lag_bytes(&self) -> u64 {
+        0
     }
 
     fn wakes(&self) -> &Wakes {

@@ -27,6 +27,7 @@ use crate::model::delivery::{Delivery, DeliveryState, LeaseToken};
 use crate::model::event::{Appended, Envelope, Event};
 use crate::model::ids::{DeliveryId, EventId, HandlerName, PluginId, StepId};
 use crate::model::memory::{Expect, KvPut, KvValue, StepState};
+use crate::model::retention::Retention;
 use crate::model::verdict::Decision;
 use wake::Wakes;
 
@@ -63,6 +64,12 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// is no work for a request: ask when a configuration is loaded. Exact only while nothing moves; a delivery that moves
     /// meanwhile may count twice or not at all.
     async fn waiting_by_handler(&self) -> Result<Vec<(HandlerName, u64)>, StoreError>;
+
+    /// Removes, oldest first, what `retention` no longer keeps: events with everything that belongs to them, and keys of
+    /// events that are gone. One small batch a call, so that nobody waits behind it; `after` is what the call before
+    /// reached, `None` to begin at the oldest. What is not finished and what cannot be read stays. An event's
+    /// idempotency key outlives it: a duplicate is answered with its id until the key's own time is up.
+    async fn prune(&self, retention: Retention, after: Option<EventId>) -> Result<Pruned, StoreError>;
 
     /// Marks the step as begun and says how it stood before. On disk when it returns.
     async fn step_begin(&self, step: StepId) -> Result<StepState, StoreError>;
@@ -107,6 +114,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Whether the store still takes writes. A failed sync is final.
     fn health(&self) -> Health;
+
+    /// Bytes that are on disk and not yet where the engine keeps them: how far it is behind.
+    fn lag_bytes(&self) -> u64;
 
     /// The wake-ups that this store gives after each commit.
     fn wakes(&self) -> &Wakes;
@@ -188,6 +198,23 @@ pub enum Settled {
     LostLease,
 }
 
+/// What one call of `prune` did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pruned {
+    /// Events removed.
+    pub events: u64,
+    /// Idempotency keys removed.
+    pub keys: u64,
+    /// The oldest event removed.
+    pub oldest: Option<EventId>,
+    /// Events that may have been due, and are kept because something of theirs cannot be read.
+    pub unreadable: u64,
+    /// How far it looked: pass as `after` to go on.
+    pub reached: Option<EventId>,
+    /// Whether a further call would find more to look at now.
+    pub more: bool,
+}
+
 /// Which events to list.
 #[derive(Debug, Clone, Default)]
 pub struct EventQuery {
@@ -251,6 +278,8 @@ pub struct Counts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
     Ready,
+    /// New events are taken; what is stored still has to be read, and everything else waits for it.
+    Loading,
     /// Too little disk space for new events; what is stored is still worked on.
     Full {
         free_bytes: u64,
@@ -271,6 +300,8 @@ pub enum StoreError {
     Full { free_bytes: u64, need_bytes: u64 },
     #[error("the store is busy: {waiting} writes wait already")]
     Busy { waiting: usize },
+    #[error("the store is still loading and takes no event of this size yet")]
+    Loading,
     #[error("the store is closed")]
     Closed,
     #[error("the store failed and takes no more writes until a restart: {why}")]

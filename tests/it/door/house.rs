@@ -12,12 +12,13 @@ use hookyard::model::delivery::Delivery;
 use hookyard::model::event::{Appended, Envelope, Event};
 use hookyard::model::ids::{DeliveryId, EventId, HandlerName, PluginId, SourceName, StepId};
 use hookyard::model::memory::{Expect, KvPut, KvValue, StepState};
+use hookyard::model::retention::Retention;
 use hookyard::model::verdict::Decision;
 use hookyard::store::memory::MemoryStore;
 use hookyard::store::wake::Wakes;
 use hookyard::store::{
-    Counts, DeliveryQuery, EventQuery, Health, LeaseRequest, Leased, Page, Settled, Settlement, Store,
-    StoreError,
+    Counts, DeliveryQuery, EventQuery, Health, LeaseRequest, Leased, Page, Pruned, Settled, Settlement,
+    Store, StoreError,
 };
 use hookyard::verify::Scheme;
 use hookyard::verify::stripe::{StripeScheme, sign};
@@ -239,6 +240,10 @@ impl Store for Shelf {
         self.health.lock().unwrap().clone()
     }
 
+    fn lag_bytes(&self) -> u64 {
+        0
+    }
+
     fn wakes(&self) -> &Wakes {
         self.inner.wakes()
     }
@@ -268,6 +273,10 @@ impl Store for Shelf {
     }
 
     async fn waiting_by_handler(&self) -> Result<Vec<(HandlerName, u64)>, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn prune(&self, _: Retention, _: Option<EventId>) -> Result<Pruned, StoreError> {
         Err(StoreError::Closed)
     }
 

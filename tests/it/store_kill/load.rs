@@ -3,7 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ pub(crate) struct Load {
     child: Child,
     reader: Option<JoinHandle<Vec<String>>>,
     opened: mpsc::Receiver<String>,
+    said: Arc<AtomicUsize>,
 }
 
 /// What is left of one.
@@ -36,6 +38,8 @@ impl Load {
             .unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let (tell, opened) = mpsc::channel();
+        let said = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&said);
         let reader = std::thread::spawn(move || {
             let mut lines = Vec::new();
             for line in out.lines() {
@@ -44,16 +48,28 @@ impl Load {
                     let _nobody_waits = tell.send(line.clone());
                 }
                 lines.push(line);
+                counter.store(lines.len(), Ordering::Relaxed);
             }
             lines
         });
-        Self { child, reader: Some(reader), opened }
+        Self { child, reader: Some(reader), opened, said }
     }
 
     /// Waits until the store is open.
     pub(crate) fn wait_open(&self) {
         let first = self.opened.recv_timeout(OPEN_MAX).expect("the load says something");
         assert_eq!(first, "open");
+    }
+
+    /// Waits until it has said that many lines.
+    pub(crate) fn wait_said(&self, lines: u64) {
+        for _ in 0..OPEN_MAX.as_millis() {
+            if self.said.load(Ordering::Relaxed) as u64 >= lines {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        panic!("the load said only {} lines", self.said.load(Ordering::Relaxed));
     }
 
     /// SIGKILL, and all that it had said.

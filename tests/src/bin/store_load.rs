@@ -46,6 +46,8 @@ async fn main() -> ExitCode {
     let mut options = SledOptions::new(directory);
     options.cache_bytes = 16 << 20;
     options.free_bytes_min = 64 << 20;
+    // Small, so that segments are switched and used again all the time.
+    options.segment_bytes = 4 << 20;
     let store = match SledStore::open(&options, Arc::new(SystemClock)) {
         Ok(store) => Arc::new(store),
         Err(error) => {

@@ -224,14 +224,22 @@ idle_timeout = "2h"
         (
             r#"[store]
 engine = "postgres"
-retain = { dead = "1d" }
+retain = { dead = "0s", keys = "30d", delivred = "1d" }
 paht = "x"
 "#,
             &[
                 r#"17:10 the engine `postgres` comes with the fleet, and is not in this version | write engine = "sled": it serves one daemon on one machine"#,
-                "18:1 `retain` is not supported yet | take it away until a later version does",
+                "18:19 `dead` is 0s; it lies between 1s and 3650d | the default is 180d",
+                r#"18:32 `keys` is 30d: Stripe can send an event again for 30 days, and without its key it would be fulfilled twice | write at least "31d"; the default is "35d""#,
+                "18:39 unknown key `delivred` in `retain` of [store] | did you mean `delivered`?",
                 "19:1 unknown key `paht` in [store] | did you mean `path`?",
             ],
+        ),
+        (
+            r#"[store]
+retain = { keys = "4000d" }
+"#,
+            &[r#"17:19 `keys` is longer than 3650d | write at least "31d"; the default is "35d""#],
         ),
         (
             r#"[store]

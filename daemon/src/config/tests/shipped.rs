@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::load_with;
 use crate::config::{Diagnostic, Loaded, Scheme};
 use crate::model::ids::{HandlerName, SourceName};
+use crate::model::retention::Retention;
 use crate::model::verdict::Verdict;
 use crate::rules::Livemode;
 
@@ -25,6 +26,7 @@ fn loads_without_a_warning() {
     assert_eq!(snapshot.server.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(snapshot.server.admin.unwrap().listen.to_string(), "127.0.0.1:8081");
     assert_eq!(snapshot.store.path, Path::new("var/hookyard"));
+    assert_eq!(snapshot.store.retention, Retention::default(), "what it writes is the default");
     let [source] = &snapshot.sources[..] else { panic!("{:?}", snapshot.sources) };
     let Scheme::Stripe { secrets, tolerance } = &source.scheme;
     assert_eq!((&*source.path, secrets.len(), tolerance.as_secs()), ("/webhooks/stripe", 1, 300));

@@ -89,7 +89,12 @@ pub(crate) fn clock() -> Arc<ManualClock> {
 }
 
 pub(crate) fn options(dir: &tempfile::TempDir) -> SledOptions {
-    SledOptions { cache_bytes: 4 << 20, free_bytes_min: 0, ..SledOptions::new(dir.path()) }
+    SledOptions {
+        cache_bytes: 4 << 20,
+        free_bytes_min: 0,
+        segment_bytes: 4 << 20,
+        ..SledOptions::new(dir.path())
+    }
 }
 
 pub(crate) fn envelope(key: &str) -> Envelope {

@@ -14,6 +14,7 @@ use crate::model::delivery::{DeadReason, Delivery, DeliveryState};
 use crate::model::event::{Appended, Envelope};
 use crate::model::ids::{EventId, HandlerName, PluginId, RuleName, StepId};
 use crate::model::memory::Expect;
+use crate::model::retention::Retention;
 use crate::model::verdict::{Decision, Verdict};
 use crate::store::sled::SledStore;
 use crate::store::{Counts, DeliveryQuery, EventQuery, LeaseRequest, LeasedDelivery, Store};
@@ -43,6 +44,11 @@ enum Command {
         nth: usize,
         how: u8,
     },
+    /// Leases what is due of one handler and settles all of it.
+    Work {
+        handler: usize,
+        how: u8,
+    },
     TakeBack,
     StepBegin {
         event: usize,
@@ -61,6 +67,12 @@ enum Command {
     KvGet {
         key: u8,
     },
+    /// How many seconds each is kept.
+    Prune {
+        delivered: u64,
+        dead: u64,
+        keys: u64,
+    },
     Advance {
         millis: u64,
     },
@@ -76,7 +88,9 @@ fn command() -> impl Strategy<Value = Command> {
         4 => (0_usize..5, any::<u8>()).prop_map(|(max, how)| Command::Route { max, how }),
         6 => (0_usize..3, 0_usize..4, 0_u64..20, prop_oneof![Just(0), any::<u8>()])
             .prop_map(|(handler, max, seconds, except)| Command::Lease { handler, max, seconds, except }),
-        6 => (0_usize..30, any::<u8>()).prop_map(|(nth, how)| Command::Settle { nth, how }),
+        8 => (prop_oneof![0_usize..6, 0_usize..30], any::<u8>())
+            .prop_map(|(nth, how)| Command::Settle { nth, how }),
+        6 => (0_usize..3, any::<u8>()).prop_map(|(handler, how)| Command::Work { handler, how }),
         1 => Just(Command::TakeBack),
         2 => (0_usize..4, 0_u8..3).prop_map(|(event, step)| Command::StepBegin { event, step }),
         2 => (0_usize..4, 0_u8..3, any::<u8>())
@@ -84,6 +98,8 @@ fn command() -> impl Strategy<Value = Command> {
         2 => (0_u8..3, any::<u8>(), 0_u8..5)
             .prop_map(|(key, value, expect)| Command::KvPut { key, value, expect }),
         1 => (0_u8..3).prop_map(|key| Command::KvGet { key }),
+        4 => (0_u64..6, 0_u64..9, 0_u64..40)
+            .prop_map(|(delivered, dead, keys)| Command::Prune { delivered, dead, keys }),
         4 => (0_u64..15_000).prop_map(|millis| Command::Advance { millis }),
         1 => Just(Command::Counts),
         1 => Just(Command::Reopen),
@@ -158,6 +174,7 @@ impl Side {
                 let settlement = settlement(held, next_state(*how, now));
                 format!("{:?}", self.store.settle(settlement).await.unwrap())
             }
+            Command::Work { handler, how } => self.work(HANDLERS[*handler], next_state(*how, now)).await,
             Command::TakeBack => format!("{}", self.store.take_back_leases().await.unwrap()),
             Command::StepBegin { event, step } => {
                 format!("{:?}", self.store.step_begin(self.step(*event, *step)).await.unwrap())
@@ -178,8 +195,38 @@ impl Side {
             Command::KvGet { key } => {
                 format!("{:?}", self.store.kv_get(PluginId::new("p"), vec![*key]).await.unwrap())
             }
+            Command::Prune { delivered, dead, keys } => {
+                let [delivered, dead, keys] = [delivered, dead, keys].map(|kept| Duration::from_secs(*kept));
+                self.prune(Retention { delivered, dead, keys }).await
+            }
             Command::Counts => format!("{:?}", self.store.counts().await.unwrap()),
             Command::Advance { .. } | Command::Reopen => String::new(),
+        }
+    }
+
+    async fn work(&self, handler: &str, next: DeliveryState) -> Plain {
+        let lease = Duration::from_secs(5);
+        let request = LeaseRequest { handler: HandlerName::new(handler), max: 9, lease, except: Vec::new() };
+        let leased = self.store.lease(request).await.unwrap();
+        let mut settled = Vec::new();
+        for held in leased.deliveries {
+            let done = self.store.settle(settlement(&held, next.clone())).await.unwrap();
+            settled.push((self.plain_delivery(&held.delivery), done));
+        }
+        format!("{settled:?}")
+    }
+
+    async fn prune(&self, retention: Retention) -> Plain {
+        let (mut events, mut keys, mut oldest, mut after) = (0, 0, None, None);
+        loop {
+            let pruned = self.store.prune(retention, after).await.unwrap();
+            events += pruned.events;
+            keys += pruned.keys;
+            oldest = oldest.or(pruned.oldest.map(|id| self.number(id)));
+            after = pruned.reached;
+            if !pruned.more {
+                return format!("{events} {keys} {oldest:?} {}", pruned.unreadable);
+            }
         }
     }
 
@@ -281,7 +328,7 @@ async fn run_both(commands: &[Command]) -> Result<(), TestCaseError> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 400, ..ProptestConfig::default() })]
     #[test]
-    fn engine_and_model_always_agree(commands in proptest::collection::vec(command(), 1..80)) {
+    fn engine_and_model_always_agree(commands in proptest::collection::vec(command(), 1..120)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(run_both(&commands))?;
     }

@@ -1,19 +1,17 @@
-//! How the trait's methods reach the writer and the tree, and how they are answered.
+//! How the trait's methods reach the writer and the rows, and how they are answered.
 //!
 //! A change goes to the writer as a job and is answered when it is on disk. A look goes to the blocking pool, for sled may
 //! wait for the disk. Where the writer drops a job unanswered it is on its way out, and its last word is the answer.
 
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use sled::Tree;
 use tokio::sync::oneshot;
 
 use super::SledStore;
-use super::engine::Engine;
 use super::events;
 use super::fault::Fault;
 use super::round::Round;
+use super::rows::Rows;
 use super::writer::{Job, Reply};
 use crate::model::attempt::{Attempt, Detail, Outcome};
 use crate::model::delivery::{DeadReason, Delivery, DeliveryState, LeaseToken};
@@ -29,6 +27,7 @@ impl SledStore {
         bytes: usize,
         command: impl FnOnce(&mut Round) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.shared.engine().await?;
         let (job, answer) = job(bytes, command);
         if self.jobs.send(job).await.is_err() {
             return Err(self.shared.refusal().await);
@@ -50,24 +49,18 @@ impl SledStore {
     fn refuse_if_failed(&self) -> Result<(), StoreError> {
         match self.shared.health() {
             Health::Failed { why } => Err(StoreError::Failed { why }),
-            Health::Ready | Health::Full { .. } | Health::Closed => Ok(()),
+            Health::Ready | Health::Loading | Health::Full { .. } | Health::Closed => Ok(()),
         }
     }
 
     /// Runs a reader on the blocking pool.
     pub(super) async fn read<T: Send + 'static>(
         &self,
-        reader: impl FnOnce(&Tree) -> Result<T, Fault> + Send + 'static,
+        reader: impl FnOnce(&Rows) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let engine = self.engine()?;
-        let found = tokio::task::spawn_blocking(move || reader(&engine.tree)).await;
+        let engine = self.shared.engine().await?;
+        let found = tokio::task::spawn_blocking(move || reader(&engine.rows)).await;
         found.map_err(|error| read_panicked(&error))?.map_err(Fault::into_store_error)
-    }
-
-    pub(super) fn engine(&self) -> Result<Arc<Engine>, StoreError> {
-        self.refuse_if_failed()?;
-        let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
-        engine.clone().ok_or(StoreError::Closed)
     }
 
     /// Joins leased deliveries with their events. One whose event cannot be read becomes a dead letter, so that it
@@ -77,9 +70,9 @@ impl SledStore {
         taken: Vec<(Delivery, LeaseToken)>,
     ) -> Result<Vec<LeasedDelivery>, StoreError> {
         let joined = self
-            .read(|tree| {
+            .read(|rows| {
                 let join = |(delivery, token): (Delivery, LeaseToken)| {
-                    let event = match events::read_event(tree, delivery.id.event, true) {
+                    let event = match events::read_event(rows, delivery.id.event, true) {
                         Ok(found) => found.ok_or_else(|| "the event is missing".to_owned()),
                         Err(Fault::Refused(why)) => Err(why.to_string()),
                         Err(engine) => return Err(engine),

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::keys::HASH_BYTES;
 use crate::model::attempt::{Attempt, Detail, Outcome};
 use crate::model::clock::UnixMillis;
 use crate::model::delivery::{DeadReason, Delivery, DeliveryState, LeaseToken};
@@ -23,6 +24,7 @@ use crate::model::verdict::{Assignment, Decision, Verdict};
 use crate::store::Counts;
 
 const V1: u8 = 1;
+const V2: u8 = 2;
 
 /// How many of what there are, and how many events there ever were. Changes in the same batch as the rows it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,12 +72,49 @@ pub(super) fn decode_meta(bytes: &[u8], body: Bytes) -> Result<Envelope, String>
     })
 }
 
-pub(super) fn encode_key_entry(event: EventId, received: UnixMillis) -> Vec<u8> {
+/// What stands under an idempotency key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct KeyEntry {
+    pub(super) event: EventId,
+    /// The second half of the key's hash. `None` in rows of the first version: there the event tells the whole key.
+    pub(super) rest: Option<[u8; HASH_BYTES]>,
+}
+
+pub(super) fn encode_key_entry(event: EventId, received: UnixMillis, rest: [u8; HASH_BYTES]) -> Vec<u8> {
+    pack_as(V2, &(event.to_bytes(), received.0, rest))
+}
+
+/// As the first version wrote it.
+pub(super) fn encode_key_entry_v1(event: EventId, received: UnixMillis) -> Vec<u8> {
     pack(&(event.to_bytes(), received.0))
 }
 
-pub(super) fn decode_key_entry(bytes: &[u8]) -> Result<EventId, String> {
-    unpack::<([u8; 16], u64)>(bytes).map(|(event, _)| EventId::from_bytes(event))
+pub(super) fn decode_key_entry(bytes: &[u8]) -> Result<KeyEntry, String> {
+    if bytes.first() == Some(&V1) {
+        let (event, _) = unpack::<([u8; 16], u64)>(bytes)?;
+        return Ok(KeyEntry { event: EventId::from_bytes(event), rest: None });
+    }
+    let (event, _, rest) = unpack_as::<([u8; 16], u64, [u8; HASH_BYTES])>(V2, bytes)?;
+    Ok(KeyEntry { event: EventId::from_bytes(event), rest: Some(rest) })
+}
+
+/// What a tombstone holds: where its event's idempotency key stands.
+pub(super) fn encode_tombstone(row: [u8; HASH_BYTES]) -> Vec<u8> {
+    pack(&row)
+}
+
+pub(super) fn decode_tombstone(bytes: &[u8]) -> Result<[u8; HASH_BYTES], String> {
+    unpack(bytes)
+}
+
+/// What a mark "unrouted" or "dropped" holds: when that was decided.
+pub(super) fn encode_decided(at: UnixMillis) -> Vec<u8> {
+    pack(&at.0)
+}
+
+/// `None` in marks of the first version, which hold nothing.
+pub(super) fn decode_decided(bytes: &[u8]) -> Result<Option<UnixMillis>, String> {
+    if bytes.is_empty() { Ok(None) } else { unpack(bytes).map(UnixMillis).map(Some) }
 }
 
 pub(super) fn encode_decision(decision: &Decision) -> Vec<u8> {
@@ -332,13 +371,21 @@ fn cut(text: &str, max: usize) -> String {
 }
 
 fn pack<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
-    postcard::to_extend(value, vec![V1]).expect("writing plain data into a Vec cannot fail")
+    pack_as(V1, value)
+}
+
+fn pack_as<T: Serialize + ?Sized>(version: u8, value: &T) -> Vec<u8> {
+    postcard::to_extend(value, vec![version]).expect("writing plain data into a Vec cannot fail")
 }
 
 fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    unpack_as(V1, bytes)
+}
+
+fn unpack_as<T: DeserializeOwned>(known: u8, bytes: &[u8]) -> Result<T, String> {
     let (version, rest) = bytes.split_first().ok_or("the row is empty")?;
-    if *version != V1 {
-        return Err(format!("the row is in format {version}; this hookyard reads format {V1}"));
+    if *version != known {
+        return Err(format!("the row is in format {version}; this hookyard reads format {known}"));
     }
     let (value, left) =
         postcard::take_from_bytes(rest).map_err(|error| format!("the row is damaged: {error}"))?;

@@ -5,10 +5,11 @@
 
 use super::aside;
 use super::codec::{self, StepRow};
-use super::deliveries::{self, put_attempt, put_delivery};
+use super::deliveries::{self, down, put_attempt, put_delivery};
 use super::events::{Record, View, read_event};
 use super::fault::Fault;
-use super::keys;
+use super::keys::{self, KeyHash};
+use super::provisional;
 use super::round::Round;
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::clock::UnixMillis;
@@ -23,15 +24,15 @@ use crate::store::{LeaseRequest, Settled, Settlement};
 /// Leases that one round takes back; the caller asks again for the rest.
 pub(super) const TAKE_BACK_ROWS: usize = 200;
 /// Keys that share one hash of 128 bits: more than one of them will hardly ever be seen.
-const SLOTS_MAX: u8 = 16;
+pub(super) const SLOTS_MAX: u8 = 16;
 
 /// An envelope made ready by its caller: hashed, checksummed, encoded.
 #[derive(Debug)]
 pub(super) struct Prepared {
     source: SourceName,
     key: IdempotencyKey,
-    hash: [u8; 16],
-    received: UnixMillis,
+    pub(super) hash: KeyHash,
+    pub(super) received: UnixMillis,
     pub(super) record: Record,
 }
 
@@ -58,38 +59,56 @@ pub(super) enum Known {
     Slot(u8),
 }
 
-/// Looks the key up. A row whose event has another key only shares the hash: the next slot is looked at.
-pub(super) fn lookup(round: &Round, prepared: &Prepared) -> Result<Known, Fault> {
+/// Looks the key up in table `k` or `p`; its event may be gone already. A row of another key only shares half the hash: the
+/// next slot is looked at.
+pub(super) fn lookup(round: &Round, table: u8, prepared: &Prepared) -> Result<Known, Fault> {
     for slot in 0..SLOTS_MAX {
-        let Some(row) = round.get(&keys::idempotency(prepared.hash, slot))? else {
+        let Some(row) = round.get(&keys::idempotency(table, prepared.hash.row, slot))? else {
             return Ok(Known::Slot(slot));
         };
-        let id = codec::decode_key_entry(&row)
+        let entry = codec::decode_key_entry(&row)
             .map_err(|why| Fault::corrupt(format!("an idempotency key's row: {why}")))?;
-        let event = read_event(round, id, false)?.ok_or_else(|| {
-            Fault::corrupt(format!("an idempotency key names event {id}, which is missing"))
-        })?;
-        if event.envelope.source == prepared.source && event.envelope.idempotency_key == prepared.key {
-            return Ok(Known::Event(id));
+        let same = match entry.rest {
+            Some(rest) => rest == prepared.hash.rest,
+            None => is_key_of(round, entry.event, prepared)?,
+        };
+        if same {
+            return Ok(Known::Event(entry.event));
         }
     }
     Err(Fault::corrupt(format!("{SLOTS_MAX} idempotency keys share one hash")))
 }
 
+/// Rows of the first version name only the event, which stands as long as they do.
+fn is_key_of(round: &Round, id: EventId, prepared: &Prepared) -> Result<bool, Fault> {
+    let event = read_event(round, id, false)?
+        .ok_or_else(|| Fault::corrupt(format!("an idempotency key names event {id}, which is missing")))?;
+    Ok(event.envelope.source == prepared.source && event.envelope.idempotency_key == prepared.key)
+}
+
 /// Stores an event that fits one round.
 pub(super) fn append(round: &mut Round, prepared: &Prepared) -> Result<Appended, Fault> {
-    let slot = match lookup(round, prepared)? {
+    if round.is_loading() {
+        return provisional::append(round, prepared);
+    }
+    let slot = match lookup(round, keys::IDEMPOTENCY, prepared)? {
         Known::Event(id) => return Ok(Appended::Duplicate(id)),
         Known::Slot(slot) => slot,
     };
     round.refuse_if_full()?;
     let id = round.next_id()?;
+    put_tail(round, prepared, id)?;
+    make_visible(round, prepared, id, slot)?;
+    Ok(Appended::New(id))
+}
+
+/// Writes an event's chunks but for the first.
+pub(super) fn put_tail(round: &mut Round, prepared: &Prepared, id: EventId) -> Result<(), Fault> {
     let prefix = keys::of_event(keys::EVENTS, id);
     for number in 1..prepared.record.chunks() {
         round.put(keys::chunk(&prefix, number), prepared.record.chunk(number))?;
     }
-    make_visible(round, prepared, id, slot)?;
-    Ok(Appended::New(id))
+    Ok(())
 }
 
 /// Writes what makes an event whose other chunks are written stand in the store.
@@ -101,7 +120,13 @@ pub(super) fn make_visible(
 ) -> Result<(), Fault> {
     let prefix = keys::of_event(keys::EVENTS, id);
     round.put(keys::chunk(&prefix, 0), prepared.record.chunk(0))?;
-    round.put(keys::idempotency(prepared.hash, slot), codec::encode_key_entry(id, prepared.received))?;
+    enter(round, id, prepared, slot)
+}
+
+/// Writes what makes an event one of those that are known and to be routed.
+pub(super) fn enter(round: &mut Round, id: EventId, prepared: &Prepared, slot: u8) -> Result<(), Fault> {
+    let entry = codec::encode_key_entry(id, prepared.received, prepared.hash.rest);
+    round.put(keys::idempotency(keys::IDEMPOTENCY, prepared.hash.row, slot), entry)?;
     round.put(keys::of_event(keys::INBOX, id), Vec::new())?;
     let totals = &mut round.standing.totals;
     totals.appended += 1;
@@ -119,17 +144,17 @@ pub(super) fn route(round: &mut Round, decisions: &[(EventId, Decision)]) -> Res
             continue;
         }
         round.remove(mark);
-        round.standing.totals.counts.to_route -= 1;
+        down(&mut round.standing.totals.counts.to_route);
         let record = Record::plain(&codec::encode_decision(decision));
         round.put_record(&keys::of_event(keys::DECISIONS, *id), &record)?;
         match &decision.verdict {
             Verdict::Deliver(to) => deliver(round, *id, decision, to)?,
             Verdict::Unrouted { .. } => {
-                round.put(keys::of_event(keys::UNROUTED, *id), Vec::new())?;
+                round.put(keys::of_event(keys::UNROUTED, *id), codec::encode_decided(round.now))?;
                 round.standing.totals.counts.unrouted += 1;
             }
             Verdict::Dropped { .. } => {
-                round.put(keys::of_event(keys::DROPPED, *id), Vec::new())?;
+                round.put(keys::of_event(keys::DROPPED, *id), codec::encode_decided(round.now))?;
                 round.standing.totals.counts.dropped += 1;
             }
         }
@@ -161,7 +186,7 @@ pub(super) fn lease(round: &mut Round, request: &LeaseRequest) -> Result<Taken, 
     let rows_max = max + 1 + request.except.len();
     let rows = round.scan(&prefix, &prefix, rows_max)?;
     let more = rows.len() == rows_max;
-    for (key, _) in rows {
+    for key in rows {
         let Some((before, due)) = aside::due_delivery(round, &key)? else { continue };
         if request.except.contains(&before.id.event) {
             continue;
@@ -197,9 +222,9 @@ pub(super) fn settle(round: &mut Round, settlement: &Settlement) -> Result<Settl
 /// Takes back leases from row `from` of the due index on. Says how many, and where to go on.
 pub(super) fn take_back(round: &mut Round, from: &[u8]) -> Result<(usize, Option<Vec<u8>>), Fault> {
     let rows = round.scan(&[keys::DUE], from, TAKE_BACK_ROWS)?;
-    let more = (rows.len() == TAKE_BACK_ROWS).then(|| rows.last().map(|(key, _)| [key, &[0][..]].concat()));
+    let more = (rows.len() == TAKE_BACK_ROWS).then(|| rows.last().map(|key| [key, &[0][..]].concat()));
     let mut count = 0;
-    for (key, _) in rows {
+    for key in rows {
         let Some((before, _)) = aside::due_delivery(round, &key)? else { continue };
         if matches!(before.state, DeliveryState::Leased { .. }) {
             put_attempt(round, &before.id, &interrupted(before.attempts, round.now))?;

@@ -7,10 +7,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sled::{Db, Tree};
+use sled::Db;
 
 use super::SledOptions;
 use super::open::OpenError;
+use super::rows::Rows;
 use crate::model::clock::Stopwatch;
 
 /// sled's own thread writes out and cleans its log this often; acknowledged writes never wait for it.
@@ -19,21 +20,25 @@ const SLED_FLUSH_MS: u64 = 500;
 /// An open sled with what belongs to it. The lock goes last.
 #[derive(Debug)]
 pub(super) struct Engine {
-    pub(super) tree: Tree,
+    pub(super) rows: Rows,
     pub(super) db: Db,
     pub(super) dir: PathBuf,
     /// Held until everything of sled is gone.
-    #[expect(dead_code, reason = "held, never read")]
     pub(super) lock: File,
 }
 
-/// Opens sled's database. `noted`: at least this many events were once acknowledged here.
-pub(super) fn open_sled(options: &SledOptions, noted: Option<u64>) -> Result<Db, OpenError> {
+/// Opens sled's database. `noted`: at least this many events were once acknowledged here. `clean`: the process before
+/// ended in order; else what memory holds of the file is not trusted, for a sync may have failed.
+pub(super) fn open_sled(options: &SledOptions, noted: Option<u64>, clean: bool) -> Result<Db, OpenError> {
     let dir = options.path.as_path();
     let io = |doing| move |source| OpenError::Io { path: dir.to_owned(), doing, source };
     remove_partial_snapshots(dir).map_err(io("remove `snap.*.generating`"))?;
     // A snapshot that is made now must never know more of the log than a power cut would leave of it.
-    sync_if_there(&dir.join("db")).map_err(io("sync sled's `db`"))?;
+    let db = dir.join("db");
+    sync_if_there(&db).map_err(io("sync sled's `db`"))?;
+    if !clean {
+        forget_cached(&db).map_err(io("read sled's `db` anew"))?;
+    }
     let watch = Stopwatch::start();
     let failure = match try_open(options) {
         Ok(db) => {
@@ -149,6 +154,15 @@ fn set_aside(dir: &Path, fits: impl Fn(&str) -> bool) -> io::Result<usize> {
 pub(super) fn sync_if_there(path: &Path) -> io::Result<()> {
     match OpenOptions::new().write(true).open(path) {
         Ok(file) => file.sync_all(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Has the kernel read the file from the disk again, where it is there.
+fn forget_cached(path: &Path) -> io::Result<()> {
+    match File::open(path) {
+        Ok(file) => Ok(rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }

@@ -8,7 +8,7 @@
 //! makes a record visible: it is written in the last batch, and readers look at nothing without it.
 
 use bytes::{Bytes, BytesMut};
-use sled::{IVec, Tree};
+use sled::IVec;
 
 use super::codec;
 use super::fault::Fault;
@@ -20,15 +20,15 @@ use crate::model::limits::CHUNK_BYTES_MAX;
 const FORMAT: u8 = 1;
 const HEADER_BYTES: usize = 1 + 4 * 4;
 
-/// Rows by key: the tree as it stands, or the tree as a round will leave it.
+/// Rows by key: as they stand, or as a round will leave them.
 pub(super) trait View {
     fn get(&self, key: &[u8]) -> Result<Option<IVec>, ::sled::Error>;
 }
 
-impl View for Tree {
-    fn get(&self, key: &[u8]) -> Result<Option<IVec>, ::sled::Error> {
-        Self::get(self, key)
-    }
+/// Rows in the order of their keys.
+pub(super) trait Scan: View {
+    /// The first `limit` keys from `from` on that begin with `prefix`.
+    fn scan(&self, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Vec<u8>>, ::sled::Error>;
 }
 
 /// A record ready to be written.

@@ -1,15 +1,18 @@
 //! The names of rows: one sled tree, one byte in front for each table.
 //!
 //! ```text
-//!  e EventId chunk            an event: header, meta, body; 4 KiB a chunk     g EventId        its chunks are being written
-//!  k hash(source, key) slot   idempotency key -> EventId                      m word           schema, store key, totals
+//!  e EventId chunk            an event: header, meta, body; 4 KiB a chunk     g EventId        it is being written or removed
+//!  k hash(source, key) slot   idempotency key -> EventId                      m word           schema, store key, totals, position
 //!  i EventId                  inbox: to be routed                             r EventId chunk  the decision
 //!  u EventId                  unrouted                                        x EventId        dropped
 //!  d EventId handler          a delivery                                      l EventId handler  it is dead
 //!  q |handler| due EventId    when a delivery wants attention (due, or its lease runs out)
 //!  a EventId |handler| number chunk   an attempt
 //!  s EventId |handler| step   a step          v |plugin| key   a key-value pair
+//!  p hash(source, key) slot   taken while sled was not open: EventId, its key not yet looked up
+//!  y EventId  an event that turned out to be another one: the first one's EventId
 //!  o key      a row that leads nowhere, out of the way (`aside.rs`): its whole key and its value
+//!  t EventId  a tombstone (`prune.rs`): the event is gone, its idempotency key is not; the key's hash
 //! ```
 //! Numbers are big endian, so that rows sort as they do. `|name|` has its length in front: a name may hold any byte.
 
@@ -33,7 +36,10 @@ pub(super) const ATTEMPTS: u8 = b'a';
 pub(super) const STEPS: u8 = b's';
 pub(super) const PAIRS: u8 = b'v';
 pub(super) const META: u8 = b'm';
+pub(super) const PROVISIONAL: u8 = b'p';
+pub(super) const ALIASES: u8 = b'y';
 pub(super) const ASIDE: u8 = b'o';
+pub(super) const TOMBSTONES: u8 = b't';
 
 /// Which format the rows are in.
 pub(super) const SCHEMA: &[u8] = b"mschema";
@@ -43,13 +49,18 @@ pub(super) const STORE_KEY: &[u8] = b"mstore-key";
 pub(super) const TOTALS: &[u8] = b"mtotals";
 /// A repair was begun and has not ended.
 pub(super) const REPAIRING: &[u8] = b"mrepairing";
+/// How far of the journal sled has come. Never in the journal itself.
+pub(super) const JOURNAL: &[u8] = b"mjournal";
 
 const ID_BYTES: usize = 16;
+/// Half of a SHA-256.
+pub(super) const HASH_BYTES: usize = 16;
 
-/// Tables that say nothing of their own: each row follows from an event, a decision or a delivery.
+/// Tables that say nothing of their own: each row follows from an event, a decision or a delivery. All but one: a key whose
+/// event is gone is all that is left to tell a duplicate by.
 pub(super) const DERIVED: [u8; 6] = [IDEMPOTENCY, INBOX, UNROUTED, DROPPED, DEAD, DUE];
 
-/// A row of a table that holds one for each event (`i`, `u`, `x`, `g`), or what all rows of an event begin with.
+/// A row of a table that holds one for each event (`i`, `u`, `x`, `g`, `t`), or what all rows of an event begin with.
 pub(super) fn of_event(table: u8, id: EventId) -> Vec<u8> {
     let mut key = Vec::with_capacity(1 + ID_BYTES + 2);
     key.push(table);
@@ -65,19 +76,28 @@ pub(super) fn chunk(prefix: &[u8], number: u16) -> Vec<u8> {
     key
 }
 
-/// The first 128 bits of SHA-256 over source and key. Two keys may share them: the row's slot tells them apart.
-pub(super) fn idempotency_hash(source: &SourceName, key: &IdempotencyKey) -> [u8; 16] {
+/// SHA-256 over source and key. Its first half names the row and its second half stands in it: together they tell keys
+/// apart for good. Should two share the first half, the row's slot tells them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct KeyHash {
+    pub(super) row: [u8; HASH_BYTES],
+    pub(super) rest: [u8; HASH_BYTES],
+}
+
+/// The hash of an idempotency key.
+pub(super) fn idempotency_hash(source: &SourceName, key: &IdempotencyKey) -> KeyHash {
     let digest =
         Sha256::new().chain_update(source.as_str()).chain_update([0]).chain_update(key.as_str()).finalize();
-    let mut hash = [0; 16];
-    hash.copy_from_slice(&digest[..16]);
+    let mut hash = KeyHash { row: [0; HASH_BYTES], rest: [0; HASH_BYTES] };
+    hash.row.copy_from_slice(&digest[..HASH_BYTES]);
+    hash.rest.copy_from_slice(&digest[HASH_BYTES..]);
     hash
 }
 
-/// The row of an idempotency key: `slot` is 0 but for keys that share a hash.
-pub(super) fn idempotency(hash: [u8; 16], slot: u8) -> Vec<u8> {
-    let mut key = vec![IDEMPOTENCY];
-    key.extend_from_slice(&hash);
+/// The row of an idempotency key in table `k` or `p`: `slot` is 0 but for keys that share the first half of a hash.
+pub(super) fn idempotency(table: u8, row: [u8; HASH_BYTES], slot: u8) -> Vec<u8> {
+    let mut key = vec![table];
+    key.extend_from_slice(&row);
     key.push(slot);
     key
 }
@@ -157,7 +177,7 @@ pub(super) fn event_in(key: &[u8]) -> Option<EventId> {
     Some(EventId::from_bytes(bytes))
 }
 
-/// The event that a mark (a row of table `i`, `u`, `x` or `g`) names; `None` where its key is anything else.
+/// The event that a mark (a row of table `i`, `u`, `x`, `g` or `t`) names; `None` where its key is anything else.
 pub(super) fn mark_in(key: &[u8]) -> Option<EventId> {
     if key.len() == 1 + ID_BYTES { event_in(key) } else { None }
 }

@@ -4,33 +4,45 @@
 //!
 //! | sled's hazard                                   | guard                                                    |
 //! |-------------------------------------------------|----------------------------------------------------------|
-//! | `flush` is no sync on Linux                     | `writer.rs`: our own `fdatasync` before any answer       |
+//! | `flush` is no sync on Linux                     | `journal/`: our own `fdatasync` before any answer, and   |
+//! |                                                 | one after each batch that sled gets                      |
 //! | leaves above 128 KB become files never synced   | `round.rs`: no value above 4 KiB; `blobs/` is watched    |
 //! | a killed open leaves a broken snapshot          | `open.rs`: removed; on damage snapshots are moved aside  |
 //! | panics while opening, or opens empty            | `open.rs`, `high_water.rs`: told, never begun anew       |
 //! | cannot be opened on a full disk                 | `space.rs`: events are refused early; ballast            |
 //! | `flush_async` and transactions can deadlock     | not used: one thread writes, one batch a commit          |
 //! | errors are sticky, a failed sync proves nothing | `writer.rs`: final; a commit that hangs is found out     |
+//! | slow: 60 us of one core for each event          | `journal/`: a commit is durable before sled has it       |
 //!
-//! Reading order: `keys` and `codec` (rows), `events` (chunks), `round` (one commit), `commands` and `deliveries` (what
-//! changes), `aside` (rows that cannot be read), `writer` (the thread), `reads`, `open`, `derived`, `verify` and
-//! `repair` (what `doctor` asks).
+//! Reading order: `keys` and `codec` (rows), `events` (chunks), `front` and `rows` (what stands), `round` (one commit),
+//! `commands` and `deliveries` (what changes), `aside` (rows that cannot be read), `prune` (what is too old), `journal/`
+//! (durable), `writer` (the thread), `reads`, `begin`, `open`, `load`, `leftovers`, `provisional`, `compact`, then `derived`,
+//! `verify` and `repair` (what `doctor` asks).
 
 mod aside;
+mod begin;
 mod calls;
 mod codec;
 mod commands;
+mod compact;
 mod deliveries;
 mod derived;
 mod engine;
 mod events;
 mod fault;
+mod front;
 mod high_water;
+mod journal;
 mod keys;
+mod leftovers;
+mod load;
 mod open;
+mod provisional;
+mod prune;
 mod reads;
 mod repair;
 mod round;
+mod rows;
 mod shared;
 mod space;
 #[cfg(test)]
@@ -40,27 +52,28 @@ mod verify;
 mod writer;
 
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
+pub use compact::{CompactError, CompactPhase, CompactProgress, Compacted};
 pub use open::OpenError;
 
 use self::calls::{job, read_panicked};
 use self::commands::Prepared;
-use self::engine::Engine;
+use self::events::View;
 use self::fault::Fault;
+use self::journal::Backlog;
 use self::shared::Shared;
-use self::space::Space;
 use self::writer::{Durability, Job, READERS_WAIT};
-use super::step_key::{StoreKey, step_key};
+use super::step_key::step_key;
 use super::wake::Wakes;
 use super::{
-    Counts, DeliveryQuery, EventQuery, Health, LeaseRequest, Leased, Page, Settled, Settlement, Store,
-    StoreError, check,
+    Counts, DeliveryQuery, EventQuery, Health, LeaseRequest, Leased, Page, Pruned, Settled, Settlement,
+    Store, StoreError, check,
 };
 use crate::model::attempt::Attempt;
 use crate::model::clock::Clock;
@@ -68,10 +81,11 @@ use crate::model::delivery::Delivery;
 use crate::model::event::{Appended, Envelope, Event};
 use crate::model::ids::{DeliveryId, EventId, HandlerName, PluginId, StepId};
 use crate::model::limits::{
-    COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, FREE_BYTES_MIN, LEASE_MAX, STORE_CACHE_BYTES_DEFAULT,
-    WRITER_QUEUE_MAX,
+    COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, FREE_BYTES_MIN, JOURNAL_SEGMENT_BYTES, LEASE_MAX,
+    STORE_CACHE_BYTES_DEFAULT, WRITER_QUEUE_MAX,
 };
 use crate::model::memory::{Expect, KvPut, KvValue, StepState};
+use crate::model::retention::Retention;
 use crate::model::verdict::{Decision, Verdict};
 
 /// About what a small command writes.
@@ -88,6 +102,8 @@ pub struct SledOptions {
     pub cache_bytes: u64,
     /// Below this much free disk space new events are refused.
     pub free_bytes_min: u64,
+    /// One file of the journal; at least twice [`crate::model::limits::JOURNAL_FRAME_BYTES_MAX`].
+    pub segment_bytes: u64,
     /// Count the rows where the totals are lost, instead of refusing to open: for a repair, which counts them anyway.
     pub recount: bool,
 }
@@ -99,6 +115,7 @@ impl SledOptions {
             path: path.into(),
             cache_bytes: STORE_CACHE_BYTES_DEFAULT,
             free_bytes_min: FREE_BYTES_MIN,
+            segment_bytes: JOURNAL_SEGMENT_BYTES,
             recount: false,
         }
     }
@@ -109,14 +126,13 @@ impl SledOptions {
 pub struct SledStore {
     jobs: mpsc::Sender<Job>,
     shared: Arc<Shared>,
-    /// What readers use; gone once closed.
-    engine: RwLock<Option<Arc<Engine>>>,
-    store_key: StoreKey,
+    backlog: Arc<Backlog>,
     clock: Arc<dyn Clock>,
 }
 
 impl SledStore {
-    /// Opens the store, or says why not and what to do. Blocks: seconds for each gigabyte after a crash.
+    /// Opens the store, or says why not and what to do. Where sled takes long to read its log, the store takes events
+    /// before that is done ([`Health::Loading`]); everything else waits for it.
     pub fn open(options: &SledOptions, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         Self::open_with(options, clock, Durability::default())
     }
@@ -127,16 +143,7 @@ impl SledStore {
         clock: Arc<dyn Clock>,
         durability: Durability,
     ) -> Result<Self, OpenError> {
-        let io = |doing| move |source| OpenError::Io { path: options.path.clone(), doing, source };
-        let opened = open::open(options)?;
-        let space = Space::new(&options.path, options.free_bytes_min, clock.now())
-            .map_err(io("ask for free disk space"))?;
-        space.restore_ballast();
-        let store_key = opened.store_key;
-        let (jobs, queue) = mpsc::channel(WRITER_QUEUE_MAX);
-        let (engine, shared) = writer::start(opened, Arc::clone(&clock), space, durability, queue)
-            .map_err(io("start the writer's thread"))?;
-        Ok(Self { jobs, shared, engine: RwLock::new(Some(engine)), store_key, clock })
+        begin::open(options, clock, durability)
     }
 }
 
@@ -162,7 +169,7 @@ impl Store for SledStore {
     }
 
     async fn to_route(&self, max: usize) -> Result<Vec<Event>, StoreError> {
-        let waiting = self.read(move |tree| reads::to_route(tree, max)).await?;
+        let waiting = self.read(move |rows| reads::to_route(rows, max)).await?;
         if !waiting.unreadable.is_empty() {
             let bytes = waiting.unreadable.len() * SMALL_BYTES;
             let marks = waiting.unreadable;
@@ -224,6 +231,15 @@ impl Store for SledStore {
         self.read(reads::waiting_by_handler).await
     }
 
+    async fn prune(&self, retention: Retention, after: Option<EventId>) -> Result<Pruned, StoreError> {
+        let now = self.clock.now();
+        let found = self.read(move |tree| prune::search(tree, &retention, now, after)).await?;
+        if found.is_empty() {
+            return Ok(found.nothing_removed());
+        }
+        self.write(prune::PRUNE_BYTES, move |round| prune::remove(round, &retention, &found)).await
+    }
+
     async fn step_begin(&self, step: StepId) -> Result<StepState, StoreError> {
         check::step(&step)?;
         self.write(SMALL_BYTES, move |round| commands::step_begin(round, &step)).await
@@ -236,7 +252,12 @@ impl Store for SledStore {
     }
 
     fn step_key(&self, step: &StepId) -> String {
-        step_key(&self.store_key, step)
+        let key = self
+            .shared
+            .store_key
+            .get()
+            .expect("a step belongs to a lease, which waited until the key was known");
+        step_key(key, step)
     }
 
     async fn kv_get(&self, plugin: PluginId, key: Vec<u8>) -> Result<Option<KvValue>, StoreError> {
@@ -260,29 +281,29 @@ impl Store for SledStore {
     }
 
     async fn event(&self, id: EventId) -> Result<Option<Event>, StoreError> {
-        self.read(move |tree| events::read_event(tree, id, true)).await
+        self.read(move |rows| provisional::read_event_or_first(rows, id)).await
     }
 
     async fn decision(&self, id: EventId) -> Result<Option<Decision>, StoreError> {
-        self.read(move |tree| reads::decision(tree, id)).await
+        self.read(move |rows| reads::decision(rows, id)).await
     }
 
     async fn events(&self, query: EventQuery) -> Result<Page<Event, EventId>, StoreError> {
-        self.read(move |tree| reads::events(tree, &query)).await
+        self.read(move |rows| reads::events(rows, &query)).await
     }
 
     async fn deliveries(&self, query: DeliveryQuery) -> Result<Page<Delivery, DeliveryId>, StoreError> {
-        self.read(move |tree| reads::deliveries(tree, &query)).await
+        self.read(move |rows| reads::deliveries(rows, &query)).await
     }
 
     async fn attempts(&self, id: DeliveryId) -> Result<Vec<Attempt>, StoreError> {
         check::name("a handler's name", id.handler.as_str())?;
-        self.read(move |tree| reads::attempts(tree, &id)).await
+        self.read(move |rows| reads::attempts(rows, &id)).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {
-        self.read(|tree| {
-            let row = tree.get(keys::TOTALS)?.ok_or_else(|| Fault::corrupt("the totals are missing"))?;
+        self.read(|rows| {
+            let row = rows.get(keys::TOTALS)?.ok_or_else(|| Fault::corrupt("the totals are missing"))?;
             let totals = codec::decode_totals(&row);
             totals.map(|totals| totals.counts).map_err(|why| Fault::corrupt(format!("the totals: {why}")))
         })
@@ -291,6 +312,10 @@ impl Store for SledStore {
 
     fn health(&self) -> Health {
         self.shared.health()
+    }
+
+    fn lag_bytes(&self) -> u64 {
+        self.backlog.bytes()
     }
 
     fn wakes(&self) -> &Wakes {
@@ -305,8 +330,7 @@ impl Store for SledStore {
         {
             return Err(StoreError::Failed { why });
         }
-        let engine = self.engine.write().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(engine) = engine else { return Ok(()) };
+        let Some(engine) = self.shared.take_engine() else { return Ok(()) };
         // Whoever drops the last handle waits for sled's own threads: let that not be a reader.
         let drained = async {
             while Arc::strong_count(&engine) > 1 {

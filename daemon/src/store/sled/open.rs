@@ -1,11 +1,10 @@
-//! Opening the store: every guard that sled 0.34 needs, in order, before a row is read.
+//! Opening the store: every guard that it needs, in order, before a row is read.
 //!
 //! 1. the directory exists, is ours alone (a lock that the kernel drops with the process), and is not on a network disk;
-//! 2. what a killed open left (`snap.*.generating`) is deleted, for sled would take it for its newest snapshot;
-//! 3. sled opens on a thread of its own, because it may panic; on damage the snapshots, which it can make again from its
-//!    log, are moved aside and it opens once more;
-//! 4. a store that should have rows and has none, or is written by a newer hookyard, or holds a blob file, is refused;
-//! 5. events half-written when the last process died are removed.
+//! 2. a compaction that was cut short is finished, or its copy removed (`compact/switch.rs`); a store that should have rows
+//!    and whose file is gone, or that holds a blob file, is refused;
+//! 3. the journal is read: from here on events can be taken;
+//! 4. sled is opened (`load.rs`), which takes seconds for each gigabyte.
 //!
 //! Nothing is ever deleted that could hold an event: it is moved to `set-aside-<n>/`. A kill at any moment in here leaves
 //! a directory that the next open handles.
@@ -14,22 +13,23 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, NFS_SUPER_MAGIC, flock, statfs};
-use sled::{Batch, Tree};
 
-use super::codec::{self, Totals};
-use super::engine::{Engine, open_sled, sync_if_there, unreadable};
+use super::compact::finish_or_discard;
+use super::front::Front;
 use super::high_water::HighWater;
-use super::round::Standing;
-use super::{SledOptions, high_water, keys, repair, space};
-use crate::model::ids::EventId;
-use crate::store::step_key::StoreKey;
+use super::journal::{self, Behind, JournalError};
+use super::load::Loading;
+use super::{SledOptions, high_water, space};
+use crate::model::clock::Stopwatch;
 
-/// The format of the rows as this hookyard writes them.
-pub(super) const SCHEMA_VERSION: u8 = 1;
-/// Rows removed in one batch when the leftovers of a large event are cleaned up.
-const CLEAN_ROWS: usize = 1000;
+/// How long a lock may still be held by a process that is ending, or by a child of it that has not yet become the program
+/// it was started for.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
+const LOCK_POLL: Duration = Duration::from_millis(10);
 
 /// Why the store did not open. Each says what an operator can do.
 #[derive(Debug, thiserror::Error)]
@@ -62,43 +62,41 @@ pub enum OpenError {
         "the store in {path} has {count} files in `blobs/`, which a power cut can tear; this hookyard never makes any: copy the directory and report it"
     )]
     Blobs { path: PathBuf, count: usize },
+    #[error(transparent)]
+    Journal(#[from] JournalError),
 }
 
-/// What opening found.
+/// A store that can take events; sled is not open yet.
 #[derive(Debug)]
 pub(super) struct Opened {
-    pub(super) engine: Engine,
-    /// Our own handle of sled's file: syncing it is what makes a commit durable.
-    pub(super) file: File,
-    pub(super) standing: Standing,
-    pub(super) store_key: StoreKey,
+    pub(super) front: Arc<Front>,
+    /// What the journal holds.
+    pub(super) behind: Behind,
     /// Whether the high-water file is there already.
     pub(super) noted: bool,
     pub(super) high_water: HighWater,
+    /// What is left to do.
+    pub(super) loading: Loading,
 }
 
-/// Opens the store, or says why not. Blocks for as long as sled reads its log: seconds for some gigabytes.
+/// Opens everything but sled, or says why not.
 pub(super) fn open(options: &SledOptions) -> Result<Opened, OpenError> {
     let dir = options.path.as_path();
     let io = |doing| move |source| OpenError::Io { path: dir.to_owned(), doing, source };
     create(dir)?;
     let lock = lock(dir)?;
     refuse_network_disk(dir)?;
+    finish_or_discard(dir).map_err(io("finish a compaction"))?;
     space::release_ballast_if_tight(dir).map_err(io("free the ballast"))?;
     let noted = high_water::read(dir).map_err(io("read `high-water`"))?;
     refuse_blobs(dir)?;
     refuse_lost_file(dir, noted)?;
-    let db = open_sled(options, noted)?;
-    refuse_blobs(dir)?;
-    let file = OpenOptions::new().write(true).open(dir.join("db")).map_err(io("open sled's `db`"))?;
-    let tree = (*db).clone();
-    let engine = Engine { tree, db, dir: dir.to_owned(), lock };
-    let (totals, store_key) = read_or_make_meta(&engine, noted, options.recount)?;
-    let last_id = clean_up(&engine.tree).map_err(|error| unreadable(dir, &error.to_string()))?;
+    let front = Arc::new(Front::default());
+    let behind = journal::open(&dir.join(journal::DIRECTORY), &front)?;
     let high_water = HighWater::prepare(dir).map_err(io("open `high-water.new`"))?;
-    sync_all(&engine, &file)?;
-    let standing = Standing { totals, last_id, ..Standing::default() };
-    Ok(Opened { engine, file, standing, store_key, noted: noted.is_some(), high_water })
+    let loading =
+        Loading { options: options.clone(), lock, noted, front: Arc::clone(&front), extent: behind.extent() };
+    Ok(Opened { front, behind, noted: noted.is_some(), high_water, loading })
 }
 
 /// Files in `blobs/`; zero where sled keeps to its log.
@@ -127,10 +125,16 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
     let io = |source| OpenError::Io { path: dir.to_owned(), doing: "make the lock file", source };
     let file =
         OpenOptions::new().create(true).truncate(false).write(true).open(dir.join("lock")).map_err(io)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked { path: dir.to_owned() }),
-        Err(error) => Err(io(error.into())),
+    let watch = Stopwatch::start();
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK) if watch.elapsed() < LOCK_WAIT => {
+                std::thread::sleep(LOCK_POLL);
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(OpenError::Locked { path: dir.to_owned() }),
+            Err(error) => return Err(io(error.into())),
+        }
     }
 }
 
@@ -146,7 +150,7 @@ fn refuse_network_disk(dir: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn refuse_blobs(dir: &Path) -> Result<(), OpenError> {
+pub(super) fn refuse_blobs(dir: &Path) -> Result<(), OpenError> {
     let count = blob_files(dir).map_err(|source| OpenError::Io {
         path: dir.to_owned(),
         doing: "list `blobs/`",
@@ -177,109 +181,6 @@ fn refuse_lost_file(dir: &Path, noted: Option<u64>) -> Result<(), OpenError> {
         doing: "remove the `conf` of a first open that was killed",
         source,
     })
-}
-
-fn read_or_make_meta(
-    engine: &Engine,
-    noted: Option<u64>,
-    recount: bool,
-) -> Result<(Totals, StoreKey), OpenError> {
-    let dir = engine.dir.as_path();
-    let get = |key: &[u8]| engine.tree.get(key).map_err(|error| unreadable(dir, &error.to_string()));
-    let Some(schema) = get(keys::SCHEMA)? else {
-        return match noted {
-            Some(noted) => Err(OpenError::Emptied { path: dir.to_owned(), noted, found: 0 }),
-            None => make_meta(engine),
-        };
-    };
-    let found = schema.first().copied().unwrap_or_default();
-    if found != SCHEMA_VERSION {
-        return Err(OpenError::Newer { path: dir.to_owned(), found, known: SCHEMA_VERSION });
-    }
-    let totals = get(keys::TOTALS)?.ok_or_else(|| "its totals are missing".to_owned());
-    let totals =
-        totals.and_then(|row| codec::decode_totals(&row).map_err(|why| format!("its totals: {why}")));
-    let totals = match totals {
-        Ok(totals) => totals,
-        Err(_) if recount => recounted(engine, noted)?,
-        Err(why) => {
-            let help = format!("{why} (`hookyard doctor --repair` counts them again)");
-            return Err(unreadable(dir, &help));
-        }
-    };
-    let key = get(keys::STORE_KEY)?.and_then(|key| StoreKey::try_from(key.as_ref()).ok());
-    let key = key.ok_or_else(|| unreadable(dir, "its store key is missing"))?;
-    if let Some(noted) = noted.filter(|noted| totals.appended < *noted) {
-        return Err(OpenError::Emptied { path: dir.to_owned(), noted, found: totals.appended });
-    }
-    if totals.counts.events > 0 && engine.tree.scan_prefix([keys::EVENTS]).next().is_none() {
-        return Err(OpenError::Emptied { path: dir.to_owned(), noted: totals.counts.events, found: 0 });
-    }
-    Ok((totals, key))
-}
-
-fn recounted(engine: &Engine, noted: Option<u64>) -> Result<Totals, OpenError> {
-    let counted = repair::count(&engine.tree)
-        .map_err(|fault| unreadable(&engine.dir, &fault.into_store_error().to_string()))?;
-    // How many events there ever were is known to nobody else.
-    Ok(Totals { appended: counted.appended.max(noted.unwrap_or_default()), ..counted })
-}
-
-fn make_meta(engine: &Engine) -> Result<(Totals, StoreKey), OpenError> {
-    let dir = engine.dir.as_path();
-    let mut store_key = StoreKey::default();
-    getrandom::fill(&mut store_key)
-        .map_err(|error| unreadable(dir, &format!("the system gives no random bytes: {error}")))?;
-    let totals = Totals::default();
-    let mut batch = Batch::default();
-    batch.insert(keys::SCHEMA, &[SCHEMA_VERSION]);
-    batch.insert(keys::STORE_KEY, &store_key);
-    batch.insert(keys::TOTALS, codec::encode_totals(&totals));
-    engine.tree.apply_batch(batch).map_err(|error| unreadable(dir, &error.to_string()))?;
-    Ok((totals, store_key))
-}
-
-/// Removes the chunks of events whose last batch never came. Returns the highest event id.
-fn clean_up(tree: &Tree) -> Result<Option<EventId>, ::sled::Error> {
-    for mark in tree.scan_prefix([keys::STAGED]) {
-        let (mark, _) = mark?;
-        let Some(id) = keys::event_in(&mark) else { continue };
-        tracing::warn!(event = %id, "removing an event that was never acknowledged: the store stopped while writing it");
-        let prefix = keys::of_event(keys::EVENTS, id);
-        loop {
-            let mut batch = Batch::default();
-            let rows: Vec<_> = tree.scan_prefix(&prefix).keys().take(CLEAN_ROWS).collect::<Result<_, _>>()?;
-            let done = rows.len() < CLEAN_ROWS;
-            rows.into_iter().for_each(|key| batch.remove(key));
-            if done {
-                batch.remove(&mark);
-            }
-            tree.apply_batch(batch)?;
-            if done {
-                break;
-            }
-        }
-    }
-    let last = tree.scan_prefix([keys::EVENTS]).next_back().transpose()?;
-    Ok(last.and_then(|(key, _)| keys::event_in(&key)))
-}
-
-/// Makes durable what opening did: sled syncs neither its `conf` nor the directory.
-fn sync_all(engine: &Engine, file: &File) -> Result<(), OpenError> {
-    let dir = engine.dir.as_path();
-    engine.db.flush().map_err(|error| unreadable(dir, &error.to_string()))?;
-    let sync = || {
-        file.sync_all()?;
-        for entry in fs::read_dir(dir)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            if name == "conf" || name.to_string_lossy().starts_with("snap.") {
-                sync_if_there(&entry.path())?;
-            }
-        }
-        File::open(dir)?.sync_all()
-    };
-    sync().map_err(|source| OpenError::Io { path: dir.to_owned(), doing: "sync", source })
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {

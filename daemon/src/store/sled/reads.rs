@@ -1,19 +1,17 @@
-//! What only looks: on the blocking pool, straight from the tree, beside the writer.
+//! What only looks: on the blocking pool, beside the writer.
 //!
-//! A reader may see a change some milliseconds before it is synced. That is harmless where it only shows or decides what
-//! the writer will order behind it anyway (routing); what a plugin acts upon (`kv_get`, steps, leases) goes through the
-//! writer instead. Every page is bounded in rows returned, rows looked at and bytes held.
+//! A reader sees only what is on disk. It may see one row of a commit and not yet another: harmless where it only shows,
+//! or decides what the writer will order behind it anyway (routing); what a plugin acts upon (`kv_get`, steps, leases) goes
+//! through the writer instead. Every page is bounded in rows returned, rows looked at and bytes held.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
-
-use sled::Tree;
 
 use super::codec;
 use super::deliveries;
 use super::events::{View, read_event, read_record};
 use super::fault::Fault;
 use super::keys;
+use super::rows::{Keys, Rows};
 use crate::model::attempt::Attempt;
 use crate::model::delivery::Delivery;
 use crate::model::event::Event;
@@ -23,9 +21,9 @@ use crate::model::verdict::{Decision, Verdict};
 use crate::store::{DeliveryQuery, EventQuery, Page, Routing};
 
 /// What routing decided.
-pub(super) fn decision(tree: &impl View, id: EventId) -> Result<Option<Decision>, Fault> {
+pub(super) fn decision(view: &impl View, id: EventId) -> Result<Option<Decision>, Fault> {
     let prefix = keys::of_event(keys::DECISIONS, id);
-    let record = read_record(tree, &prefix, false, || format!("the decision on event {id}"))?;
+    let record = read_record(view, &prefix, false, || format!("the decision on event {id}"))?;
     record
         .map(|(row, _)| codec::decode_decision(&row))
         .transpose()
@@ -33,16 +31,16 @@ pub(super) fn decision(tree: &impl View, id: EventId) -> Result<Option<Decision>
 }
 
 /// Every attempt at one delivery.
-pub(super) fn attempts(tree: &Tree, id: &DeliveryId) -> Result<Vec<Attempt>, Fault> {
+pub(super) fn attempts(rows: &Rows, id: &DeliveryId) -> Result<Vec<Attempt>, Fault> {
     let mut found = Vec::new();
-    for key in tree.scan_prefix(keys::attempts_prefix(id)).keys() {
+    for key in rows.with_prefix(&keys::attempts_prefix(id)) {
         let key = key?;
         let (_, number, chunk) = keys::attempt_in(&key).ok_or_else(|| Fault::corrupt("an attempt's key"))?;
         if chunk != 0 {
             continue;
         }
         let what = || format!("attempt {number} at {id}");
-        let record = read_record(tree, &keys::attempt(id, number), false, what)?;
+        let record = read_record(rows, &keys::attempt(id, number), false, what)?;
         let (row, _) = record.ok_or_else(|| Fault::corrupt(what()))?;
         found.push(codec::decode_attempt(&row).map_err(|why| Fault::corrupt(format!("{}: {why}", what())))?);
     }
@@ -59,17 +57,17 @@ pub(super) struct Waiting {
 }
 
 /// Up to `max` events that wait to be routed, and the marks that stood in their way.
-pub(super) fn to_route(tree: &Tree, max: usize) -> Result<Waiting, Fault> {
+pub(super) fn to_route(rows: &Rows, max: usize) -> Result<Waiting, Fault> {
     let max = max.min(PAGE_ROWS_MAX);
     let mut waiting = Waiting::default();
     let mut held_bytes = 0;
-    let mut marks = tree.scan_prefix([keys::INBOX]).keys();
+    let mut marks = rows.with_prefix(&[keys::INBOX]);
     while waiting.events.len() < max
         && waiting.unreadable.len() < UNREADABLE_MARKS_MAX
         && held_bytes < PAGE_BODY_BYTES_MAX
     {
         let Some(mark) = marks.next().transpose()? else { break };
-        let event = match keys::mark_in(&mark).map(|id| read_event(tree, id, true)) {
+        let event = match keys::mark_in(&mark).map(|id| read_event(rows, id, true)) {
             Some(Ok(found)) => found,
             None | Some(Err(Fault::Refused(_))) => None,
             Some(Err(engine)) => return Err(engine),
@@ -79,16 +77,16 @@ pub(super) fn to_route(tree: &Tree, max: usize) -> Result<Waiting, Fault> {
                 held_bytes += event.envelope.body.len();
                 waiting.events.push(event);
             }
-            None => waiting.unreadable.push(mark.to_vec()),
+            None => waiting.unreadable.push(mark),
         }
     }
     Ok(waiting)
 }
 
 /// How many unfinished deliveries each handler has.
-pub(super) fn waiting_by_handler(tree: &Tree) -> Result<Vec<(HandlerName, u64)>, Fault> {
+pub(super) fn waiting_by_handler(rows: &Rows) -> Result<Vec<(HandlerName, u64)>, Fault> {
     let mut counts: BTreeMap<HandlerName, u64> = BTreeMap::new();
-    for key in tree.scan_prefix([keys::DUE]).keys() {
+    for key in rows.with_prefix(&[keys::DUE]) {
         // A row that names none is moved aside, and told, by whoever leases or takes back.
         if let Some((id, _)) = keys::due_in(&key?) {
             *counts.entry(id.handler).or_default() += 1;
@@ -98,7 +96,7 @@ pub(super) fn waiting_by_handler(tree: &Tree) -> Result<Vec<(HandlerName, u64)>,
 }
 
 /// One page of events.
-pub(super) fn events(tree: &Tree, query: &EventQuery) -> Result<Page<Event, EventId>, Fault> {
+pub(super) fn events(rows: &Rows, query: &EventQuery) -> Result<Page<Event, EventId>, Fault> {
     let table = match query.routing {
         Some(Routing::Waiting) => keys::INBOX,
         Some(Routing::Unrouted) => keys::UNROUTED,
@@ -109,22 +107,22 @@ pub(super) fn events(tree: &Tree, query: &EventQuery) -> Result<Page<Event, Even
     let mut page = Page { rows: Vec::new(), next: None };
     let (mut looked_at, mut held_bytes) = (0, 0);
     let mut at = query.after;
-    while let Some(id) = next_id(tree, table, at, query.newest_first)? {
+    while let Some(id) = next_id(rows, table, at, query.newest_first)? {
         if page.rows.len() < limit && (looked_at == PAGE_SCAN_ROWS_MAX || held_bytes >= PAGE_BODY_BYTES_MAX) {
             page.next = at;
             break;
         }
         looked_at += 1;
         at = Some(id);
-        let Some(event) = read_listed(tree, id, false)? else { continue };
-        if !event_fits(tree, query, &event)? {
+        let Some(event) = read_listed(rows, id, false)? else { continue };
+        if !event_fits(rows, query, &event)? {
             continue;
         }
         if page.rows.len() == limit {
             page.next = page.rows.last().map(|last: &Event| last.id);
             break;
         }
-        let whole = if query.bodies { read_listed(tree, id, true)? } else { Some(event) };
+        let whole = if query.bodies { read_listed(rows, id, true)? } else { Some(event) };
         let Some(event) = whole else { continue };
         held_bytes += event.envelope.body.len();
         page.rows.push(event);
@@ -133,7 +131,7 @@ pub(super) fn events(tree: &Tree, query: &EventQuery) -> Result<Page<Event, Even
 }
 
 /// One page of deliveries.
-pub(super) fn deliveries(tree: &Tree, query: &DeliveryQuery) -> Result<Page<Delivery, DeliveryId>, Fault> {
+pub(super) fn deliveries(rows: &Rows, query: &DeliveryQuery) -> Result<Page<Delivery, DeliveryId>, Fault> {
     let dead_only = query.state.as_deref() == Some("dead");
     let table = if dead_only { keys::DEAD } else { keys::DELIVERIES };
     let prefix = query.event.map_or_else(|| vec![table], |event| keys::of_event(table, event));
@@ -141,14 +139,14 @@ pub(super) fn deliveries(tree: &Tree, query: &DeliveryQuery) -> Result<Page<Deli
     let limit = page_rows(query.limit);
     let mut page = Page { rows: Vec::new(), next: None };
     let mut last_seen = None;
-    for (looked_at, key) in rows(tree, &prefix, after, query.newest_first).enumerate() {
+    for (looked_at, key) in keys_under(rows, &prefix, after, query.newest_first).enumerate() {
         let id = keys::delivery_in(&key?).ok_or_else(|| Fault::corrupt("a delivery's key"))?;
         if looked_at >= PAGE_SCAN_ROWS_MAX && page.rows.len() < limit {
             page.next = last_seen;
             break;
         }
         last_seen = Some(id.clone());
-        let Some(delivery) = deliveries::get(tree, &id)? else { continue };
+        let Some(delivery) = deliveries::get(rows, &id)? else { continue };
         let fits = query.handler.as_ref().is_none_or(|handler| *handler == id.handler)
             && query.state.as_ref().is_none_or(|state| state == delivery.state.word());
         if !fits {
@@ -165,8 +163,8 @@ pub(super) fn deliveries(tree: &Tree, query: &DeliveryQuery) -> Result<Page<Deli
 
 /// An event for a page. One that cannot be read is told in the log and left out, so that it hides no other; asked for by
 /// its id it says what is wrong with it.
-fn read_listed(tree: &Tree, id: EventId, with_body: bool) -> Result<Option<Event>, Fault> {
-    match read_event(tree, id, with_body) {
+fn read_listed(rows: &Rows, id: EventId, with_body: bool) -> Result<Option<Event>, Fault> {
+    match read_event(rows, id, with_body) {
         Err(Fault::Refused(why)) => {
             tracing::error!(event = %id, %why, "an event cannot be read; leaving it out of the list");
             Ok(None)
@@ -179,12 +177,12 @@ fn page_rows(limit: usize) -> usize {
     if limit == 0 { PAGE_ROWS_MAX } else { limit.min(PAGE_ROWS_MAX) }
 }
 
-fn event_fits(tree: &Tree, query: &EventQuery, event: &Event) -> Result<bool, Fault> {
+fn event_fits(rows: &Rows, query: &EventQuery, event: &Event) -> Result<bool, Fault> {
     let envelope = &event.envelope;
     let plain = query.event_type.as_ref().is_none_or(|wanted| *wanted == envelope.event_type)
         && query.provider_id.as_ref().is_none_or(|wanted| *wanted == envelope.provider_id);
     if plain && query.routing == Some(Routing::Routed) {
-        let verdict = decision(tree, event.id)?.map(|decision| decision.verdict);
+        let verdict = decision(rows, event.id)?.map(|decision| decision.verdict);
         return Ok(matches!(verdict, Some(Verdict::Deliver(_))));
     }
     Ok(plain)
@@ -192,24 +190,24 @@ fn event_fits(tree: &Tree, query: &EventQuery, event: &Event) -> Result<bool, Fa
 
 /// The event next to `at` in the table; the first, or newest, where `at` is `None`. Jumps over an event's chunks.
 fn next_id(
-    tree: &Tree,
+    rows: &Rows,
     table: u8,
     at: Option<EventId>,
     newest_first: bool,
 ) -> Result<Option<EventId>, Fault> {
     let mut at = at;
     loop {
-        let row = if newest_first {
+        let next = if newest_first {
             let end = at.map_or_else(|| keys::after(&[table]), |id| keys::of_event(table, id));
-            tree.range(vec![table]..end).next_back()
+            rows.keys_back(vec![table]..end).next()
         } else {
             let start = at.map_or_else(|| vec![table], |id| keys::after(&keys::of_event(table, id)));
-            tree.range(start..keys::after(&[table])).next()
+            rows.keys(start..keys::after(&[table])).next()
         };
-        let Some(row) = row else { return Ok(None) };
-        let id = keys::event_in(&row?.0).ok_or_else(|| Fault::corrupt("a key of an event table"))?;
+        let Some(next) = next else { return Ok(None) };
+        let id = keys::event_in(&next?).ok_or_else(|| Fault::corrupt("a key of an event table"))?;
         // An event whose first chunk is not there yet is still being written: nobody has heard of it.
-        if table != keys::EVENTS || View::get(tree, &keys::chunk(&keys::of_event(table, id), 0))?.is_some() {
+        if table != keys::EVENTS || View::get(rows, &keys::chunk(&keys::of_event(table, id), 0))?.is_some() {
             return Ok(Some(id));
         }
         at = Some(id);
@@ -217,25 +215,11 @@ fn next_id(
 }
 
 /// Keys under `prefix`, beyond `after`.
-fn rows(
-    tree: &Tree,
-    prefix: &[u8],
-    after: Option<Vec<u8>>,
-    newest_first: bool,
-) -> Box<dyn Iterator<Item = Result<sled::IVec, ::sled::Error>>> {
+fn keys_under(rows: &Rows, prefix: &[u8], after: Option<Vec<u8>>, newest_first: bool) -> Keys {
     let (first, end) = (prefix.to_vec(), keys::after(prefix));
     if newest_first {
-        let end = after.map_or_else(|| end.clone(), |after| after.min(end.clone()));
-        let start = first.min(end.clone());
-        return Box::new(tree.range(start..end).keys().rev());
+        return rows.keys_back(first..after.map_or_else(|| end.clone(), |after| after.min(end.clone())));
     }
-    let start = match after {
-        Some(after) if after >= end => Bound::Excluded(end.clone()),
-        Some(after) if after >= first => Bound::Excluded(after),
-        Some(_) | None => Bound::Included(first),
-    };
-    match start {
-        Bound::Excluded(at) if at >= end => Box::new(std::iter::empty()),
-        start => Box::new(tree.range((start, Bound::Excluded(end))).keys()),
-    }
+    let start = after.map_or(first.clone(), |after| [after.as_slice(), &[0]].concat().max(first));
+    rows.keys(start..end)
 }

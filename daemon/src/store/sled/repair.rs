@@ -2,7 +2,9 @@
 //! routed", "unrouted" and "dropped", the indexes of what is due and what is dead, and the totals.
 //!
 //! Never touches an event, a decision, a delivery, an attempt, a step or a pair; what of them cannot be read stays, and so
-//! does every derived row that leads to it. One call of [`step`] is one bounded commit, synced like any other. A row says
+//! does every derived row that leads to it. What retention removed is gone: an idempotency key whose event is gone stays
+//! where a tombstone says so, and when an event was unrouted or dropped stays as its mark says. A mark that is made anew says
+//! that it was decided when the event was received, which nothing says better. One call of [`step`] is one bounded commit, synced like any other. A row says
 //! that a repair is under way until its last commit: a kill between two of them leaves a store that opens, and `verify`
 //! tells to repair again. Done twice, the second finds nothing to do.
 //!
@@ -14,12 +16,13 @@ use sled::IVec;
 
 use super::codec::{self, Totals};
 use super::deliveries;
-use super::derived::{self, Found, Rows, any_of_event, begins, found};
-use super::events::{View, read_event};
+use super::derived::{self, Found, any_of_event, begins, beyond, found};
+use super::events::{Scan, View, read_event};
 use super::fault::Fault;
 use super::keys;
 use super::reads;
 use super::round::Round;
+use crate::model::clock::UnixMillis;
 use crate::model::delivery::DeliveryState;
 use crate::model::ids::EventId;
 use crate::store::Repaired;
@@ -27,6 +30,9 @@ use crate::store::Repaired;
 /// Rows looked at in one commit. Each writes at most a few small rows, so a commit stays below `COMMIT_BYTES_MAX`; more
 /// than the slots of one hash, so that they are always seen together.
 const STEP_ROWS: usize = 300;
+/// The tables that the totals tell of.
+const COUNTED: [u8; 6] =
+    [keys::EVENTS, keys::PROVISIONAL, keys::INBOX, keys::UNROUTED, keys::DROPPED, keys::DELIVERIES];
 /// About what a commit writes at most.
 pub(super) const STEP_BYTES: usize = 128 * 1024;
 
@@ -61,6 +67,7 @@ impl Stage {
             Self::Wrong(keys::UNROUTED) => Self::Wrong(keys::DROPPED),
             Self::Wrong(keys::DROPPED) => Self::Wrong(keys::DUE),
             Self::Wrong(keys::DUE) => Self::Wrong(keys::DEAD),
+            Self::Wrong(keys::DEAD) => Self::Wrong(keys::TOMBSTONES),
             Self::Wrong(_) => Self::Aside,
             Self::Aside => Self::Events,
             Self::Events => Self::Deliveries,
@@ -110,6 +117,13 @@ impl Progress {
         self.removed(key[0]);
     }
 
+    /// Sets where the next step begins; `false` at the end of the table.
+    fn go_on(&mut self, next: Option<Vec<u8>>) -> bool {
+        let more = next.is_some();
+        self.from = next.unwrap_or_default();
+        more
+    }
+
     /// Writes the row, where it does not stand there like this already.
     fn ensure(&mut self, round: &mut Round, key: Vec<u8>, value: &[u8]) -> Result<(), Fault> {
         if View::get(round, &key)?.is_none_or(|stands| *stands != *value) {
@@ -143,19 +157,22 @@ pub(super) fn step(round: &mut Round, mut progress: Progress) -> Result<Step, Fa
 }
 
 /// What the rows of the store say of the totals, whatever the totals' own row says: for one that is lost.
-pub(super) fn count(rows: &impl Rows) -> Result<Totals, Fault> {
+pub(super) fn count(rows: &impl Scan) -> Result<Totals, Fault> {
     let mut totals = Totals::default();
-    for table in [keys::EVENTS, keys::INBOX, keys::UNROUTED, keys::DROPPED, keys::DELIVERIES] {
-        let mut from = vec![table];
-        loop {
-            let slice = rows.rows(&[table], &from, STEP_ROWS)?;
-            slice.iter().for_each(|(key, value)| count_row(&mut totals, key, value));
-            match slice.last() {
-                Some((last, _)) if slice.len() == STEP_ROWS => from = beyond(last),
-                Some(_) | None => break,
+    let mut provisional = 0;
+    for table in COUNTED {
+        let mut from = Some(vec![table]);
+        while let Some(at) = from {
+            let slice = derived::rows(rows, &[table], &at, STEP_ROWS)?;
+            match table {
+                keys::PROVISIONAL => provisional += slice.rows.len() as u64,
+                _ => slice.rows.iter().for_each(|(key, value)| count_row(&mut totals, key, value)),
             }
+            from = slice.next;
         }
     }
+    // Taken while a store was loading, and not among the events yet.
+    totals.counts.events = totals.counts.events.saturating_sub(provisional);
     totals.appended = totals.counts.events;
     Ok(totals)
 }
@@ -179,15 +196,17 @@ fn count_row(totals: &mut Totals, key: &[u8], value: &[u8]) {
 /// Looks at the stage's next rows one by one. Says whether there are more.
 fn each_row(round: &mut Round, progress: &mut Progress, stage: Stage) -> Result<bool, Fault> {
     let table: Vec<u8> = stage.table().into_iter().collect();
-    let rows = round.scan(&table, &progress.from, STEP_ROWS)?;
-    for (key, value) in &rows {
+    let slice = derived::rows(round, &table, &progress.from, STEP_ROWS)?;
+    for (key, value) in &slice.rows {
         match stage {
+            Stage::Wrong(keys::TOMBSTONES) => check_tombstone(round, progress, key, value)?,
             Stage::Wrong(keys::DUE) => check_due(round, progress, key, value)?,
             Stage::Wrong(keys::DEAD) => check_dead(round, progress, key, value)?,
             Stage::Wrong(_) => check_mark(round, progress, key, value)?,
             Stage::Aside => {
                 // A primary row is never moved aside; one that stands there all the same is left to a person.
-                if key.get(1).is_some_and(|table| keys::DERIVED.contains(table)) {
+                if key.get(1).is_some_and(|table| keys::DERIVED.contains(table) || *table == keys::TOMBSTONES)
+                {
                     progress.remove(round, key);
                 }
             }
@@ -198,22 +217,7 @@ fn each_row(round: &mut Round, progress: &mut Progress, stage: Stage) -> Result<
             _ => count_row(&mut progress.counted, key, value),
         }
     }
-    Ok(go_on(progress, &rows, STEP_ROWS))
-}
-
-/// Sets where the next step begins; `false` at the end of the table.
-fn go_on(progress: &mut Progress, rows: &[(Vec<u8>, IVec)], asked: usize) -> bool {
-    match rows.last() {
-        Some((last, _)) if rows.len() == asked => {
-            progress.from = beyond(last);
-            true
-        }
-        Some(_) | None => false,
-    }
-}
-
-fn beyond(key: &[u8]) -> Vec<u8> {
-    [key, &[0]].concat()
+    Ok(progress.go_on(slice.next))
 }
 
 /// A mark that names nothing goes. What is decided on an event is held against its marks by [`mend_event`].
@@ -224,8 +228,33 @@ fn check_mark(round: &mut Round, progress: &mut Progress, key: &[u8], value: &[u
     };
     if !stands {
         progress.remove(round, key);
-    } else if !value.is_empty() {
-        progress.ensure(round, key.to_vec(), &[])?;
+    } else if !derived::is_mark_value(key[0], value) {
+        progress.ensure(round, key.to_vec(), &fresh_mark(key))?;
+    }
+    Ok(())
+}
+
+/// What a mark holds that is made anew.
+fn fresh_mark(key: &[u8]) -> Vec<u8> {
+    match keys::mark_in(key).filter(|_| key[0] != keys::INBOX) {
+        Some(id) => codec::encode_decided(UnixMillis(id.millis())),
+        None => Vec::new(),
+    }
+}
+
+/// A tombstone whose key is lost, or whose event stands, is of no use.
+fn check_tombstone(
+    round: &mut Round,
+    progress: &mut Progress,
+    key: &[u8],
+    value: &[u8],
+) -> Result<(), Fault> {
+    let stands = match keys::mark_in(key).zip(codec::decode_tombstone(value).ok()) {
+        Some((id, row)) => derived::outlives(round, row, id)? && !begins(round, keys::EVENTS, id)?,
+        None => false,
+    };
+    if !stands {
+        progress.remove(round, key);
     }
     Ok(())
 }
@@ -267,8 +296,7 @@ fn check_dead(round: &mut Round, progress: &mut Progress, key: &[u8], value: &[u
 /// The next events, one row of each looked at: their keys and marks. Says whether there are more.
 fn mend_events(round: &mut Round, progress: &mut Progress) -> Result<bool, Fault> {
     for _ in 0..STEP_ROWS {
-        let row = round.scan(&[keys::EVENTS], &progress.from, 1)?.pop();
-        let Some((key, _)) = row else { return Ok(false) };
+        let Some(key) = round.scan(&[keys::EVENTS], &progress.from, 1)?.pop() else { return Ok(false) };
         let Some(id) = keys::event_in(&key) else {
             progress.from = beyond(&key);
             continue;
@@ -284,13 +312,13 @@ fn mend_events(round: &mut Round, progress: &mut Progress) -> Result<bool, Fault
 
 fn mend_event(round: &mut Round, progress: &mut Progress, id: EventId) -> Result<(), Fault> {
     if let Found::Whole(event) = found(read_event(round, id, false))? {
-        let (hash, value) = derived::key_row(&event);
-        let slots = derived::slots(round, hash)?;
-        if !slots.iter().any(|slot| **slot == *value) {
-            let others =
-                slots.iter().filter_map(|slot| Some((codec::decode_key_entry(slot).ok()?, slot.to_vec())));
-            let events = others.chain([(id, value)]).collect();
-            slots::lay(round, progress, hash, &events, &[])?;
+        let row = derived::key_hash(&event).row;
+        let slots = derived::slots(round, row)?;
+        if !slots.iter().any(|slot| derived::is_key_row(&event, slot)) {
+            let known = |slot: &IVec| Some((codec::decode_key_entry(slot).ok()?.event, slot.to_vec()));
+            let own = (id, derived::key_row(&event));
+            let events = slots.iter().filter_map(known).chain([own]).collect();
+            slots::lay(round, progress, row, &events, &[])?;
         }
     }
     let marks = match found(reads::decision(round, id))? {
@@ -301,10 +329,14 @@ fn mend_event(round: &mut Round, progress: &mut Progress, id: EventId) -> Result
     };
     for table in [keys::INBOX, keys::UNROUTED, keys::DROPPED] {
         let mark = keys::of_event(table, id);
-        if marks == Some(table) {
-            progress.ensure(round, mark, &[])?;
-        } else if View::get(round, &mark)?.is_some() {
-            progress.remove(round, &mark);
+        let stands = View::get(round, &mark)?;
+        if marks != Some(table) {
+            if stands.is_some() {
+                progress.remove(round, &mark);
+            }
+        } else if stands.is_none_or(|value| !derived::is_mark_value(table, &value)) {
+            let fresh = fresh_mark(&mark);
+            progress.ensure(round, mark, &fresh)?;
         }
     }
     Ok(())
@@ -339,6 +371,7 @@ fn name(table: u8) -> &'static str {
         keys::DROPPED => "marks \"dropped\"",
         keys::DUE => "rows of the due index",
         keys::DEAD => "rows of the index of the dead",
+        keys::TOMBSTONES => "tombstones",
         _ => "rows that were moved aside",
     }
 }

@@ -1,16 +1,17 @@
 //! A round: what one commit will change, seen as if it had happened already.
 //!
-//! The writer runs each command against a round; reads see the tree and this round's own writes over it. A command that
-//! is refused half-way is rolled back alone. Nothing touches sled until the writer applies the round as one batch.
+//! The writer runs each command against a round; reads see all rows and this round's own writes over them. A command that
+//! is refused half-way is rolled back alone. Nobody sees anything of a round until the writer has it in the journal.
 
 use std::collections::BTreeMap;
 
-use sled::{Batch, IVec, Tree};
+use sled::IVec;
 
 use super::codec::{self, Totals};
-use super::events::{Record, View};
+use super::events::{Record, Scan, View};
 use super::fault::Fault;
 use super::keys;
+use super::rows::Rows;
 use crate::model::clock::UnixMillis;
 use crate::model::ids::EventId;
 use crate::model::limits::CHUNK_BYTES_MAX;
@@ -36,18 +37,20 @@ pub(super) struct Shortage {
 }
 
 /// A row's new value, or its removal.
-type Write = Option<Vec<u8>>;
+pub(super) type Write = Option<Vec<u8>>;
 
 /// One commit in the making.
 #[derive(Debug)]
 pub(super) struct Round {
-    tree: Tree,
+    rows: Rows,
     writes: BTreeMap<Vec<u8>, Write>,
     bytes: usize,
     begun: Savepoint,
     pub(super) standing: Standing,
     pub(super) now: UnixMillis,
     pub(super) shortage: Option<Shortage>,
+    /// sled is not open yet, and the journal holds as much as it may without it.
+    pub(super) backlog_full: bool,
 }
 
 /// Where a refused command's round goes back to.
@@ -62,16 +65,31 @@ impl View for Round {
     fn get(&self, key: &[u8]) -> Result<Option<IVec>, ::sled::Error> {
         match self.writes.get(key) {
             Some(own) => Ok(own.as_deref().map(IVec::from)),
-            None => self.tree.get(key),
+            None => self.rows.get(key),
         }
     }
 }
 
+impl Scan for Round {
+    fn scan(&self, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Vec<u8>>, ::sled::Error> {
+        Self::scan(self, prefix, from, limit)
+    }
+}
+
 impl Round {
-    pub(super) fn new(tree: Tree, standing: Standing, now: UnixMillis) -> Self {
+    pub(super) fn new(rows: Rows, standing: Standing, now: UnixMillis) -> Self {
         let standing = Standing { rings_events: false, rings_deliveries: false, ..standing };
         let begun = Savepoint { standing, ..Savepoint::default() };
-        Self { tree, writes: BTreeMap::new(), bytes: 0, begun, standing, now, shortage: None }
+        Self {
+            rows,
+            writes: BTreeMap::new(),
+            bytes: 0,
+            begun,
+            standing,
+            now,
+            shortage: None,
+            backlog_full: false,
+        }
     }
 
     /// Marks the place that [`Self::rollback`] returns to.
@@ -116,37 +134,37 @@ impl Round {
         Ok(())
     }
 
-    /// The first `limit` rows from `from` on that begin with `prefix`, in order.
+    /// The first `limit` keys from `from` on that begin with `prefix`, in order.
     pub(super) fn scan(
         &self,
         prefix: &[u8],
         from: &[u8],
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, IVec)>, ::sled::Error> {
+    ) -> Result<Vec<Vec<u8>>, ::sled::Error> {
         let end = keys::after(prefix);
         if from >= end.as_slice() {
             return Ok(Vec::new());
         }
         let range = from.to_vec()..end;
-        let mut rows: BTreeMap<Vec<u8>, IVec> = self
-            .writes
-            .range(range.clone())
-            .filter_map(|(key, write)| Some((key.clone(), IVec::from(write.as_deref()?))))
-            .take(limit)
-            .collect();
-        let stored = self.tree.range(range).filter(|row| match row {
-            Ok((key, _)) => !self.writes.contains_key(key.as_ref()),
+        let own = self.writes.range(range.clone()).filter(|(_, write)| write.is_some());
+        let mut found: Vec<Vec<u8>> = own.map(|(key, _)| key.clone()).take(limit).collect();
+        let stored = self.rows.keys(range).filter(|key| match key {
+            Ok(key) => !self.writes.contains_key(key),
             Err(_) => true,
         });
-        for row in stored.take(limit) {
-            let (key, value) = row?;
-            rows.insert(key.to_vec(), value);
+        for key in stored.take(limit) {
+            found.push(key?);
         }
-        Ok(rows.into_iter().take(limit).collect())
+        found.sort_unstable();
+        found.truncate(limit);
+        Ok(found)
     }
 
-    /// Refuses a new event where the disk is nearly full.
+    /// Refuses a new event where the disk is nearly full, or the journal is while sled is not open.
     pub(super) fn refuse_if_full(&self) -> Result<(), StoreError> {
+        if self.backlog_full {
+            return Err(StoreError::Loading);
+        }
         match self.shortage {
             Some(Shortage { free_bytes, need_bytes }) => Err(StoreError::Full { free_bytes, need_bytes }),
             None => Ok(()),
@@ -179,17 +197,18 @@ impl Round {
         self.bytes
     }
 
-    /// The round as sled takes it, with the totals that belong to it.
-    pub(super) fn into_batch(self) -> Batch {
-        let mut batch = Batch::default();
-        for (key, write) in self.writes {
-            match write {
-                Some(value) => batch.insert(key, value),
-                None => batch.remove(key),
-            }
+    /// Whether sled is not open yet, so that what it holds is not known.
+    pub(super) fn is_loading(&self) -> bool {
+        self.rows.tree.is_none()
+    }
+
+    /// What the round changes, with the totals that belong to it, where they are known.
+    pub(super) fn into_rows(self) -> BTreeMap<Vec<u8>, Write> {
+        let mut rows = self.writes;
+        if self.rows.tree.is_some() {
+            rows.insert(keys::TOTALS.to_vec(), Some(codec::encode_totals(&self.standing.totals)));
         }
-        batch.insert(keys::TOTALS, codec::encode_totals(&self.standing.totals));
-        batch
+        rows
     }
 
     fn write(&mut self, key: Vec<u8>, write: Write) {
@@ -200,6 +219,8 @@ impl Round {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn round(stored: &[(&str, &str)]) -> Round {
@@ -207,12 +228,13 @@ mod tests {
         for (key, value) in stored {
             db.insert(key, *value).unwrap();
         }
-        Round::new((*db).clone(), Standing::default(), UnixMillis(1000))
+        let rows = Rows { front: Arc::default(), tree: Some((*db).clone()) };
+        Round::new(rows, Standing::default(), UnixMillis(1000))
     }
 
     fn keys_of(round: &Round, from: &str, limit: usize) -> Vec<String> {
-        let rows = round.scan(b"a", from.as_bytes(), limit).unwrap();
-        rows.into_iter().map(|(key, _)| String::from_utf8(key).unwrap()).collect()
+        let keys = round.scan(b"a", from.as_bytes(), limit).unwrap();
+        keys.into_iter().map(|key| String::from_utf8(key).unwrap()).collect()
     }
 
     #[test]
@@ -224,7 +246,7 @@ mod tests {
         assert_eq!(keys_of(&round, "a", 10), ["a2", "a3", "a4"]);
         assert_eq!(keys_of(&round, "a", 2), ["a2", "a3"]);
         assert_eq!(keys_of(&round, "a3", 10), ["a3", "a4"]);
-        assert_eq!(round.scan(b"a", b"a4", 1).unwrap()[0].1, b"new");
+        assert_eq!(View::get(&round, b"a4").unwrap().unwrap(), b"new");
         assert_eq!(View::get(&round, b"a1").unwrap(), None);
     }
 

@@ -1,49 +1,102 @@
-//! What the writer's thread and its callers both see: the store's health and its wake-ups.
+//! What the store's threads and their callers both see: the store's health and its wake-ups.
 //!
 //! The writer says how it stands; callers hear it when a job of theirs is dropped. `Failed` and `Closed` are final. A
 //! writer that hangs cannot say so: whoever asks for the health finds it out by the clock.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::engine::Engine;
 use crate::model::clock::Stopwatch;
+use crate::store::step_key::StoreKey;
 use crate::store::wake::Wakes;
 use crate::store::{Health, StoreError};
 
-/// What the writer and the callers both see.
+/// A thread of the store's that may hang.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Worker {
+    Writer,
+    Applier,
+}
+
+/// What the threads and the callers both see.
 #[derive(Debug)]
 pub(super) struct Shared {
     health: watch::Sender<Health>,
-    /// Runs while the writer is at work.
-    busy: Mutex<Option<Stopwatch>>,
+    /// Each runs while that thread is at work.
+    busy: Mutex<[Option<Stopwatch>; 2]>,
     /// Work that takes longer has hung.
     pub(super) stall_max: Duration,
     pub(super) wakes: Wakes,
+    /// What readers use: none while sled is not open yet, and none once closed.
+    engine: watch::Sender<Option<Arc<Engine>>>,
+    /// Known once sled is open.
+    pub(super) store_key: OnceLock<StoreKey>,
 }
 
 impl Shared {
     pub(super) fn new(stall_max: Duration) -> Self {
         Self {
-            health: watch::Sender::new(Health::Ready),
-            busy: Mutex::new(None),
+            health: watch::Sender::new(Health::Loading),
+            busy: Mutex::default(),
             stall_max,
             wakes: Wakes::default(),
+            engine: watch::Sender::new(None),
+            store_key: OnceLock::new(),
         }
     }
 
-    /// How the store stands. A writer that hangs, as sled may, is found out here: it can tell nobody itself.
+    /// How the store stands. A thread that hangs, as sled may, is found out here: it can tell nobody itself.
     pub(super) fn health(&self) -> Health {
         let busy = *self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(took) = busy.map(Stopwatch::elapsed).filter(|took| *took > self.stall_max) {
+        let longest = busy.into_iter().flatten().map(Stopwatch::elapsed).max();
+        if let Some(took) = longest.filter(|took| *took > self.stall_max) {
             self.set(Health::Failed { why: format!("a commit has hung for {} s", took.as_secs()) });
         }
         self.health.borrow().clone()
     }
 
-    pub(super) fn set_busy(&self, busy: Option<Stopwatch>) {
-        *self.busy.lock().unwrap_or_else(PoisonError::into_inner) = busy;
+    /// sled is open, and everything that was taken before is settled.
+    pub(super) fn set_loaded(&self, engine: Arc<Engine>) {
+        self.set(Health::Ready);
+        self.engine.send_replace(Some(engine));
+    }
+
+    /// What readers use; waits until sled is open.
+    pub(super) async fn engine(&self) -> Result<Arc<Engine>, StoreError> {
+        let (mut engines, mut health) = (self.engine.subscribe(), self.health.subscribe());
+        loop {
+            match self.health() {
+                Health::Failed { why } => return Err(StoreError::Failed { why }),
+                Health::Closed => return Err(StoreError::Closed),
+                Health::Ready | Health::Full { .. } | Health::Loading => {}
+            }
+            if let Some(engine) = engines.borrow_and_update().clone() {
+                return Ok(engine);
+            }
+            // Either sender lives as long as this.
+            tokio::select! {
+                _ = engines.changed() => {}
+                _ = health.changed() => {}
+            }
+        }
+    }
+
+    /// What readers use, where sled is open.
+    #[cfg(test)]
+    pub(super) fn engine_now(&self) -> Option<Arc<Engine>> {
+        self.engine.borrow().clone()
+    }
+
+    /// Takes the engine from the readers that come.
+    pub(super) fn take_engine(&self) -> Option<Arc<Engine>> {
+        self.engine.send_replace(None)
+    }
+
+    pub(super) fn set_busy(&self, worker: Worker, busy: Option<Stopwatch>) {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)[worker as usize] = busy;
     }
 
     /// Why nothing more is written; for callers whose job was dropped. The writer drops jobs only on its way out, and

@@ -17,7 +17,7 @@ impl SledStore {
     /// Looks at every row and says what does not fit together; empty where all is well. Reads the whole store. Meaningful
     /// only while nothing is written.
     pub async fn verify(&self) -> Result<Vec<String>, StoreError> {
-        let engine = self.engine()?;
+        let engine = self.shared.engine().await?;
         let found = tokio::task::spawn_blocking(move || look(&engine)).await;
         found.map_err(|error| read_panicked(&error))?.map_err(Fault::into_store_error)
     }
@@ -41,7 +41,7 @@ impl Upkeep for SledStore {
 }
 
 fn look(engine: &Arc<Engine>) -> Result<Vec<String>, Fault> {
-    let mut findings = verify::verify(&engine.tree)?;
+    let mut findings = verify::verify(&engine.rows)?;
     match blob_files(&engine.dir) {
         Ok(0) => {}
         Ok(count) => findings.push(format!("sled made {count} files in `blobs/`")),

@@ -1,37 +1,45 @@
 //! The one thread that changes the store, and the only place that decides that something is on disk.
 //!
 //! ```text
-//!  callers ─► bounded queue ─► round: run each job ─► one sled batch ─► flush ─► fdatasync ─► answer all ─► ring
+//!  callers ─► bounded queue ─► round: run each job ─► one frame of the journal ─► fdatasync ─► answer all ─► ring
 //! ```
 //! While one round is on its way to disk the next one's jobs queue up: that is the whole batching, there is no timer.
 //! A caller is answered after the sync that covers its change; a kill before that loses nothing that was promised.
 //!
-//! A failure of sled, of the sync, or a panic is **final**: nothing is retried and everybody waiting is told. After a failed
-//! sync the page cache may hold what the disk never got, and a restart may read that: the disk is to be checked first.
+//! sled is brought up to date behind it, by the journal's applier. A failure of either, of a sync, or a panic is **final**:
+//! nothing is retried and everybody waiting is told. After a failed sync the page cache may hold what the disk never got;
+//! the next open reads the journal from the disk itself.
 //! Running out of file descriptors is none of these: what the writer needs at work was opened when the store was.
+
+mod large;
+mod life;
 
 use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc as std_mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
-use super::commands::{self, Known, Prepared};
+use super::commands::Prepared;
 use super::engine::{Engine, panic_words};
-use super::fault::Fault;
+use super::front::Front;
 use super::high_water::HighWater;
-use super::keys;
-use super::open::{Opened, SCHEMA_VERSION, blob_files};
+use super::journal::{self, AppendError, Backlog, Journal};
+use super::load::{Loaded, Loading};
+use super::open::{OpenError, Opened, blob_files};
 use super::round::{Round, Shortage, Standing};
-use super::shared::Shared;
+use super::rows::Rows;
+use super::shared::{Shared, Worker};
 use super::space::{Every, Space};
 use crate::model::clock::{Clock, Stopwatch};
 use crate::model::event::Appended;
 use crate::model::limits::{
-    BLOB_CHECK_EVERY, CHUNK_BYTES_MAX, COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, SPACE_CHECK_EVERY,
+    BLOB_CHECK_EVERY, COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, LOAD_WAIT_MAX, SPACE_CHECK_EVERY,
     WRITER_STALL_MAX,
 };
 use crate::store::{Health, StoreError};
@@ -55,56 +63,99 @@ pub(super) enum Job {
         event: Box<Prepared>,
         answer: oneshot::Sender<Result<Appended, StoreError>>,
     },
+    /// sled is open, or why it is not. Before it the only jobs are events.
+    Loaded(Box<LoadEnd>),
     Close {
         answer: oneshot::Sender<()>,
     },
 }
 
+/// How loading ended, and who may wait for it.
+pub(super) type LoadEnd = Result<(Loaded, std_mpsc::SyncSender<Result<(), OpenError>>), String>;
+
 /// How commits are made durable, and how long one may take. Tests have others than the default.
 pub(super) struct Durability {
+    /// The journal's.
     pub(super) sync: SyncFile,
+    /// sled's, behind it.
+    pub(super) sync_sled: SyncFile,
+    /// How long opening waits for sled before it lets the store take events without it.
+    pub(super) load_wait: Duration,
+    /// Run before sled is opened.
+    pub(super) before_load: Box<dyn FnOnce() + Send>,
     pub(super) stall_max: Duration,
 }
 
 impl Default for Durability {
     fn default() -> Self {
-        Self { sync: Box::new(File::sync_data), stall_max: WRITER_STALL_MAX }
+        Self {
+            sync: Box::new(File::sync_data),
+            sync_sled: Box::new(File::sync_data),
+            load_wait: LOAD_WAIT_MAX,
+            before_load: Box::new(|| {}),
+            stall_max: WRITER_STALL_MAX,
+        }
     }
 }
 
-/// Starts the thread. It ends when it is told to close, when every sender is gone, or when the store fails.
-pub(super) fn start(
-    opened: Opened,
-    clock: Arc<dyn Clock>,
-    space: Space,
-    durability: Durability,
-    jobs: mpsc::Receiver<Job>,
-) -> io::Result<(Arc<Engine>, Arc<Shared>)> {
-    let engine = Arc::new(opened.engine);
+/// What the thread is given.
+pub(super) struct Start {
+    pub(super) opened: Opened,
+    pub(super) dir: PathBuf,
+    pub(super) segment_bytes: u64,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) space: Space,
+    pub(super) durability: Durability,
+    pub(super) jobs: mpsc::Receiver<Job>,
+}
+
+/// The thread, and what others see of it.
+pub(super) struct Started {
+    pub(super) shared: Arc<Shared>,
+    /// What is left of opening.
+    pub(super) loading: Loading,
+    pub(super) backlog: Arc<Backlog>,
+    pub(super) thread: JoinHandle<()>,
+}
+
+/// Starts the thread, and the applier's. It ends when it is told to close, when every sender is gone, or when the store
+/// fails. Until it is told that sled is open it takes events only.
+pub(super) fn start(start: Start) -> io::Result<Started> {
+    let Start { opened, dir, segment_bytes, clock, space, durability, jobs } = start;
     let shared = Arc::new(Shared::new(durability.stall_max));
-    let waiting = Builder::new_current_thread().enable_time().build()?;
-    let now = clock.now();
+    let front = Arc::clone(&opened.front);
+    let (journal, behind) = journal::begin(opened.behind, segment_bytes, opened.front, Arc::clone(&shared))?;
+    let (backlog, now) = (journal.backlog(), clock.now());
     let writer = Writer {
-        engine: Arc::clone(&engine),
-        file: opened.file,
-        standing: opened.standing,
+        dir,
+        front,
+        engine: None,
+        journal,
+        behind: behind.into(),
+        standing: Standing::default(),
         noted: opened.noted,
         high_water: opened.high_water,
         shared: Arc::clone(&shared),
         clock,
         space,
         sync: durability.sync,
+        sync_sled: Some(durability.sync_sled),
         jobs,
         carried: None,
         blob_check: Every::new(BLOB_CHECK_EVERY, now),
     };
-    std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run(&waiting))?;
-    Ok((engine, shared))
+    let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run())?;
+    Ok(Started { shared, loading: opened.loading, backlog, thread })
 }
 
 struct Writer {
-    engine: Arc<Engine>,
-    file: File,
+    dir: PathBuf,
+    front: Arc<Front>,
+    /// sled, and our own handle of its file for the last sync; none until it is open.
+    engine: Option<(Arc<Engine>, File)>,
+    journal: Journal,
+    /// The journal's threads; none once they were waited for.
+    behind: Vec<JoinHandle<()>>,
     standing: Standing,
     noted: bool,
     high_water: HighWater,
@@ -112,6 +163,8 @@ struct Writer {
     clock: Arc<dyn Clock>,
     space: Space,
     sync: SyncFile,
+    /// For the applier, once sled is open.
+    sync_sled: Option<SyncFile>,
     jobs: mpsc::Receiver<Job>,
     /// A job that did not fit the last round.
     carried: Option<Job>,
@@ -131,8 +184,8 @@ enum Next {
 }
 
 impl Writer {
-    fn run(mut self, waiting: &Runtime) {
-        let ended = catch_unwind(AssertUnwindSafe(|| self.work_to_the_end(waiting)));
+    fn run(mut self) {
+        let ended = catch_unwind(AssertUnwindSafe(|| self.work_to_the_end()));
         let ended =
             ended.unwrap_or_else(|panic| Err(format!("the writer panicked: {}", panic_words(&*panic))));
         match ended {
@@ -143,18 +196,21 @@ impl Writer {
                 }
             }
             Err(why) => {
-                tracing::error!(%why, "the store failed and takes no more writes; after a failed sync the page cache may hold what the disk never got: check the disk before starting again");
+                tracing::error!(%why, "the store failed and takes no more writes");
                 self.shared.set(Health::Failed { why });
+                self.journal.end_now();
                 // sled's own clean-up would write and sync again, and hang or panic on the way: leave it to the kernel.
-                std::mem::forget(Arc::clone(&self.engine));
+                std::mem::forget(self.engine.take());
             }
         }
         // Dropping the queue and everything in it tells all who wait.
     }
 
-    fn work_to_the_end(&mut self, waiting: &Runtime) -> Result<Option<oneshot::Sender<()>>, String> {
+    fn work_to_the_end(&mut self) -> Result<Option<oneshot::Sender<()>>, String> {
+        let waiting = Builder::new_current_thread().enable_time().build();
+        let waiting = waiting.map_err(|error| format!("the writer cannot wait: {error}"))?;
         loop {
-            match self.turn(waiting) {
+            match self.turn(&waiting) {
                 Ok(()) => {}
                 Err(End::Asked(answer)) => return self.finish().map(|()| answer),
                 Err(End::Failed(why)) => return Err(why),
@@ -174,16 +230,17 @@ impl Writer {
                 }
             }),
         };
-        self.shared.set_busy(Some(Stopwatch::start()));
+        self.shared.set_busy(Worker::Writer, Some(Stopwatch::start()));
         self.look_after_disk()?;
         let done = match next {
             Next::Job(Job::Close { answer }) => Err(End::Asked(Some(answer))),
+            Next::Job(Job::Loaded(end)) => self.loaded(*end),
             Next::Job(Job::AppendLarge { event, answer }) => self.append_large(&event, answer),
             Next::Job(job) => self.round(job),
             Next::Idle => Ok(()),
             Next::Gone => Err(End::Asked(None)),
         };
-        self.shared.set_busy(None);
+        self.shared.set_busy(Worker::Writer, None);
         match self.shared.health() {
             // Somebody found the writer hanging and said so: it stays said, though the disk came back.
             Health::Failed { why } => Err(End::Failed(why)),
@@ -193,6 +250,9 @@ impl Writer {
 
     /// Runs `first` and what is queued behind it, commits, answers.
     fn round(&mut self, first: Job) -> Result<(), End> {
+        if self.engine.is_some() {
+            self.journal.wait_for_room()?;
+        }
         let mut round = self.new_round();
         let mut replies: Vec<Reply> = Vec::new();
         let mut next = Some(first);
@@ -225,14 +285,12 @@ impl Writer {
         if round.is_empty() {
             return Ok(standing);
         }
-        self.space.wrote(round.bytes());
-        self.engine.tree.apply_batch(round.into_batch()).map_err(|error| sled_failed(&error))?;
-        // On Linux sled's flush is `sync_file_range`: it hands the pages to the disk and promises nothing.
-        self.engine.db.flush().map_err(|error| sled_failed(&error))?;
-        (self.sync)(&self.file).map_err(|error| {
-            End::Failed(format!("the disk refused a sync: {error}; check the disk before starting again"))
-        })?;
-        if !self.noted && standing.totals.appended > 0 {
+        let bytes = round.bytes();
+        self.space.wrote(bytes);
+        let sled = self.engine.as_ref().map(|(engine, _)| &engine.db);
+        let stored = |key: &[u8]| sled.map_or(Ok(true), |sled| sled.contains_key(key));
+        self.journal.append(round.into_rows(), bytes, &mut self.sync, stored)?;
+        if !self.noted && (standing.totals.appended > 0 || self.engine.is_none()) {
             self.note(1)?;
             self.noted = true;
         }
@@ -240,57 +298,15 @@ impl Writer {
         Ok(standing)
     }
 
-    /// Stores an event that is larger than one commit may be: its chunks in several rounds under a mark, then, in the
-    /// last, what makes it visible. Other jobs wait meanwhile, so that ids stay in the order in which events appear.
-    fn append_large(
-        &mut self,
-        event: &Prepared,
-        answer: oneshot::Sender<Result<Appended, StoreError>>,
-    ) -> Result<(), End> {
-        let result = match self.try_append_large(event) {
-            Ok(appended) => Ok(appended),
-            Err(LargeFault::Refused(error)) => Err(error),
-            Err(LargeFault::End(end)) => return Err(end),
-        };
-        let _caller_left = answer.send(result);
-        Ok(())
-    }
-
-    fn try_append_large(&mut self, event: &Prepared) -> Result<Appended, LargeFault> {
-        let mut round = self.new_round();
-        if let Known::Event(id) = commands::lookup(&round, event)? {
-            return Ok(Appended::Duplicate(id));
-        }
-        round.refuse_if_full()?;
-        let id = round.next_id()?;
-        let mark = keys::of_event(keys::STAGED, id);
-        let prefix = keys::of_event(keys::EVENTS, id);
-        round.put(mark.clone(), Vec::new())?;
-        for number in 1..event.record.chunks() {
-            if round.bytes() + CHUNK_BYTES_MAX + prefix.len() + 2 > COMMIT_BYTES_MAX {
-                self.commit(round)?;
-                round = self.new_round();
-            }
-            round.put(keys::chunk(&prefix, number), event.record.chunk(number))?;
-        }
-        self.commit(round)?;
-        let mut last = self.new_round();
-        let Known::Slot(slot) = commands::lookup(&last, event)? else {
-            return Err(
-                StoreError::Corrupt { what: format!("event {id} appeared while it was written") }.into()
-            );
-        };
-        last.remove(mark);
-        commands::make_visible(&mut last, event, id, slot)?;
-        let rings = self.commit(last)?;
-        self.ring(rings);
-        Ok(Appended::New(id))
-    }
-
     fn new_round(&mut self) -> Round {
         let now = self.clock.now();
-        let mut round = Round::new(self.engine.tree.clone(), self.standing, now);
+        let rows = match &self.engine {
+            Some((engine, _)) => engine.rows.clone(),
+            None => Rows { front: Arc::clone(&self.front), tree: None },
+        };
+        let mut round = Round::new(rows, self.standing, now);
         round.shortage = self.space.shortage(now);
+        round.backlog_full = self.engine.is_none() && !self.journal.has_room();
         round
     }
 
@@ -310,73 +326,30 @@ impl Writer {
             Some(Shortage { free_bytes, need_bytes }) => {
                 self.shared.set(Health::Full { free_bytes, need_bytes });
             }
+            None if self.engine.is_none() => self.shared.set(Health::Loading),
             None => self.shared.set(Health::Ready),
         }
         if !self.blob_check.is_due(now) {
             return Ok(());
         }
         self.space.restore_ballast();
-        match blob_files(&self.engine.dir) {
+        match blob_files(&self.dir) {
             Ok(0) => Ok(()),
             Ok(count) => Err(End::Failed(format!(
                 "sled made {count} files in `blobs/`, which it never syncs: copy the store's directory and report this"
             ))),
             // Says nothing of sled: the process may be out of file descriptors. The next look is in `BLOB_CHECK_EVERY`.
             Err(error) => {
-                tracing::warn!(dir = %self.engine.dir.display(), %error, "cannot list `blobs/` of the store; looking again later");
+                tracing::warn!(dir = %self.dir.display(), %error, "cannot list `blobs/` of the store; looking again later");
                 Ok(())
             }
         }
     }
-
-    /// The last of an orderly life: one more sync, and the count of events.
-    fn finish(&mut self) -> Result<(), String> {
-        self.engine.db.flush().map_err(|error| format!("the last flush failed: {error}"))?;
-        (self.sync)(&self.file).map_err(|error| format!("the last sync failed: {error}"))?;
-        let appended = self.standing.totals.appended;
-        if appended == 0 {
-            return Ok(());
-        }
-        if let Err(error) = self.high_water.prepare_again() {
-            tracing::warn!(dir = %self.engine.dir.display(), %error, "cannot open `high-water.new`; the count noted before stands");
-            return Ok(());
-        }
-        self.high_water
-            .write(SCHEMA_VERSION, appended)
-            .map_err(|error| format!("cannot write `high-water`: {error}"))
-    }
-
-    fn note(&mut self, appended: u64) -> Result<(), End> {
-        self.high_water
-            .write(SCHEMA_VERSION, appended)
-            .map_err(|error| End::Failed(format!("cannot write `high-water`: {error}")))
-    }
 }
 
-/// Why a large event was not stored.
-enum LargeFault {
-    Refused(StoreError),
-    End(End),
-}
-
-impl From<Fault> for LargeFault {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Refused(error) => Self::Refused(error),
-            Fault::Engine(error) => Self::End(sled_failed(&error)),
-        }
-    }
-}
-
-impl From<StoreError> for LargeFault {
-    fn from(error: StoreError) -> Self {
-        Self::Refused(error)
-    }
-}
-
-impl From<End> for LargeFault {
-    fn from(end: End) -> Self {
-        Self::End(end)
+impl From<AppendError> for End {
+    fn from(error: AppendError) -> Self {
+        Self::Failed(error.to_string())
     }
 }
 

@@ -57,8 +57,24 @@ fn envelopes() {
         decode,
         envelope
     );
-    let entry = encode_key_entry(EventId::from_bytes([1; 16]), UnixMillis(300));
-    golden!(entry, "0101010101010101010101010101010101ac02", decode_key_entry, EventId::from_bytes([1; 16]));
+}
+
+#[test]
+fn idempotency_keys_and_what_is_left_of_a_removed_event() {
+    let event = EventId::from_bytes([1; 16]);
+    let first = hex::decode("0101010101010101010101010101010101ac02").unwrap();
+    assert_eq!(decode_key_entry(&first).unwrap(), KeyEntry { event, rest: None });
+    let entry = KeyEntry { event, rest: Some([9; 16]) };
+    golden!(
+        encode_key_entry(event, UnixMillis(300), [9; 16]),
+        "0201010101010101010101010101010101ac0209090909090909090909090909090909",
+        decode_key_entry,
+        entry
+    );
+    assert!(decode_key_entry(&[3, 1]).unwrap_err().contains("format 3"));
+    golden!(encode_tombstone([9; 16]), "0109090909090909090909090909090909", decode_tombstone, [9; 16]);
+    golden!(encode_decided(UnixMillis(300)), "01ac02", decode_decided, Some(UnixMillis(300)));
+    assert_eq!(decode_decided(&[]).unwrap(), None, "marks of the first version");
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! Damaged rows: the rest goes on, and nothing is deleted.
 
-use sled::Tree;
-
-use super::Place;
+use super::{Place, tree};
 use crate::model::clock::{Clock, UnixMillis};
 use crate::model::delivery::DeliveryState;
 use crate::model::ids::{EventId, HandlerName};
@@ -25,10 +23,6 @@ async fn routed(store: &SledStore, key: &str) -> EventId {
 async fn lease(store: &SledStore, max: usize) -> Leased {
     let handler = HandlerName::new("sumo");
     store.lease(LeaseRequest { handler, max, lease: LEASE, except: Vec::new() }).await.unwrap()
-}
-
-fn tree(store: &SledStore) -> Tree {
-    store.engine().unwrap().tree.clone()
 }
 
 fn rows_aside(store: &SledStore) -> Vec<Vec<u8>> {

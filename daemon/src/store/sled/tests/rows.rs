@@ -2,7 +2,7 @@
 
 use sled::Tree;
 
-use super::Place;
+use super::{Place, tree};
 use crate::model::attempt::{Attempt, Detail, Outcome};
 use crate::model::clock::UnixMillis;
 use crate::model::delivery::{DeadReason, DeliveryState};
@@ -24,8 +24,12 @@ async fn two_keys_with_one_hash_are_two_events() {
     let first = store.append(envelope("a")).await.unwrap().event();
     let b = envelope("b");
     let hash = keys::idempotency_hash(&b.source, &b.idempotency_key);
-    let tree = store.engine().unwrap().tree.clone();
-    tree.insert(keys::idempotency(hash, 0), codec::encode_key_entry(first, UnixMillis(0))).unwrap();
+    let tree = tree(&store);
+    tree.insert(
+        keys::idempotency(keys::IDEMPOTENCY, hash.row, 0),
+        codec::encode_key_entry(first, UnixMillis(0), [0; 16]),
+    )
+    .unwrap();
     let Appended::New(second) = store.append(b.clone()).await.unwrap() else { panic!("another event") };
     assert_ne!(first, second);
     assert_eq!(store.append(b).await.unwrap(), Appended::Duplicate(second));
@@ -39,7 +43,7 @@ async fn an_event_that_cannot_be_read_becomes_a_dead_letter_and_stops_nobody() {
     let bad = store.append(with_body("bad", vec![7; 9000].into())).await.unwrap().event();
     let good = store.append(envelope("good")).await.unwrap().event();
     store.route(vec![(bad, deliver(&["sumo"])), (good, deliver(&["sumo"]))]).await.unwrap();
-    let tree = store.engine().unwrap().tree.clone();
+    let tree = tree(&store);
     tree.insert(keys::chunk(&keys::of_event(keys::EVENTS, bad), 1), vec![8; 4096]).unwrap();
     let leased = store.lease(request()).await.unwrap().deliveries;
     assert_eq!(leased.len(), 1);
@@ -138,7 +142,8 @@ async fn verify_finds_every_kind_of_damage() {
         ("names no event of that key", |tree, ids| {
             let envelope = with_body("waits", bytes::Bytes::new());
             let hash = keys::idempotency_hash(&envelope.source, &envelope.idempotency_key);
-            put(tree, keys::idempotency(hash, 1), &codec::encode_key_entry(ids[0], envelope.received));
+            let entry = codec::encode_key_entry(ids[0], envelope.received, hash.rest);
+            put(tree, keys::idempotency(keys::IDEMPOTENCY, hash.row, 1), &entry);
         }),
         ("names no event", |tree, ids| put(tree, keys::of_event(keys::INBOX, ids[0]), b"not empty")),
         ("a repair was begun", |tree, _| put(tree, keys::REPAIRING.to_vec(), &[])),
@@ -148,7 +153,7 @@ async fn verify_finds_every_kind_of_damage() {
         let store = place.open();
         let ids = furnished(&store).await;
         assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());
-        damage(&store.engine().unwrap().tree, &ids);
+        damage(&tree(&store), &ids);
         let findings = store.verify().await.unwrap();
         assert!(findings.iter().any(|finding| finding.contains(told)), "{told}: {findings:?}");
     }

@@ -7,9 +7,8 @@
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use super::Place;
+use super::{Place, copy};
 use crate::model::ids::EventId;
 use crate::store::contract::bench::{body, clock, deliver, options, with_body};
 use crate::store::sled::SledStore;
@@ -42,18 +41,37 @@ enum Fate {
     Silent(String),
 }
 
-async fn furnished(place: &Place) -> Vec<EventId> {
+/// What the store was doing when its files were left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Closed,
+    /// Killed when sled had all events.
+    Idle,
+    /// Killed when sled had about half of them.
+    Busy,
+}
+
+/// The files of a store, and the events that it acknowledged.
+async fn furnished(end: End) -> (Place, Vec<EventId>) {
+    let place = Place::new();
     let store = place.open();
     let mut ids = Vec::new();
     for nth in 0..EVENTS {
+        if nth == EVENTS / 2 {
+            drop(super::tree(&store));
+        }
         let id = store.append(with_body(&nth.to_string(), body(nth * 149))).await.unwrap().event();
         if nth % 2 == 0 {
             store.route(vec![(id, deliver(&["sumo"]))]).await.unwrap();
         }
         ids.push(id);
     }
+    if end == End::Idle {
+        drop(super::tree(&store));
+    }
+    let killed = place.image();
     store.close().await.unwrap();
-    ids
+    (if end == End::Closed { place } else { killed }, ids)
 }
 
 fn files(dir: &Path) -> Vec<PathBuf> {
@@ -70,32 +88,31 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn copy(from: &Path, to: &Path) {
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let (path, target) = (entry.path(), to.join(entry.file_name()));
-        match path.is_dir() {
-            true => {
-                fs::create_dir(&target).unwrap();
-                copy(&path, &target);
-            }
-            false => drop(fs::copy(&path, &target).unwrap()),
+/// How far the file is written to; a file of the journal has zeros behind that.
+fn written(file: &fs::File) -> u64 {
+    let mut length = file.metadata().unwrap().len();
+    let mut page = [0; PAGE as usize];
+    while length > PAGE && length % PAGE == 0 {
+        file.read_exact_at(&mut page, length - PAGE).unwrap();
+        if page.iter().any(|byte| *byte != 0) {
+            break;
         }
+        length -= PAGE;
     }
+    length
 }
 
 /// Changes one file; says how.
 fn ruin(dir: &Path, dice: &mut Dice) -> String {
     let all = files(dir);
     // Mostly the file that holds the rows.
-    let largest = all.iter().max_by_key(|path| path.metadata().unwrap().len()).unwrap();
     let path = if dice.below(4) > 0 {
-        largest
+        &dir.join("db")
     } else {
         &all[usize::try_from(dice.below(all.len() as u64)).unwrap()]
     };
     let file = fs::File::options().read(true).write(true).open(path).unwrap();
-    let length = file.metadata().unwrap().len();
+    let length = written(&file);
     let name = path.strip_prefix(dir).unwrap().display();
     if dice.below(4) == 0 {
         let keep = dice.below(length);
@@ -161,13 +178,26 @@ async fn fate(dir: &tempfile::TempDir, ids: &[EventId]) -> Fate {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ruined_file_is_told_or_harmless() {
-    let place = Place::new();
-    let ids = Arc::new(furnished(&place).await);
+    ruin_many(End::Closed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ruined_file_of_a_store_that_was_killed_is_told_or_harmless() {
+    ruin_many(End::Busy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ruined_file_of_an_idle_store_that_was_killed_is_told_or_harmless() {
+    ruin_many(End::Idle).await;
+}
+
+async fn ruin_many(end: End) {
+    let (place, ids) = furnished(end).await;
     let ruins = std::env::var("HOOKYARD_RUINS").ok().map_or(RUINS, |ruins| ruins.parse().unwrap());
-    let (mut refused, mut whole, mut told) = (0, 0, 0);
+    let (mut refused, mut whole, mut told, mut silent) = (0, 0, 0, Vec::new());
     for number in 0..ruins {
         let dir = tempfile::tempdir().unwrap();
-        copy(place.dir.path(), dir.path());
+        copy(place.dir.path(), dir.path()).unwrap();
         let how = ruin(dir.path(), &mut Dice(number));
         let fate = fate(&dir, &ids).await;
         eprintln!("{number}: {how}: {fate:?}");
@@ -178,9 +208,13 @@ async fn a_ruined_file_is_told_or_harmless() {
             }
             Fate::Whole => whole += 1,
             Fate::Told(_) => told += 1,
-            Fate::Silent(what) => panic!("ruin {number} ({how}): {what}"),
+            Fate::Silent(what) => silent.push(format!("ruin {number} ({how}): {what}")),
         }
     }
-    eprintln!("{ruins} ruins: {refused} refused, {whole} whole, {told} told");
+    eprintln!(
+        "{end:?}, {ruins} ruins: {refused} refused, {whole} whole, {told} told, {} silent",
+        silent.len()
+    );
+    assert!(silent.is_empty(), "{silent:#?}");
     assert!(refused > 0 && whole > 0);
 }

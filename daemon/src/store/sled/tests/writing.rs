@@ -66,8 +66,8 @@ async fn nobody_is_answered_before_the_sync_returned() {
         async move { store.append(envelope("a")).await }
     });
     gate.begun.recv().await.unwrap();
-    // sled has the event already; only the disk does not.
-    assert_eq!(store.to_route(1).await.unwrap().len(), 1);
+    // Written, and not yet on disk: nobody sees it.
+    assert_eq!(store.to_route(1).await.unwrap().len(), 0);
     assert!(!append.is_finished());
     assert!(!place.file("high-water").exists());
     gate.go.send(()).unwrap();
@@ -123,7 +123,7 @@ async fn a_large_event_takes_several_commits_and_appears_in_the_last() {
     let store = open(&place, sync);
     let append = tokio::spawn({
         let store = store.clone();
-        async move { store.append(with_body("a", body(700_000))).await }
+        async move { store.append(with_body("a", body(2_500_000))).await }
     });
     for _ in 0..3 {
         gate.begun.recv().await.unwrap();
@@ -135,7 +135,7 @@ async fn a_large_event_takes_several_commits_and_appears_in_the_last() {
     gate.begun.recv().await.unwrap();
     gate.go.send(()).unwrap();
     append.await.unwrap().unwrap();
-    assert_eq!(store.to_route(1).await.unwrap()[0].envelope.body, body(700_000));
+    assert_eq!(store.to_route(1).await.unwrap()[0].envelope.body, body(2_500_000));
 }
 
 #[tokio::test]
@@ -229,7 +229,7 @@ async fn closing_finishes_what_is_queued() {
 async fn a_commit_that_hangs_is_found_out_and_stays_failed() {
     let place = Place::new();
     let (sync, mut gate) = gated();
-    let durability = Durability { sync, stall_max: Duration::from_millis(20) };
+    let durability = Durability { sync, stall_max: Duration::from_millis(20), ..Durability::default() };
     let store = Arc::new(SledStore::open_with(&place.options(), place.clock.clone(), durability).unwrap());
     let told = store.append(envelope("a")).await.unwrap_err();
     assert!(matches!(&told, StoreError::Failed { why } if why.contains("hung")), "{told}");
