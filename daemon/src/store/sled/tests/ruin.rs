@@ -14,7 +14,7 @@ use crate::store::contract::bench::{body, clock, deliver, options, with_body};
 use crate::store::sled::SledStore;
 use crate::store::{EventQuery, Store};
 
-const RUINS: u64 = 120;
+const RUINS: u64 = 60;
 const EVENTS: usize = 60;
 const PAGE: u64 = 4096;
 /// Files that hold nothing, or what no event is in.
@@ -47,17 +47,24 @@ enum End {
     Closed,
     /// Killed when sled had all events.
     Idle,
-    /// Killed when sled had about half of them.
+    /// Killed when sled had about two thirds of them.
     Busy,
+    /// Killed after a start, before anything came.
+    Begun,
 }
 
-/// The files of a store, and the events that it acknowledged.
+/// The files of a store in its second life, and the events that it acknowledged. The journal holds nothing any more of
+/// the first third of them.
 async fn furnished(end: End) -> (Place, Vec<EventId>) {
     let place = Place::new();
-    let store = place.open();
+    let mut store = place.open();
     let mut ids = Vec::new();
     for nth in 0..EVENTS {
-        if nth == EVENTS / 2 {
+        if nth == EVENTS / 3 {
+            store.close().await.unwrap();
+            store = place.open();
+        }
+        if nth == EVENTS / 3 * 2 {
             drop(super::tree(&store));
         }
         let id = store.append(with_body(&nth.to_string(), body(nth * 149))).await.unwrap().event();
@@ -68,6 +75,14 @@ async fn furnished(end: End) -> (Place, Vec<EventId>) {
     }
     if end == End::Idle {
         drop(super::tree(&store));
+    }
+    if end == End::Begun {
+        store.close().await.unwrap();
+        store = place.open();
+        // The file of the life before is let go.
+        while super::journal::segments(&place).len() > 2 {
+            tokio::task::yield_now().await;
+        }
     }
     let killed = place.image();
     store.close().await.unwrap();
@@ -189,6 +204,11 @@ async fn a_ruined_file_of_a_store_that_was_killed_is_told_or_harmless() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ruined_file_of_an_idle_store_that_was_killed_is_told_or_harmless() {
     ruin_many(End::Idle).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ruined_file_of_a_store_that_was_killed_at_once_is_told_or_harmless() {
+    ruin_many(End::Begun).await;
 }
 
 async fn ruin_many(end: End) {
