@@ -52,11 +52,15 @@ fn check_slots(
         match found(read_event(round, id, false))? {
             Found::Whole(event) if derived::key_hash(&event).row != hash => {}
             Found::Whole(event) if derived::is_key_row(&event, value) => {
-                drop(keep.insert(id, value.to_vec()))
+                keep.insert(id, value.to_vec());
             }
-            Found::Whole(event) => drop(keep.entry(id).or_insert_with(|| derived::key_row(&event))),
+            Found::Whole(event) => {
+                keep.entry(id).or_insert_with(|| derived::key_row(&event));
+            }
             // It cannot be asked for its key: the row still keeps a second one of it out.
-            Found::Damaged(_) => drop(keep.entry(id).or_insert_with(|| value.to_vec())),
+            Found::Damaged(_) => {
+                keep.entry(id).or_insert_with(|| value.to_vec());
+            }
             Found::Missing => {
                 if entry.rest.is_some() && !keep.contains_key(&id) && bury(round, progress, hash, id)? {
                     keep.insert(id, value.to_vec());

@@ -107,7 +107,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 fn written(file: &fs::File) -> u64 {
     let mut length = file.metadata().unwrap().len();
     let mut page = [0; PAGE as usize];
-    while length > PAGE && length % PAGE == 0 {
+    while length > PAGE && length.is_multiple_of(PAGE) {
         file.read_exact_at(&mut page, length - PAGE).unwrap();
         if page.iter().any(|byte| *byte != 0) {
             break;
