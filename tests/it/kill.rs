@@ -3,11 +3,13 @@
 //! Short form 20 kills; `HOOKYARD_KILLS=200 tests/run kill` is the long one.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 
 use crate::stripe::{self, Poster, SECRET, another_purchase, now};
 use crate::yard::{Yard, rows};
@@ -17,12 +19,39 @@ const BUYERS: usize = 4;
 /// What a buyer waits between two purchases, so that dispatch keeps up and kills meet every stage.
 const PAUSE: Duration = Duration::from_millis(40);
 
-/// Everything that the buyers share.
+/// Buyers that post until they are told to stop, and what was acknowledged to them.
 #[derive(Debug, Default)]
-struct Load {
+pub(crate) struct Load {
     number: AtomicUsize,
     stop: AtomicBool,
-    acknowledged: Mutex<BTreeSet<usize>>,
+    /// Every eighth event is made larger, up to this.
+    padding_bytes_max: usize,
+    pub(crate) acknowledged: Mutex<BTreeSet<usize>>,
+}
+
+impl Load {
+    /// With events of every size.
+    pub(crate) fn of_sizes(padding_bytes_max: usize) -> Self {
+        Self { padding_bytes_max, ..Self::default() }
+    }
+
+    /// Buyers at a door that may come and go.
+    pub(crate) fn start(self, door: SocketAddr) -> (Arc<Self>, Vec<JoinHandle<()>>) {
+        let (load, poster) = (Arc::new(self), Poster::to(door));
+        let buyers = (0..BUYERS).map(|_| tokio::spawn(buy(Arc::clone(&load), poster.clone()))).collect();
+        (load, buyers)
+    }
+
+    pub(crate) async fn stop(&self, buyers: Vec<JoinHandle<()>>) {
+        self.stop.store(true, Ordering::SeqCst);
+        for buyer in buyers {
+            buyer.await.unwrap();
+        }
+    }
+
+    pub(crate) async fn acknowledged_count(&self) -> usize {
+        self.acknowledged.lock().await.len()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,22 +60,17 @@ async fn sigkill_under_load_loses_nothing_and_fulfils_nothing_twice() {
     let mut yard = Yard::shipped();
     let port = free_port();
     yard.edit_config(|text| text.replacen("127.0.0.1:0", &format!("127.0.0.1:{port}"), 1));
-    let poster = Poster::to(([127, 0, 0, 1], port).into());
-    let load = Arc::new(Load::default());
-    let buyers: Vec<_> = (0..BUYERS).map(|_| tokio::spawn(buy(Arc::clone(&load), poster.clone()))).collect();
+    let (load, buyers) = Load::default().start(([127, 0, 0, 1], port).into());
 
     for kill in 0..kills {
         yard.start().await;
-        let before = load.acknowledged.lock().await.len();
+        let before = load.acknowledged_count().await;
         tokio::time::sleep(random_moment()).await;
         yard.kill();
-        let after = load.acknowledged.lock().await.len();
+        let after = load.acknowledged_count().await;
         println!("kill {kill}: {} acknowledged before it", after - before);
     }
-    load.stop.store(true, Ordering::SeqCst);
-    for buyer in buyers {
-        buyer.await.unwrap();
-    }
+    load.stop(buyers).await;
 
     yard.start().await;
     let counts = yard
@@ -61,7 +85,7 @@ async fn sigkill_under_load_loses_nothing_and_fulfils_nothing_twice() {
     assert_each_fulfilled_once(&yard, &acknowledged).await;
 }
 
-async fn assert_each_fulfilled_once(yard: &Yard, acknowledged: &BTreeSet<usize>) {
+pub(crate) async fn assert_each_fulfilled_once(yard: &Yard, acknowledged: &BTreeSet<usize>) {
     let database = yard.database().await;
     let sessions = rows(&database, "SELECT session_id FROM purchases").await;
     let fulfilled: BTreeSet<String> = sessions.iter().cloned().collect();
@@ -84,7 +108,7 @@ async fn assert_each_fulfilled_once(yard: &Yard, acknowledged: &BTreeSet<usize>)
 async fn buy(load: Arc<Load>, poster: Poster) {
     while !load.stop.load(Ordering::SeqCst) {
         let number = load.number.fetch_add(1, Ordering::SeqCst);
-        let body = another_purchase("01", number);
+        let body = padded(another_purchase("01", number), number, load.padding_bytes_max);
         // Like Stripe: the same event again until it is acknowledged or the test ends.
         while !load.stop.load(Ordering::SeqCst) {
             let signature = stripe::sign(&body, SECRET, now());
@@ -99,6 +123,15 @@ async fn buy(load: Arc<Load>, poster: Poster) {
             }
         }
     }
+}
+
+/// Every eighth event with a field of some length more.
+fn padded(body: Vec<u8>, number: usize, bytes_max: usize) -> Vec<u8> {
+    if bytes_max == 0 || !number.is_multiple_of(8) {
+        return body;
+    }
+    let padding = "p".repeat(bytes_max / 8 * (number / 8 % 8 + 1));
+    [format!("{{\"padding\":\"{padding}\",").as_bytes(), &body[1..]].concat()
 }
 
 /// From at once to well into the work.

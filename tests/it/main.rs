@@ -8,6 +8,7 @@ mod stripe;
 mod yard;
 
 mod absences;
+mod attack;
 mod bad_input;
 mod compaction;
 mod config_faults;
@@ -18,6 +19,7 @@ mod lifecycle;
 mod load;
 mod plugin_abi;
 mod plugin_faults;
+mod power_cut;
 mod retention;
 mod signature_sdk;
 mod smtp;

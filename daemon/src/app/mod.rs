@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -28,6 +29,7 @@ use crate::dispatch::HandlerLoop;
 use crate::host::HostError;
 use crate::ingest::{Door, DoorError, DoorSettings, DoorSource, RateLimit, TlsFiles};
 use crate::model::clock::{Clock, SystemClock};
+use crate::model::limits::SETTLING_MAX;
 use crate::retain;
 use crate::route::{self, RoutingTable};
 pub use crate::store::sled::OpenError;
@@ -211,6 +213,7 @@ async fn start_behind(
             store: Arc::clone(store),
             clock: Arc::clone(clock),
             under_way: Arc::default(),
+            settling: Arc::new(Semaphore::new(SETTLING_MAX)),
         };
         stop.work_tasks.spawn(handler_loop.run(stop.work.clone()));
     }

@@ -13,8 +13,8 @@ use crate::model::delivery::{Delivery, DeliveryState};
 use crate::model::ids::EventId;
 use crate::store::{LeasedDelivery, Settled, Settlement};
 
-/// Makes the attempt and settles it; the permit is held until the settlement is durable, so that a handler whose
-/// answers cannot be stored is not called any faster than they can.
+/// Makes the attempt and settles it. The permit goes once the settlement has a place of its own: a handler whose answers
+/// cannot be stored is not called much faster than they can.
 pub(super) async fn make(
     handler: HandlerLoop,
     leased: LeasedDelivery,
@@ -34,6 +34,8 @@ pub(super) async fn make(
         outcome: report.outcome,
         log: report.log,
     };
+    let _settling = handler.settling.acquire().await;
+    drop(permit);
     let settlement = Settlement { delivery: delivery.id.clone(), token, attempt, next };
     match handler.store.settle(settlement).await {
         Ok(Settled::Applied) => {}
@@ -45,7 +47,6 @@ pub(super) async fn make(
         }
     }
     drop(under_way);
-    drop(permit);
 }
 
 /// Marks an event as under way for as long as it lives.

@@ -2,7 +2,8 @@
 //!
 //! One loop a handler, started by `app`, so that no handler waits for another. A loop takes permits (the handler's
 //! concurrency), leases that many due deliveries, and runs each as a task: call the host, turn the outcome into the next
-//! state, settle. A crash between lease and settle costs one attempt: [`Store::take_back_leases`] finds it at the next
+//! state, settle. The next call may begin while the last one's outcome is on its way to disk; how many of those there are
+//! is bounded too. A crash between lease and settle costs one attempt: [`Store::take_back_leases`] finds it at the next
 //! start. Dispatch never talks to routing: the store rings.
 
 mod attempt;
@@ -61,6 +62,8 @@ pub struct HandlerLoop {
     pub clock: Arc<dyn Clock>,
     /// The events of this handler's attempts under way: never leased again meanwhile, whatever the wall clock says.
     pub under_way: Arc<Mutex<BTreeSet<EventId>>>,
+    /// Outcomes that may be on their way to disk at once.
+    pub settling: Arc<Semaphore>,
 }
 
 impl HandlerLoop {

@@ -71,6 +71,7 @@ impl Bench {
             store: Arc::clone(&store) as Arc<dyn Store>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             under_way: Arc::default(),
+            settling: Arc::new(Semaphore::new(1)),
         };
         let running = tokio::spawn(handler.run(shutdown.clone()));
         Self { clock, store, script, shutdown, running }

@@ -29,7 +29,9 @@ pub(super) enum Refusal {
     WrongMethod,
     #[error("the daemon is shutting down")]
     Draining,
-    #[error("as many requests as [server] in_flight_max allows are being worked on")]
+    #[error(
+        "more requests than [server] in_flight_max allows; those without a whole body yet are refused first"
+    )]
     Overloaded,
     #[error("the source sends faster than its rate allows; the next request may come in {wait:?}")]
     TooFast { wait: Duration },

@@ -1,9 +1,10 @@
 //! The life of connections: accept, TLS handshake, HTTP/1.1 or HTTP/2, and an end for every one of them.
 //!
 //! What bounds a slow peer: the handshake and the first request head have `header_timeout`, a body has `body_timeout`
-//! (`body.rs`), the time between requests has `idle_timeout`. When all places are taken, new connections wait in the
-//! kernel's queue, and connections that had their request and are idle now are closed for them; so whoever holds places
-//! with half a request loses each after `header_timeout`.
+//! (`body.rs`), the time between requests has `idle_timeout`. When all places are taken, each new connection gets the place
+//! of one that is not at work (`places.rs`): silent ones and those that never brought a verified request first, longest
+//! idle first. So whoever holds every place with half a request is served out at once, however many hold on. Only where
+//! every connection has a verified request at work do new ones wait in the kernel's queue.
 
 use std::convert::Infallible;
 use std::io;
@@ -16,19 +17,20 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::activity::Activity;
 use super::linger::Lingering;
+use super::places::{Place, Places};
 use super::refusals::RefusalLog;
 use super::sources::Sources;
 use super::{DoorSettings, request};
 use crate::model::clock::Clock;
 use crate::model::limits::{
-    ACCEPT_PAUSE, CLOSE_GRACE, HEADER_BYTES_MAX, HTTP2_PENDING_RESETS_MAX, HTTP2_STREAMS_MAX,
+    ACCEPT_PAUSE, CLOSE_GRACE, HEADER_BYTES_MAX, HTTP2_PENDING_RESETS_MAX, HTTP2_STREAMS_MAX, NEWCOMER_GRACE,
 };
 use crate::store::Store;
 
@@ -40,18 +42,16 @@ pub(super) struct Serving {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) refusals: RefusalLog,
-    /// Permits for requests that are worked on.
-    pub(super) in_flight: Arc<Semaphore>,
+    /// For requests that are worked on.
+    pub(super) in_flight: Arc<Places>,
     /// Take no more; finish what is there.
     pub(super) shutdown: CancellationToken,
     /// Stop at once.
     pub(super) cut: CancellationToken,
     /// Connections, and appends that may outlive theirs.
     pub(super) tasks: TaskTracker,
-    /// Permits for open connections.
-    places: Arc<Semaphore>,
-    /// True while somebody waits for a place.
-    place_wanted: watch::Sender<bool>,
+    /// For open connections.
+    connections: Arc<Places>,
     http: auto::Builder<TokioExecutor>,
 }
 
@@ -64,8 +64,8 @@ impl Serving {
         shutdown: CancellationToken,
     ) -> Self {
         Self {
-            in_flight: Arc::new(Semaphore::new(settings.in_flight_max.get().min(Semaphore::MAX_PERMITS))),
-            places: Arc::new(Semaphore::new(settings.connections_max.get().min(Semaphore::MAX_PERMITS))),
+            in_flight: Places::new(settings.in_flight_max.get()),
+            connections: Places::new(settings.connections_max.get()),
             settings,
             sources,
             store,
@@ -74,21 +74,26 @@ impl Serving {
             refusals: RefusalLog::new(),
             cut: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            place_wanted: watch::Sender::new(false),
             http: http(),
         }
     }
 
     /// A place for one more connection.
-    async fn place(&self) -> OwnedSemaphorePermit {
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            return place;
+    async fn place(&self) -> Place {
+        if self.connections.is_full() {
+            self.refusals.tell_full(self.settings.connections_max.get());
+            // Who had to leave goes before the next one comes, so that a flood holds few more than its places.
+            tokio::task::yield_now().await;
         }
-        self.refusals.tell_full(self.settings.connections_max.get());
-        self.place_wanted.send_replace(true);
-        let place = Arc::clone(&self.places).acquire_owned().await.expect("this semaphore is never closed");
-        self.place_wanted.send_replace(false);
-        place
+        loop {
+            if let Some(place) = self.connections.take() {
+                return place;
+            }
+            // Every connection is at work: one request whose body comes slowly is refused, which ends its connection
+            // or leaves it idle. One at a time: the next only where that brought no place.
+            self.in_flight.dismiss();
+            let _again = tokio::time::timeout(ACCEPT_PAUSE, self.connections.changed()).await;
+        }
     }
 }
 
@@ -97,7 +102,7 @@ pub(super) async fn accept(serving: &Arc<Serving>, listener: &TcpListener, tls: 
     loop {
         let next = async {
             let accepted = listener.accept().await?;
-            // Asked for only now: idle connections give way to one that is there, not to one that might come.
+            // Asked for only now: others give way to a connection that is there, not to one that might come.
             Ok((accepted, serving.place().await))
         };
         let next = tokio::select! {
@@ -111,8 +116,7 @@ pub(super) async fn accept(serving: &Arc<Serving>, listener: &TcpListener, tls: 
                 tasks.spawn(async move {
                     let cut = serving.cut.clone();
                     // Dropping the connection's future is what cuts it.
-                    cut.run_until_cancelled_owned(connection(serving, stream, peer, tls)).await;
-                    drop(place);
+                    cut.run_until_cancelled_owned(connection(serving, stream, peer, tls, place)).await;
                 });
             }
             Err(error) => rest_after(&error).await,
@@ -130,29 +134,62 @@ async fn rest_after(error: &io::Error) {
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
-async fn connection(serving: Arc<Serving>, stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>) {
+async fn connection(
+    serving: Arc<Serving>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    place: Place,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "a connection was gone before it began");
         return;
     }
-    let Some(tls) = tls else { return speak(&serving, stream, peer).await };
-    match tokio::time::timeout(serving.settings.header_timeout, tls.accept(stream)).await {
-        Ok(Ok(stream)) => speak(&serving, stream, peer).await,
-        Ok(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
-        Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+    let activity = Activity::new(place);
+    let life = async {
+        match tls {
+            None => speak(&serving, stream, peer, &activity).await,
+            Some(tls) => {
+                if let Some(stream) = shake_hands(&serving, stream, peer, &tls, &activity).await {
+                    speak(&serving, stream, peer, &activity).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = life => {}
+        () = activity.age(NEWCOMER_GRACE) => {}
     }
 }
 
+async fn shake_hands(
+    serving: &Serving,
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: &TlsAcceptor,
+    activity: &Activity,
+) -> Option<TlsStream<TcpStream>> {
+    let shaken = tokio::select! {
+        shaken = tokio::time::timeout(serving.settings.header_timeout, tls.accept(stream)) => shaken,
+        () = activity.lost() => return None,
+    };
+    match shaken {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+    }
+    None
+}
+
 /// HTTP until either side has had enough.
-async fn speak<S>(serving: &Arc<Serving>, stream: S, peer: SocketAddr)
+async fn speak<S>(serving: &Arc<Serving>, stream: S, peer: SocketAddr, activity: &Arc<Activity>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let activity = Arc::new(Activity::new());
     let service = service_fn(|request| {
         let (serving, busy) = (Arc::clone(serving), activity.begin());
         async move {
-            let reply = request::answer(&serving, request, peer).await;
+            let reply = request::answer(&serving, request, peer, &busy).await;
             drop(busy);
             Ok::<_, Infallible>(reply)
         }
@@ -161,11 +198,18 @@ where
     tokio::pin!(talk);
 
     let settings = &serving.settings;
-    let wanted = serving.place_wanted.subscribe();
     let ended = tokio::select! {
         ended = talk.as_mut() => Some(ended),
         () = serving.shutdown.cancelled() => None,
-        () = activity.quiet(settings.header_timeout, settings.idle_timeout, wanted) => None,
+        () = activity.quiet(settings.header_timeout, settings.idle_timeout) => None,
+        () = activity.lost() => {
+            // Its place is somebody else's. Only a request that came in this very moment is still answered.
+            if !activity.is_busy() {
+                tracing::debug!(%peer, "an idle connection was closed for a new one");
+                return;
+            }
+            None
+        }
     };
     if ended.is_none() && !activity.was_used() {
         // Nobody waits for an answer, and a place held by silence is wanted back at once.
@@ -176,10 +220,9 @@ where
         Some(ended) => ended,
         None => {
             talk.as_mut().graceful_shutdown();
-            let unwanted = watch::Sender::new(false);
             tokio::select! {
                 ended = talk => ended,
-                () = activity.quiet(CLOSE_GRACE, CLOSE_GRACE, unwanted.subscribe()) => Ok(()),
+                () = activity.quiet(CLOSE_GRACE, CLOSE_GRACE) => Ok(()),
             }
         }
     };

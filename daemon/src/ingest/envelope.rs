@@ -20,7 +20,7 @@ use crate::model::limits::{KEPT_HEADER_BYTES_MAX, PROVIDER_WORD_BYTES_MAX, TOP_L
 
 /// What is wrong with a genuine body. Holds nothing of the body.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum PayloadFault {
+pub enum PayloadFault {
     #[error("the body is not UTF-8, so it is not JSON")]
     NotUtf8,
     #[error("the body is not JSON from line {line}, column {column} on")]
@@ -41,7 +41,7 @@ pub(super) enum PayloadFault {
 
 impl PayloadFault {
     /// The word for machines. Never changes its meaning.
-    pub(super) fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> &'static str {
         match self {
             Self::NotUtf8 | Self::NotJson { .. } => "body_not_json",
             Self::NotAnObject => "not_an_object",
@@ -56,7 +56,10 @@ impl PayloadFault {
 }
 
 /// The envelope of a verified request.
-pub(super) fn make(
+///
+/// # Errors
+/// [`PayloadFault`] where the body is no event.
+pub fn make(
     source: &SourceName,
     headers: &HeaderMap,
     body: Bytes,

@@ -16,8 +16,9 @@ mod activity;
 mod answer;
 mod body;
 mod connection;
-mod envelope;
+pub mod envelope;
 mod linger;
+mod places;
 mod refusals;
 mod request;
 mod sources;
@@ -54,9 +55,9 @@ pub struct DoorSettings {
     pub tls: Option<TlsFiles>,
     /// A larger body is refused with 413.
     pub body_bytes_max: usize,
-    /// Further connections wait in the kernel's queue until one ends; idle ones are closed for them.
+    /// Further connections get the places of idle ones; where none is idle they wait in the kernel's queue.
     pub connections_max: NonZeroUsize,
-    /// Further requests are refused with 503.
+    /// Further requests get the places of those whose body comes slowly; where there is none, they are refused with 503.
     pub in_flight_max: NonZeroUsize,
     /// From the start of a connection to its first whole request head.
     pub header_timeout: Duration,

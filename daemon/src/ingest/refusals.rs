@@ -39,7 +39,7 @@ impl RefusalLog {
     /// One line that all places for connections are taken.
     pub(super) fn tell_full(&self, connections_max: usize) {
         let Some(untold) = self.line() else { return };
-        tracing::warn!(connections_max, untold, "every connection is taken: idle ones close, new ones wait");
+        tracing::warn!(connections_max, untold, "every connection is taken: idle ones close for new ones");
     }
 
     /// How many lines were left out before this one; `None` where this one is left out too.

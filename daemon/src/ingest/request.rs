@@ -7,10 +7,11 @@ use std::sync::Arc;
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, Method, Request};
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
 
+use super::activity::Busy;
 use super::answer::{self, Refusal, Reply};
 use super::connection::Serving;
+use super::places::Place;
 use super::sources::LiveSource;
 use super::{body, envelope};
 use crate::model::event::{Appended, Envelope};
@@ -18,10 +19,15 @@ use crate::model::limits::APPEND_WAIT_MAX;
 use crate::store::{Health, Store, StoreError};
 
 /// Answers one request, whatever it is.
-pub(super) async fn answer(serving: &Serving, request: Request<Incoming>, peer: SocketAddr) -> Reply {
+pub(super) async fn answer(
+    serving: &Serving,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    busy: &Busy,
+) -> Reply {
     let source = serving.sources.load().at(request.uri().path());
     let taken = match &source {
-        Some(source) => take(serving, source, request).await,
+        Some(source) => take(serving, source, request, busy).await,
         None => Err(Refusal::UnknownPath),
     };
     match taken {
@@ -37,12 +43,13 @@ async fn take(
     serving: &Serving,
     source: &LiveSource,
     request: Request<Incoming>,
+    busy: &Busy,
 ) -> Result<Appended, Refusal> {
     if request.method() != Method::POST {
         return Err(Refusal::WrongMethod);
     }
     check_open(serving)?;
-    let permit = Arc::clone(&serving.in_flight).try_acquire_owned().map_err(|_| Refusal::Overloaded)?;
+    let place = serving.in_flight.take().ok_or(Refusal::Overloaded)?;
     source.spend().map_err(|wait| Refusal::TooFast { wait })?;
     check_plain(request.headers())?;
     body::check_length(request.body(), serving.settings.body_bytes_max)?;
@@ -51,12 +58,15 @@ async fn take(
     let (head, incoming) = request.into_parts();
     let mut verifier = source.scheme.begin(&head.headers, received)?;
     let settings = &serving.settings;
-    let bytes = body::read(incoming, settings.body_bytes_max, settings.body_timeout, &mut verifier).await?;
+    let (bytes_max, limit) = (settings.body_bytes_max, settings.body_timeout);
+    let bytes = body::read(incoming, bytes_max, limit, &mut verifier, &place).await?;
     let matched = verifier.finish()?;
+    place.keep();
+    busy.prove();
     let envelope = envelope::make(&source.name, &head.headers, bytes, received)?;
 
     let (event_type, provider_id) = (envelope.event_type.clone(), envelope.provider_id.clone());
-    let appended = append(serving, envelope, permit).await?;
+    let appended = append(serving, envelope, place).await?;
     tracing::debug!(source = %source.name, event = %appended.event(), event_type, provider_id,
         secret = matched.secret, duplicate = matches!(appended, Appended::Duplicate(_)), "an event is stored");
     Ok(appended)
@@ -85,15 +95,11 @@ fn check_plain(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// Appends in a task of its own, which a client that goes away does not stop. It keeps the request's place in flight.
-async fn append(
-    serving: &Serving,
-    envelope: Envelope,
-    permit: OwnedSemaphorePermit,
-) -> Result<Appended, Refusal> {
+async fn append(serving: &Serving, envelope: Envelope, place: Place) -> Result<Appended, Refusal> {
     let store: Arc<dyn Store> = Arc::clone(&serving.store);
     let appending = serving.tasks.spawn(async move {
         let appended = store.append(envelope).await;
-        drop(permit);
+        drop(place);
         appended
     });
     match tokio::time::timeout(APPEND_WAIT_MAX, appending).await {

@@ -26,6 +26,14 @@ pub const HEADER_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 pub const BODY_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// How long a connection may go without a request before it is closed.
 pub const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
+/// How long a connection that has brought nothing yet is spared while others could give way: a TLS handshake and a request
+/// from the other side of the world take less.
+pub const NEWCOMER_GRACE: Duration = Duration::from_secs(1);
+/// How often a body is looked at that is not there yet; the first look is also how long any body is left in peace.
+pub const BODY_PACE: Duration = Duration::from_millis(250);
+/// A body that brings less between two looks (64 KiB/s) gives its place to the next request that wants one: Stripe sends a
+/// usual event in one piece, and whoever would hold all places must send new ones by the thousand or bytes by the megabyte.
+pub const BODY_PACE_BYTES_MIN: usize = 16 * 1024;
 /// How long an answer waits for the disk. Stripe gives up somewhere above; what is stored later answers its retry.
 pub const APPEND_WAIT_MAX: Duration = Duration::from_secs(8);
 /// What `Retry-After` says where nothing better is known.
@@ -40,7 +48,8 @@ pub const LINGER: Duration = Duration::from_secs(1);
 pub const LINGER_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long a connection that was told to close may take before it is cut, where no request is in flight.
 pub const CLOSE_GRACE: Duration = Duration::from_secs(2);
-/// How long the door waits after a failed accept (no file descriptors left) before it tries again.
+/// How long the door waits before it tries again: after a failed accept (no file descriptors left), and for a place where
+/// every connection is at work.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often the certificate files are looked at.
 pub const CERTIFICATE_POLL: Duration = Duration::from_secs(1);
@@ -74,8 +83,8 @@ pub const BACKLOG_ROWS_MAX: usize = 700_000;
 pub const APPLY_AFTER: Duration = Duration::from_millis(200);
 /// What the applier takes at a time; where that much is behind it waits no longer.
 pub const APPLY_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// One batch of sled's: below half of its segment of 512 KB, so that it spans no several of them.
-pub const SLED_BATCH_BYTES_MAX: usize = 256 * 1024;
+/// What sled is given between two syncs: below half of its segment of 512 KB, so that it spans no several of them.
+pub const SLED_SYNC_BYTES_MAX: usize = 256 * 1024;
 /// How long the writer waits for the next segment of the journal: making one takes a tenth of a second, of a disk that is
 /// busy some seconds.
 pub const SEGMENT_WAIT_MAX: Duration = Duration::from_secs(20);
@@ -165,6 +174,8 @@ pub const CODE_BYTES_MAX: usize = 64;
 /// The longest wait that a plugin may ask for: a delivery must not sleep for ever by an arithmetic slip.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// Outcomes of one handler on their way to disk at once: a commit's worth.
+pub const SETTLING_MAX: usize = 256;
 /// Events that the route stage takes in one go.
 pub const ROUTE_BATCH_MAX: usize = 128;
 /// How long a loop sleeps without a wake-up: a lost one is only this delay.

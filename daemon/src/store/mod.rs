@@ -160,7 +160,8 @@ pub struct LeaseRequest {
     /// How long the lease stands: the handler's deadline and its grace.
     pub lease: Duration,
     /// Events whose attempt by this handler is still under way in this process: never leased again, whatever the clock
-    /// says, and no part of `next_due`. At most as many as the handler runs at once.
+    /// says, and no part of `next_due`. At most as many as the handler runs at once, and those
+    /// whose outcome is on its way to disk.
     pub except: Vec<EventId>,
 }
 

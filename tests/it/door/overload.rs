@@ -44,32 +44,34 @@ async fn more_than_the_requests_in_flight_are_refused_until_one_is_done() {
 }
 
 #[tokio::test]
-async fn idle_connections_give_their_place_to_new_ones() {
+async fn the_connection_that_is_idle_longest_gives_its_place_to_a_new_one() {
     let house = House::open_with(two_places, None, PATIENCE).await;
     let mut idle = Vec::new();
     for id in ["evt_1", "evt_2"] {
         let mut stream = house.connect().await;
-        stream.write_all(&request(&event(id), &signed(&event(id)))).await.unwrap();
-        assert_eq!(read_reply(&mut stream).await.status, 200);
+        assert_eq!(post_on(&mut stream, id).await, 200);
         idle.push(stream);
     }
     assert_eq!(house.post(&event("evt_3")).await.status, 200);
-    for mut stream in idle {
-        read_end(&mut stream).await;
-    }
+    read_end(&mut idle[0]).await;
+    assert_eq!(post_on(&mut idle[1], "evt_4").await, 200);
+}
+
+#[tokio::test]
+async fn one_that_never_brought_a_verified_request_goes_before_one_that_did() {
+    let house = House::open_with(two_places, None, PATIENCE).await;
+    let (mut proven, mut stranger) = (house.connect().await, house.connect().await);
+    assert_eq!(post_on(&mut proven, "evt_1").await, 200);
+    stranger.write_all(&request(&event("evt_2"), &signed(b"another body"))).await.unwrap();
+    read_reply(&mut stranger).await.is_refused(400, "no_v1_matches");
+    assert_eq!(house.post(&event("evt_3")).await.status, 200);
+    read_end(&mut stranger).await;
+    assert_eq!(post_on(&mut proven, "evt_4").await, 200);
 }
 
 #[tokio::test]
 async fn half_open_connections_cannot_keep_an_honest_one_out() {
-    let house = House::open_with(
-        |settings| {
-            two_places(settings);
-            settings.header_timeout = Duration::from_millis(100);
-        },
-        None,
-        PATIENCE,
-    )
-    .await;
+    let house = House::open_with(two_places, None, PATIENCE).await;
     let mut lorises: Vec<TcpStream> = Vec::new();
     for _ in 0..6 {
         let mut stream = house.connect().await;
@@ -77,11 +79,73 @@ async fn half_open_connections_cannot_keep_an_honest_one_out() {
         lorises.push(stream);
     }
     assert_eq!(house.post(&event("evt_1")).await.status, 200);
+    read_end(&mut lorises[0]).await;
+}
+
+#[tokio::test]
+async fn bodies_that_trickle_in_give_way_to_one_that_is_there() {
+    let house = House::open_with(
+        |settings| {
+            patient(settings);
+            settings.in_flight_max = NonZeroUsize::MIN;
+        },
+        None,
+        PATIENCE,
+    )
+    .await;
+    let mut trickling = half_a_body(&house).await;
+    let refused = tokio::spawn(async move {
+        read_reply(&mut trickling).await.is_refused(503, "overloaded");
+        read_end(&mut trickling).await;
+    });
+    // While the slow one is new, the others are refused; once it is known as slow, it is.
+    let mut posted = 0;
+    while posted == 0 || !refused.is_finished() {
+        let reply = house.post(&event(&format!("evt_{posted}"))).await;
+        match reply.status {
+            200 => posted += 1,
+            _ => reply.is_refused(503, "overloaded"),
+        }
+    }
+    refused.await.unwrap();
+    assert_eq!(house.store.stored().await.len(), posted);
+}
+
+#[tokio::test]
+async fn connections_that_are_all_busy_with_half_a_body_cannot_keep_an_honest_one_out() {
+    let house = House::open_with(two_places, None, PATIENCE).await;
+    let mut trickling = Vec::new();
+    for _ in 0..4 {
+        trickling.push(half_a_body(&house).await);
+    }
+    assert_eq!(house.post(&event("evt_1")).await.status, 200);
+    assert_eq!(house.store.stored().await.len(), 1);
+}
+
+/// A post whose head could be genuine, and whose body does not come.
+async fn half_a_body(house: &House) -> TcpStream {
+    let mut stream = house.connect().await;
+    let body = event("evt_slow");
+    let whole = request(&body, &signed(b"another body"));
+    stream.write_all(&whole[..whole.len() - body.len() + 1]).await.unwrap();
+    stream
+}
+
+async fn post_on(stream: &mut TcpStream, id: &str) -> u16 {
+    stream.write_all(&request(&event(id), &signed(&event(id)))).await.unwrap();
+    read_reply(stream).await.status
+}
+
+/// No timeout of this door ends anything while a test runs.
+fn patient(settings: &mut hookyard::ingest::DoorSettings) {
+    settings.header_timeout = PATIENCE * 10;
+    settings.body_timeout = PATIENCE * 10;
+    settings.idle_timeout = PATIENCE * 10;
 }
 
 fn two_places(settings: &mut hookyard::ingest::DoorSettings) {
+    patient(settings);
     settings.connections_max = NonZeroUsize::new(2).unwrap();
-    settings.idle_timeout = PATIENCE * 10;
 }
 
 #[tokio::test]

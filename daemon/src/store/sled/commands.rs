@@ -182,28 +182,41 @@ pub(super) fn lease(round: &mut Round, request: &LeaseRequest) -> Result<Taken, 
     let prefix = keys::due_prefix(&request.handler);
     let until = round.now.plus(request.lease);
     let mut taken = Vec::new();
-    // An event has one row here, so those excepted never hide the next one due.
-    let rows_max = max + 1 + request.except.len();
-    let rows = round.scan(&prefix, &prefix, rows_max)?;
-    let more = rows.len() == rows_max;
-    for key in rows {
-        let Some((before, due)) = aside::due_delivery(round, &key)? else { continue };
-        if request.except.contains(&before.id.event) {
-            continue;
+    // An event has one row here, so those excepted never hide the next one due. They are leased, so they stand behind all
+    // that is due: more than the first page is hardly ever looked at.
+    let mut left = 2 * max + 1 + request.except.len();
+    let mut from = prefix.clone();
+    while left > 0 {
+        let page = left.min(max + 1);
+        let rows = round.scan(&prefix, &from, page)?;
+        let last_page = rows.len() < page;
+        left -= rows.len();
+        for key in rows {
+            from.clone_from(&key);
+            from.push(0);
+            let Some((before, due)) = aside::due_delivery(round, &key)? else { continue };
+            // A later page meets those that this lease has just taken.
+            let just_taken = |(held, _): &(Delivery, LeaseToken)| held.id == before.id;
+            if request.except.contains(&before.id.event) || taken.iter().any(just_taken) {
+                continue;
+            }
+            if due > round.now || taken.len() == max {
+                return Ok((taken, Some(due)));
+            }
+            if matches!(before.state, DeliveryState::Leased { .. }) {
+                put_attempt(round, &before.id, &interrupted(before.attempts, round.now))?;
+            }
+            let token = deliveries::fresh_token()?;
+            let Some(held) = before.lease(round.now, until, token) else { continue };
+            put_delivery(round, Some(&before), &held)?;
+            taken.push((held, token));
         }
-        if due > round.now || taken.len() == max {
-            return Ok((taken, Some(due)));
+        if last_page {
+            return Ok((taken, None));
         }
-        if matches!(before.state, DeliveryState::Leased { .. }) {
-            put_attempt(round, &before.id, &interrupted(before.attempts, round.now))?;
-        }
-        let token = deliveries::fresh_token()?;
-        let Some(held) = before.lease(round.now, until, token) else { continue };
-        put_delivery(round, Some(&before), &held)?;
-        taken.push((held, token));
     }
     // Every row was used up, so some were moved aside, and others may stand behind them: look again at once.
-    Ok((taken, more.then_some(round.now)))
+    Ok((taken, Some(round.now)))
 }
 
 /// Ends an attempt, where the lease still stands.

@@ -17,6 +17,9 @@ use crate::model::clock::Stopwatch;
 /// sled's own thread writes out and cleans its log this often; acknowledged writes never wait for it.
 const SLED_FLUSH_MS: u64 = 500;
 
+/// How much sled's threads step back, as `nice` counts it: they get about a third of a core that others want.
+const NICE: i32 = 5;
+
 /// An open sled with what belongs to it. The lock goes last.
 #[derive(Debug)]
 pub(super) struct Engine {
@@ -89,7 +92,10 @@ fn try_open(options: &SledOptions) -> Result<Db, SledFailure> {
         .use_compression(false);
     let opening = std::thread::Builder::new()
         .name("store-open".to_owned())
-        .spawn(move || config.open())
+        .spawn(move || {
+            step_back();
+            config.open()
+        })
         .map_err(|error| SledFailure { what: format!("no thread to open it on: {error}"), damaged: false })?;
     match opening.join() {
         Ok(Ok(db)) => Ok(db),
@@ -100,6 +106,14 @@ fn try_open(options: &SledOptions) -> Result<Db, SledFailure> {
         Err(panic) => {
             Err(SledFailure { what: format!("sled panicked: {}", panic_words(&*panic)), damaged: true })
         }
+    }
+}
+
+/// Lets everybody else go first: sled may be behind, the door must not. Threads that this one starts inherit it, as those
+/// of sled's do.
+pub(super) fn step_back() {
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::warn!(%error, "sled's threads keep the priority of the others: the door may answer more slowly under load");
     }
 }
 

@@ -31,6 +31,9 @@ mod engine;
 mod events;
 mod fault;
 mod front;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzz;
 mod high_water;
 mod journal;
 mod keys;

@@ -148,7 +148,7 @@ impl Round {
         let range = from.to_vec()..end;
         let own = self.writes.range(range.clone()).filter(|(_, write)| write.is_some());
         let mut found: Vec<Vec<u8>> = own.map(|(key, _)| key.clone()).take(limit).collect();
-        let stored = self.rows.keys(range).filter(|key| match key {
+        let stored = self.rows.keys(range).about(limit).filter(|key| match key {
             Ok(key) => !self.writes.contains_key(key),
             Err(_) => true,
         });

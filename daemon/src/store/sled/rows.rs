@@ -80,6 +80,11 @@ impl Keys {
         Self { rows, left: range, backwards, ahead: VecDeque::new(), ahead_max: AHEAD_FIRST }
     }
 
+    /// The same walk, by somebody who wants about so many.
+    pub(super) fn about(self, keys: usize) -> Self {
+        Self { ahead_max: keys.clamp(AHEAD_FIRST, AHEAD_MAX), ..self }
+    }
+
     /// Looks at the next part of what is left, which moves on by at least one key.
     fn look_ahead(&mut self) -> Result<(), ::sled::Error> {
         let max = self.ahead_max;
@@ -101,7 +106,15 @@ impl Keys {
                 if self.backwards { part.start = last.clone() } else { part.end = next_key(last) }
             }
         }
-        found.retain(|key| !front.iter().any(|(hidden, _)| hidden == key));
+        let hidden = |key: &Vec<u8>| {
+            let place = front.binary_search_by(
+                |(there, _)| {
+                    if self.backwards { key.cmp(there) } else { there.cmp(key) }
+                },
+            );
+            place.is_ok()
+        };
+        found.retain(|key| !hidden(key));
         let live = front.into_iter().filter(|(key, there)| *there && part.contains(key));
         found.extend(live.map(|(key, _)| key));
         found.sort_unstable();

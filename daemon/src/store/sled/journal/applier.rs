@@ -1,9 +1,10 @@
 //! The thread that brings sled up to date, many commits at a time.
 //!
-//! For each task: read the commits' frames, keep the rows that no later commit has written over, write them to sled in
-//! batches of which each is synced before the next, the last with the journal's position; then the rows leave the front
-//! and full segments go to the keeper. A kill anywhere in between repeats work and loses nothing. Each batch stays below half
-//! of sled's segment and is synced at once, because sled, cut off in the middle of more than that, may not open again.
+//! For each task: read the commits' frames, keep the rows that no later commit has written over, write them to sled, sync;
+//! then the rows leave the front. The journal's position is written with the next task, after the rows that it speaks for
+//! are on disk; only then are their segments used again. A kill anywhere in between repeats work and loses nothing. What is
+//! written between two syncs stays below half of sled's segment, because sled, cut off in the middle of more than that, may
+//! not open again.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,9 +13,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use sled::{Batch, IVec};
+use sled::IVec;
 
-use super::super::engine::panic_words;
+use super::super::engine::{panic_words, step_back};
 use super::super::front::Front;
 use super::super::keys;
 use super::super::shared::{Shared, Worker};
@@ -24,7 +25,7 @@ use super::backlog::{Backlog, Commit, Task};
 use super::frame::Frame;
 use super::replay::{encode_position, read_commit};
 use crate::model::clock::Stopwatch;
-use crate::model::limits::{SLED_BATCH_BYTES_MAX, SLED_FREE_BYTES_MIN};
+use crate::model::limits::{SLED_FREE_BYTES_MIN, SLED_SYNC_BYTES_MAX};
 use crate::store::Health;
 
 /// Everything that the thread needs.
@@ -45,6 +46,7 @@ impl Applier {
     }
 
     fn run(mut self) {
+        step_back();
         let ended = catch_unwind(AssertUnwindSafe(|| self.work_to_the_end()));
         let ended =
             ended.unwrap_or_else(|panic| Err(format!("the applier panicked: {}", panic_words(&*panic))));
@@ -66,29 +68,43 @@ impl Applier {
             self.shared.set_busy(Worker::Applier, Some(Stopwatch::start()));
             match task {
                 Task::Begin(sled) => {
-                    self.backlog.applied(sled.applied);
+                    self.backlog.applied(sled.applied, u32::MAX);
                     self.sled = Some(sled);
                 }
                 Task::Apply(commits) => self.apply(&commits)?,
-                Task::End => return Ok(()),
+                Task::End { orderly } => return if orderly { self.finish() } else { Ok(()) },
             }
             self.shared.set_busy(Worker::Applier, None);
         }
     }
 
+    /// The position moves on to all that is there.
+    fn finish(&mut self) -> Result<(), String> {
+        if self.sled.is_none() || self.no_room()? {
+            return Ok(());
+        }
+        self.write_position()?;
+        self.sync()
+    }
+
     fn apply(&mut self, commits: &[Commit]) -> Result<(), String> {
-        let Some(last) = commits.last().map(|commit| commit.seq) else { return Ok(()) };
+        let (Some(first), Some(last)) = (commits.first(), commits.last()) else { return Ok(()) };
         if self.no_room()? {
             return Ok(());
         }
-        self.front.begin(last);
+        self.front.begin(last.seq);
+        self.write_position()?;
         let mut rows = BTreeMap::new();
         for commit in commits {
             self.collect(commit, &mut rows)?;
         }
-        self.write(&rows, last)?;
-        self.front.remove(rows.keys().map(AsRef::as_ref), last);
-        self.backlog.applied(last);
+        self.write(&rows)?;
+        self.front.remove(rows.keys().map(AsRef::as_ref), last.seq);
+        if let Some(sled) = &mut self.sled {
+            sled.applied = last.seq;
+        }
+        // The position on disk is still the one before these: their first segment is needed until it has moved on.
+        self.backlog.applied(last.seq, first.segment);
         Ok(())
     }
 
@@ -125,34 +141,52 @@ impl Applier {
         Ok(())
     }
 
-    fn write(&mut self, rows: &BTreeMap<IVec, Option<IVec>>, last: u64) -> Result<(), String> {
-        let (mut batch, mut bytes) = (Batch::default(), 0);
+    /// Writes the rows, synced when this returns. One by one: a batch of sled's holds a lock over the whole process, and
+    /// every look of the writer's would wait for it; nothing here has to be one piece.
+    fn write(&mut self, rows: &BTreeMap<IVec, Option<IVec>>) -> Result<(), String> {
+        let mut bytes = 0;
         for (key, value) in rows {
             let more = key.len() + value.as_ref().map_or(0, |value| value.len());
-            if bytes > 0 && bytes + more > SLED_BATCH_BYTES_MAX {
-                self.commit(std::mem::take(&mut batch))?;
+            if bytes > 0 && bytes + more > SLED_SYNC_BYTES_MAX {
+                self.sync()?;
                 bytes = 0;
             }
             bytes += more;
-            match value {
-                Some(value) => batch.insert(key, value),
-                None => batch.remove(key),
-            }
+            let tree = &self.opened()?.engine.db;
+            let written = match value {
+                Some(value) => tree.insert(key, value),
+                None => tree.remove(key),
+            };
+            written.map_err(sled_failed)?;
         }
-        batch.insert(keys::JOURNAL, &encode_position(self.id, last));
-        self.commit(batch)
+        self.sync()
     }
 
-    /// One batch, durable when this returns. On Linux sled's flush is `sync_file_range`, which promises nothing.
-    fn commit(&mut self, batch: Batch) -> Result<(), String> {
-        let failed = |error: ::sled::Error| format!("sled failed: {error}");
+    /// Writes how far sled has come, which is synced with what comes next: never before the rows that it speaks for.
+    fn write_position(&self) -> Result<(), String> {
+        let Sled { engine, applied, .. } = self.opened()?;
+        engine.db.insert(keys::JOURNAL, &encode_position(self.id, *applied)).map(drop).map_err(sled_failed)
+    }
+
+    /// Makes what was written so far durable. On Linux sled's flush is `sync_file_range`, which promises nothing.
+    fn sync(&mut self) -> Result<(), String> {
         let Some(Sled { engine, file, sync, .. }) = self.sled.as_deref_mut() else {
-            return Err("the applier was asked to write before sled was open".to_owned());
+            return Err(NOT_OPEN.to_owned());
         };
-        engine.db.apply_batch(batch).map_err(failed)?;
-        engine.db.flush().map_err(failed)?;
+        engine.db.flush().map_err(sled_failed)?;
         sync(file).map_err(|error| {
             format!("the disk refused a sync: {error}; check the disk before starting again")
         })
     }
+
+    fn opened(&self) -> Result<&Sled, String> {
+        self.sled.as_deref().ok_or_else(|| NOT_OPEN.to_owned())
+    }
+}
+
+const NOT_OPEN: &str = "the applier was asked to write before sled was open";
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape of `map_err`")]
+fn sled_failed(error: ::sled::Error) -> String {
+    format!("sled failed: {error}")
 }

@@ -41,8 +41,8 @@ pub(in crate::store::sled) enum Task {
     Begin(Box<Sled>),
     /// Bring sled up to the last of these.
     Apply(Vec<Commit>),
-    /// Everything asked for is done.
-    End,
+    /// Everything asked for is done, or the store failed.
+    End { orderly: bool },
 }
 
 /// What the keeper is to do.
@@ -225,8 +225,9 @@ impl Backlog {
         self.changed.notify_all();
     }
 
-    /// For the applier: sled has everything up to `seq`, on disk. Segments that nobody needs any more go to the keeper.
-    pub(super) fn applied(&self, seq: u64) {
+    /// For the applier: sled has everything up to `seq`, on disk, and is known to have what stands before segment `kept`.
+    /// Segments that nobody needs any more go to the keeper.
+    pub(super) fn applied(&self, seq: u64, kept: u32) {
         let mut inner = self.lock();
         inner.held = None;
         while inner.commits.front().is_some_and(|commit| commit.seq <= seq)
@@ -236,7 +237,7 @@ impl Backlog {
             inner.rows -= commit.rows;
         }
         inner.oldest = (!inner.commits.is_empty()).then(Stopwatch::start);
-        let needed = inner.commits.front().map_or(inner.last.segment, |commit| commit.segment);
+        let needed = inner.commits.front().map_or(inner.last.segment, |commit| commit.segment).min(kept);
         while inner.full.front().is_some_and(|full| full.number < needed)
             && let Some(full) = inner.full.pop_front()
         {
@@ -288,14 +289,16 @@ impl Inner {
             return Some(Task::Begin(sled));
         }
         let draining = match self.until {
-            Until::Now => return Some(Task::End),
-            Until::Drained(since) if since.elapsed() >= DRAIN_MAX => return Some(Task::End),
+            Until::Now => return Some(Task::End { orderly: false }),
+            Until::Drained(since) if since.elapsed() >= DRAIN_MAX => {
+                return Some(Task::End { orderly: true });
+            }
             Until::Drained(_) => true,
             Until::Forever => false,
         };
         let held = self.held.is_some_and(|since| since.elapsed() < APPLY_AFTER);
         if self.commits.is_empty() || held || !self.begun {
-            return draining.then_some(Task::End);
+            return draining.then_some(Task::End { orderly: true });
         }
         let waited = self.oldest.map(Stopwatch::elapsed).unwrap_or_default();
         let due = waited >= APPLY_AFTER || self.bytes >= APPLY_BYTES_MAX as u64 || draining;

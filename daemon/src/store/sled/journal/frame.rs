@@ -122,6 +122,25 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// Whatever rows a frame's payload says it has: read or refused, and what was read is what the encoder makes.
+///
+/// # Panics
+/// Where that does not hold.
+#[cfg(feature = "fuzzing")]
+pub(in crate::store::sled) fn any_rows(payload: &[u8]) {
+    let Some((count, payload)) = payload.split_first() else { return };
+    let frame = Frame { seq: 1, bytes: 0, count: u32::from(*count), payload };
+    let Some(rows) = frame.rows() else { return };
+    let mut encoder = Encoder::default();
+    encoder.begin();
+    for (key, value) in rows {
+        encoder.row(key, value.map(|at| &payload[at.start - HEADER_BYTES..at.end - HEADER_BYTES]));
+    }
+    let frame = encoder.finish(7, 3, 1);
+    assert_eq!(&frame[HEADER_BYTES..HEADER_BYTES + payload.len()], payload);
+    assert!(Frame::parse(frame, 7, 3).is_some_and(|read| read.count == u32::from(*count)));
+}
+
 fn checksum(journal: u64, bytes: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&journal.to_le_bytes());

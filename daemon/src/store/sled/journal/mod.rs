@@ -28,6 +28,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 pub(super) use backlog::Backlog;
+#[cfg(feature = "fuzzing")]
+pub(super) use frame::any_rows;
 pub(in crate::store) use replay::JournalError;
 pub(super) use replay::{Behind, Extent, decode_position, open, position};
 

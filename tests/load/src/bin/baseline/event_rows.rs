@@ -20,8 +20,8 @@ const HEADERS: [(&str, &str); 6] = [
 ];
 /// The record's header: format, two lengths, two checksums.
 const HEADER_BYTES: usize = 17;
-/// An idempotency key's entry: version, event id, six bytes of milliseconds.
-const ENTRY_BYTES: usize = 23;
+/// An idempotency key's entry: version, event id, six bytes of milliseconds, the rest of the hash.
+const ENTRY_BYTES: usize = 39;
 /// Version, id and lengths around a name.
 const ROW_KEYS_BYTES: usize = 2 * 19 + 18 + 17;
 

@@ -1,0 +1,105 @@
+//! A call to a plugin that does nothing, and back: the socket, the frames and the child's threads.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use criterion::{BenchmarkId, Criterion, Throughput};
+use hookyard::host::{Host, HostProgram, HostSpec, ServiceError, Services};
+use hookyard::model::attempt::Outcome;
+use hookyard::model::event::Event;
+use hookyard::model::ids::{EventId, HandlerName, PluginId, RuleName, StepId};
+use hookyard::model::memory::{Expect, KvPut, KvValue, StepState};
+use tokio::runtime::Runtime;
+
+use crate::events::{SIZES_KB, envelope};
+
+pub(crate) fn round_trip(criterion: &mut Criterion) {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new().unwrap();
+    let host = runtime.block_on(start(dir.path()));
+    let rule = RuleName::new("a rule");
+    let mut group = criterion.benchmark_group("host round trip");
+    for size_kb in SIZES_KB {
+        let event = Event {
+            id: EventId::from_parts(1_796_000_000_000, 1),
+            envelope: envelope("evt_1", size_kb * 1024),
+        };
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(BenchmarkId::from_parameter(format!("{size_kb}KB")), |bencher| {
+            bencher.iter(|| {
+                let report = runtime.block_on(host.call(&event, 1, &rule));
+                assert!(matches!(report.outcome, Outcome::Done(_)), "{report:?}");
+            });
+        });
+    }
+    group.finish();
+    runtime.block_on(host.stop(Duration::from_secs(1)));
+}
+
+async fn start(dir: &Path) -> Host {
+    let program = HostProgram {
+        path: PathBuf::from(env!("CARGO_BIN_EXE_hookyard")),
+        args: vec!["plugin-host".to_owned()],
+    };
+    let spec = HostSpec {
+        handler: HandlerName::new("bench"),
+        library: compile(dir),
+        sha256: None,
+        cache: dir.join("cache"),
+        settings_json: "{}".to_owned(),
+        secrets: Default::default(),
+        concurrency: 1,
+        timeout: Duration::from_secs(30),
+    };
+    Host::start_with(program, spec, Arc::new(Nothing)).await.unwrap()
+}
+
+/// The tests' smallest plugin, in C.
+fn compile(dir: &Path) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let library = dir.join("libstub.so");
+    let status = Command::new("cc")
+        .args(["-O2", "-shared", "-fPIC", "-std=c99", "-I"])
+        .arg(root.join("plugin-api/include"))
+        .arg("-o")
+        .arg(&library)
+        .arg(root.join("tests/c/stub.c"))
+        .status()
+        .expect("the bench needs a C compiler as `cc`");
+    assert!(status.success(), "the stub does not compile");
+    library
+}
+
+/// Services that nobody asks for.
+#[derive(Debug)]
+struct Nothing;
+
+fn refused<T>() -> Result<T, ServiceError> {
+    Err(ServiceError::Failed("the bench offers nothing".to_owned()))
+}
+
+#[async_trait]
+impl Services for Nothing {
+    async fn step_begin(&self, _: StepId) -> Result<StepState, ServiceError> {
+        refused()
+    }
+
+    async fn step_end(&self, _: StepId, _: Vec<u8>) -> Result<(), ServiceError> {
+        refused()
+    }
+
+    fn step_key(&self, _: &StepId) -> String {
+        String::new()
+    }
+
+    async fn kv_get(&self, _: PluginId, _: Vec<u8>) -> Result<Option<KvValue>, ServiceError> {
+        refused()
+    }
+
+    async fn kv_put(&self, _: PluginId, _: Vec<u8>, _: Vec<u8>, _: Expect) -> Result<KvPut, ServiceError> {
+        refused()
+    }
+}
