@@ -26,4 +26,5 @@ pub mod dispatch;
 pub mod retain;
 pub mod admin;
 pub mod app;
+pub mod doctor;
 pub mod cli;

@@ -25,7 +25,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "retain", "admin",
         ],
     ),
-    ("cli", &["model", "observe", "verify", "config", "admin", "app"]),
+    ("doctor", &["model", "observe", "config", "store", "host", "admin", "app"]),
+    ("cli", &["model", "observe", "verify", "config", "admin", "app", "doctor"]),
 ];
 
 fn root() -> PathBuf {

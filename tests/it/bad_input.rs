@@ -154,15 +154,7 @@ fn a_library_without_its_pin_is_refused_outside_dev() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pinned_library_is_loaded_and_another_one_is_not() {
     let mut yard = Yard::shipped();
-    yard.edit_config(|text| {
-        let library =
-            |line: &str| Some(line.strip_prefix("path = \"")?.strip_suffix(".so\"")?.to_owned() + ".so");
-        let pinned = |line: &str| match library(line) {
-            Some(library) => format!("{line}\nsha256 = \"{}\"", sha256(Path::new(&library))),
-            None => line.to_owned(),
-        };
-        text.lines().map(pinned).collect::<Vec<_>>().join("\n")
-    });
+    yard.pin_libraries();
     let serve = yard.command(&["serve"]);
     let poster = yard.start_as(serve).await;
     assert_eq!(poster.post(&fixture("01")).await.status, 200);
@@ -179,13 +171,8 @@ async fn a_pinned_library_is_loaded_and_another_one_is_not() {
     assert!(said.contains(&wrong), "the pin and the hash that was found are both named: {said}");
 }
 
-fn sha256(path: &Path) -> String {
-    use sha2::Digest;
-    hex::encode(sha2::Sha256::digest(std::fs::read(path).unwrap()))
-}
-
 /// Compiles the stub plugin in C with one thing wrong.
-fn compile_stub(fault: &str, library: &Path) {
+pub(crate) fn compile_stub(fault: &str, library: &Path) {
     let status = Command::new("cc")
         .args(["-shared", "-fPIC", "-std=c99", fault, "-I"])
         .arg(stripe::tests_dir().join("../plugin-api/include"))

@@ -50,6 +50,19 @@ impl Yard {
         std::fs::write(&path, edit(text)).unwrap();
     }
 
+    /// Pins each library to its file, as production must.
+    pub(crate) fn pin_libraries(&self) {
+        self.edit_config(|text| {
+            let library =
+                |line: &str| Some(line.strip_prefix("path = \"")?.strip_suffix(".so\"")?.to_owned() + ".so");
+            let pinned = |line: &str| match library(line) {
+                Some(library) => format!("{line}\nsha256 = \"{}\"", sha256(Path::new(&library))),
+                None => line.to_owned(),
+            };
+            text.lines().map(pinned).collect::<Vec<_>>().join("\n")
+        });
+    }
+
     /// Any command of the binary, in the yard's folder, with its secrets in the environment.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(profile_dir().join("hookyard"));
@@ -239,6 +252,11 @@ pub(crate) fn through(command: &Command, program: &str, options: &[&str]) -> Com
 pub(crate) fn profile_dir() -> PathBuf {
     let test_binary = std::env::current_exe().unwrap();
     test_binary.parent().and_then(Path::parent).unwrap().to_path_buf()
+}
+
+fn sha256(path: &Path) -> String {
+    use sha2::Digest;
+    hex::encode(sha2::Sha256::digest(std::fs::read(path).unwrap()))
 }
 
 fn address(value: &Value) -> SocketAddr {

@@ -43,7 +43,7 @@ pub enum ToChild {
 /// From the child.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum FromChild {
-    /// The plugin is loaded and its instance made.
+    /// The plugin is loaded and its instance made, unless it was only to be loaded.
     Ready(Facts),
     /// It is not, and the process ends.
     Failed { stage: Stage, why: String },
@@ -65,6 +65,8 @@ pub struct Start {
     pub workers: u16,
     /// The lowest log level that is kept.
     pub level: u32,
+    /// Only load the library and say what it is: no instance is made.
+    pub load_only: bool,
 }
 
 /// One attempt at a delivery.

@@ -78,7 +78,8 @@ fn serve() -> Result<(), RunError> {
     let (sender, queue) = sync_channel(2 * usize::from(start.workers.max(1)));
     spawn("reader", move || read(child, reader, sender)).map_err(RunError::Thread)?;
     match make(&start) {
-        Ok((facts, instance)) => {
+        Ok((facts, None)) => child.link.send(&FromChild::Ready(facts))?,
+        Ok((facts, Some(instance))) => {
             child.created();
             child.link.send(&FromChild::Ready(facts))?;
             work(child, &instance, queue, start.workers)?;
@@ -145,13 +146,17 @@ fn first_message(reader: &mut BufReader<UnixStream>) -> Result<Option<Start>, Ru
     }
 }
 
-fn make(start: &Start) -> Result<(protocol::Facts, Instance), (Stage, String)> {
+/// Loads the library, and makes the instance where one is wanted.
+fn make(start: &Start) -> Result<(protocol::Facts, Option<Instance>), (Stage, String)> {
     let path = Path::new(OsStr::from_bytes(&start.library.0));
     let library = Library::open(path).map_err(|error| (Stage::Load, chain(&error)))?;
+    if start.load_only {
+        return Ok((library.facts().clone(), None));
+    }
     let instance = library
         .create(&child::HOST, child::ctx(), &start.settings_json)
         .map_err(|refused| (refused.stage, refused.why))?;
-    Ok((library.facts().clone(), instance))
+    Ok((library.facts().clone(), Some(instance)))
 }
 
 /// Runs the workers until the queue is closed and each has finished its call.

@@ -5,7 +5,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
 /// What the store, the hosts, the operator listener and the runtime need together, with room to spare.
-const KEPT_FREE: u64 = 200;
+pub const KEPT_FREE: u64 = 200;
 
 /// How many connections the door may hold: what was asked for, or less where the system gives fewer descriptors. Raises
 /// this process's own limit as far as it may first.

@@ -17,7 +17,7 @@ use crate::store::Store;
 use super::StartError;
 
 /// The directory, below the store's, where libraries are kept by their content.
-const LIBRARY_CACHE: &str = "plugins";
+pub const LIBRARY_CACHE: &str = "plugins";
 
 /// Every handler's host, by name.
 #[derive(Debug)]

@@ -6,7 +6,7 @@
 //! Order of the end: close the door and answer what it took, finish the attempts under way, stop the hosts, close the
 //! store. A kill at any point of either loses nothing: the store is the only state.
 
-mod descriptors;
+pub mod descriptors;
 mod hosts;
 pub mod runtime_file;
 
@@ -32,12 +32,14 @@ use crate::model::clock::{Clock, SystemClock};
 use crate::model::limits::SETTLING_MAX;
 use crate::retain;
 use crate::route::{self, RoutingTable};
+pub use crate::store::sled::OpenError;
 pub use crate::store::sled::{CompactError, CompactPhase, CompactProgress, Compacted};
-use crate::store::sled::{OpenError, SledOptions, SledStore};
-use crate::store::{Health, Store};
+use crate::store::sled::{SledOptions, SledStore};
+use crate::store::{Health, Store, Upkeep};
 use crate::verify::Scheme;
 use crate::verify::stripe::{SchemeError, StripeScheme};
 use hosts::Hosts;
+pub use hosts::LIBRARY_CACHE;
 use runtime_file::RuntimeFile;
 
 /// How often the store's health is looked at: a failed store ends the daemon within this time.
@@ -262,10 +264,22 @@ fn sled_options(settings: &StoreSettings) -> SledOptions {
 }
 
 async fn open_store(snapshot: &Snapshot, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, StartError> {
-    let options = sled_options(&snapshot.store);
+    Ok(Arc::new(open_engine(snapshot, clock, false).await?))
+}
+
+/// Opens the store of a configuration for `doctor`, as a daemon would; with `recount` also where its totals are lost.
+pub async fn open_for_upkeep(snapshot: &Snapshot, recount: bool) -> Result<Arc<dyn Upkeep>, OpenError> {
+    Ok(Arc::new(open_engine(snapshot, Arc::new(SystemClock), recount).await?))
+}
+
+async fn open_engine(
+    snapshot: &Snapshot,
+    clock: Arc<dyn Clock>,
+    recount: bool,
+) -> Result<SledStore, OpenError> {
+    let options = SledOptions { recount, ..sled_options(&snapshot.store) };
     let opening = tokio::task::spawn_blocking(move || SledStore::open(&options, clock));
-    let store = opening.await.expect("opening catches its own panics")?;
-    Ok(Arc::new(store))
+    opening.await.expect("opening catches its own panics")
 }
 
 async fn bind_door(

@@ -68,7 +68,7 @@ impl RuntimeFile {
             admin,
             dev: dev.then(|| dev_secrets(snapshot)),
         };
-        let path = snapshot.store.path.join(FILE_NAME);
+        let path = Self::path(&snapshot.store.path);
         write_private(&path, &runtime)
             .map_err(|source| StartError::RuntimeFile { path: path.clone(), source })?;
         Ok(Self { path })
@@ -76,8 +76,13 @@ impl RuntimeFile {
 
     /// Reads what the daemon on this store wrote; `None` where no daemon has.
     pub fn read(store: &Path) -> Option<Runtime> {
-        let text = fs::read_to_string(store.join(FILE_NAME)).ok()?;
+        let text = fs::read_to_string(Self::path(store)).ok()?;
         serde_json::from_str(&text).ok()
+    }
+
+    /// Where it is for this store.
+    pub fn path(store: &Path) -> PathBuf {
+        store.join(FILE_NAME)
     }
 
     pub(super) fn remove(&self) {

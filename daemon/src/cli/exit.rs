@@ -5,7 +5,8 @@ use std::process::ExitCode;
 /// Shown below `--help`.
 pub(super) const HELP: &str = "\
 Exit codes: 0 done, 64 wrong usage, 65 bad data or refused by the door, 66 a file is missing, 69 the daemon is not \
-reachable, 70 internal fault, 74 the store failed, 77 wrong operator token, 78 the configuration has faults.";
+reachable, 70 internal fault, 74 the store failed, 77 wrong operator token, 78 the configuration has faults, or \
+`doctor` found some.";
 
 /// A command that did not do what it was asked for.
 #[derive(Debug)]
@@ -56,9 +57,15 @@ impl Failure {
     }
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.text.trim_end())
+    }
+}
+
 /// Says what failed on standard error, and gives its code.
 pub(super) fn report(failure: &Failure) -> ExitCode {
-    eprintln!("hookyard: {}", failure.text.trim_end());
+    eprintln!("hookyard: {failure}");
     ExitCode::from(failure.kind as u8)
 }
 

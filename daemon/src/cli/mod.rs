@@ -6,6 +6,7 @@
 mod check;
 mod client;
 mod deliveries;
+mod doctor;
 mod events;
 mod exit;
 mod output;
@@ -67,6 +68,8 @@ enum Command {
     Deliveries(deliveries::DeliveriesCommand),
     /// How the daemon, its handlers and its store are
     Status,
+    /// Say whether this installation keeps the promises: disk, clock, file modes, store, plugins, configuration
+    Doctor(doctor::DoctorArgs),
     /// Look after the store itself, while no daemon runs
     #[command(subcommand)]
     Store(store::StoreCommand),
@@ -106,6 +109,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Events(command) => events::run(&common, command).await,
         Command::Deliveries(command) => deliveries::run(&common, command).await,
         Command::Status => status::run(&common).await,
+        Command::Doctor(args) => doctor::run(&common, &args).await,
         Command::Store(command) => store::run(&common, command).await,
         Command::PluginHost => unreachable!("answered before the runtime was made"),
     }

@@ -5,6 +5,7 @@
 //! left out then.
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::diagnostic::{Diagnostic, Severity};
@@ -45,12 +46,21 @@ pub(super) struct Faults<'files> {
     warnings: Vec<(FileId, Fault)>,
     /// Secrets that stand in a file.
     masks: Vec<Spot>,
+    /// Files that secrets were read from: kept here because whoever reads one has this at hand.
+    secret_files: Vec<PathBuf>,
 }
 
 impl<'files> Faults<'files> {
     /// Starts with the files that could not be read.
     pub(super) fn new(files: &'files [ConfigFile], unreadable: Vec<(FileId, Fault)>) -> Self {
-        Self { files, faults: Vec::new(), syntax: unreadable, warnings: Vec::new(), masks: Vec::new() }
+        Self {
+            files,
+            faults: Vec::new(),
+            syntax: unreadable,
+            warnings: Vec::new(),
+            masks: Vec::new(),
+            secret_files: Vec::new(),
+        }
     }
 
     /// Whether nothing was found wrong so far.
@@ -76,6 +86,16 @@ impl<'files> Faults<'files> {
     /// Hides a place wherever the file's text is shown.
     pub(super) fn mask(&mut self, spot: Spot) {
         self.masks.push(spot);
+    }
+
+    /// A secret was looked for in this file.
+    pub(super) fn reads_secret(&mut self, file: PathBuf) {
+        self.secret_files.push(file);
+    }
+
+    /// The files that secrets were looked for in.
+    pub(super) fn take_secret_files(&mut self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.secret_files)
     }
 
     /// `file:line` of a place, for a message about another one.

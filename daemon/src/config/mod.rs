@@ -24,7 +24,7 @@ mod reader;
 mod secrets;
 mod snapshot;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use diagnostic::{ConfigError, Diagnostic, Severity};
 pub use snapshot::{
@@ -61,6 +61,10 @@ pub struct Loaded {
     pub snapshot: Snapshot,
     /// What is allowed and probably not meant, in the order of the files.
     pub warnings: Vec<Diagnostic>,
+    /// The files that it was read from.
+    pub files: Vec<PathBuf>,
+    /// The files that its secrets were read from.
+    pub secret_files: Vec<PathBuf>,
 }
 
 /// Reads and checks a configuration.
@@ -74,9 +78,11 @@ pub fn load(options: LoadOptions<'_>) -> Result<Loaded, ConfigError> {
     let raw = raw::read(&documents, &mut faults);
     let hash = hash::of(&documents);
     let snapshot = check::check(raw, hash, options, &mut faults);
+    let secret_files = faults.take_secret_files();
     let (faults, warnings) = faults.into_diagnostics();
     if faults.is_empty() {
-        Ok(Loaded { snapshot, warnings })
+        let files = files.into_iter().map(|file| file.path).collect();
+        Ok(Loaded { snapshot, warnings, files, secret_files })
     } else {
         Err(ConfigError::new(faults, warnings))
     }

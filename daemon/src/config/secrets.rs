@@ -42,8 +42,14 @@ pub(super) fn fetch(
                 return None;
             }
         },
-        SecretRef::File(path) => from_file(path),
-        SecretRef::Credential(name) => from_credential(name, options),
+        SecretRef::File(path) => {
+            faults.reads_secret(path.clone());
+            from_file(path)
+        }
+        SecretRef::Credential(name) => credential(name, options).and_then(|path| {
+            faults.reads_secret(path.clone());
+            from_file(&path)
+        }),
     };
     let checked = read.and_then(|value| match value.trim().is_empty() {
         true => Err(Invalid::new(blank(&reference.value), "set it: a blank secret would let anyone sign")),
@@ -66,7 +72,7 @@ fn blank(reference: &SecretRef) -> String {
     }
 }
 
-fn from_credential(name: &str, options: LoadOptions<'_>) -> Result<String, Invalid> {
+fn credential(name: &str, options: LoadOptions<'_>) -> Result<PathBuf, Invalid> {
     let Some(directory) = (options.env)(CREDENTIALS_DIRECTORY).filter(|directory| !directory.is_empty())
     else {
         let message = format!("there is no credential {name}: {CREDENTIALS_DIRECTORY} is not set");
@@ -75,7 +81,7 @@ fn from_credential(name: &str, options: LoadOptions<'_>) -> Result<String, Inval
             "start the daemon as a systemd unit with LoadCredential=, or use env: or file:",
         ));
     };
-    from_file(&PathBuf::from(directory).join(name))
+    Ok(PathBuf::from(directory).join(name))
 }
 
 fn from_file(path: &Path) -> Result<String, Invalid> {

@@ -180,7 +180,7 @@ fn answer(ready: &mut Option<Ready>, result: Result<Facts, HostError>) -> Option
     Some(())
 }
 
-fn failed(stage: Stage, why: &str) -> HostError {
+pub(super) fn failed(stage: Stage, why: &str) -> HostError {
     let why = report::clean(why, usize::MAX);
     match stage {
         Stage::Load => HostError::Load { why },

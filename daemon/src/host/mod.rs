@@ -7,7 +7,8 @@
 //!
 //! In the order of the way down: `library` (the bytes that were checked are the bytes that run), `process` (the child),
 //! `child` (its end of the conversation), `upcall` (what plugins ask for), `call` (one attempt, with its deadline),
-//! `report` (the ABI's words into the model's), `supervise` (start, watch, start again).
+//! `report` (the ABI's words into the model's), `supervise` (start, watch, start again); `inspect` only loads a library and
+//! asks what it is.
 
 mod call;
 mod child;
@@ -15,6 +16,7 @@ mod death;
 mod drive;
 mod elf;
 mod error;
+mod inspect;
 mod library;
 mod process;
 mod report;
@@ -40,6 +42,7 @@ use crate::model::limits::{HOST_EXIT_MAX, HOST_SETTLE_MAX};
 use crate::model::memory::{Expect, KvPut, KvValue, StepState};
 
 pub use error::HostError;
+pub use inspect::{Inspected, inspect};
 use supervise::Shared;
 
 /// What a host is made of.

@@ -82,6 +82,7 @@ impl Shared {
             settings_json: spec.settings_json.clone(),
             workers,
             level: lowest_level(),
+            load_only: false,
         });
         let start_frame = wire::frame(&start).map_err(|error| too_large(&spec, &error))?;
         Ok(Arc::new(Self {

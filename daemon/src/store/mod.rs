@@ -15,6 +15,7 @@ pub mod sled;
 mod step_key;
 pub mod wake;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -122,6 +123,33 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Finishes what is queued, syncs, and takes no more. Idempotent.
     async fn close(&self) -> Result<(), StoreError>;
+}
+
+/// What `doctor` asks of a store that no daemon works on.
+#[async_trait]
+pub trait Upkeep: Store {
+    /// Looks at every row and says what does not fit together, a sentence for each; empty where all is well.
+    async fn verify(&self) -> Result<Vec<String>, StoreError>;
+
+    /// Writes the rows anew that follow from events, decisions and deliveries (keys, marks, indexes, totals), and nothing
+    /// else. In small commits, each on disk before the next; one that was cut short is simply done again.
+    async fn repair(&self) -> Result<Repaired, StoreError>;
+}
+
+/// What a repair did: rows by what they are called.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Repaired {
+    pub written: BTreeMap<&'static str, u64>,
+    pub removed: BTreeMap<&'static str, u64>,
+    /// The totals before and after, where they were wrong.
+    pub totals: Option<(Counts, Counts)>,
+}
+
+impl Repaired {
+    /// Whether everything was in order already.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Which deliveries a handler's loop takes.

@@ -22,7 +22,7 @@ fn snapshot(main: &str) -> Snapshot {
 
 #[test]
 fn what_is_not_written_has_its_default() {
-    let Loaded { snapshot, warnings } = loaded(&Config::new(SOUND));
+    let Loaded { snapshot, warnings, .. } = loaded(&Config::new(SOUND));
     assert_eq!(warnings.len(), 0);
     let server = &snapshot.server;
     assert_eq!(server.listen.to_string(), "127.0.0.1:8080");
@@ -83,7 +83,7 @@ fn what_is_written_holds() {
     let text = std::fs::read_to_string(config.path(super::MAIN)).unwrap();
     let config =
         config.with("token", "tok\r\n").with(super::MAIN, &text.replace("TOKEN", token.to_str().unwrap()));
-    let Loaded { snapshot, warnings } = loaded(&config);
+    let Loaded { snapshot, warnings, .. } = loaded(&config);
     assert_eq!(warnings.len(), 0, "{warnings:?}");
     let server = &snapshot.server;
     assert_eq!(server.listen.to_string(), "[::1]:9000");
@@ -120,7 +120,7 @@ fn dev_needs_no_pin_and_no_variable() {
     ));
     let error = config.load(false).unwrap_err();
     assert_eq!(error.faults.len(), 3, "{}", error.render(false));
-    let Loaded { snapshot, warnings } = config.load(true).unwrap();
+    let Loaded { snapshot, warnings, .. } = config.load(true).unwrap();
     let messages: Vec<&str> = warnings.iter().map(Diagnostic::message).collect();
     assert_eq!(messages, ["the environment variable UNSET is not set"; 2]);
     assert!(snapshot.server.admin.is_none());

@@ -21,7 +21,7 @@ fn shipped() -> Loaded {
 
 #[test]
 fn loads_without_a_warning() {
-    let Loaded { snapshot, warnings } = shipped();
+    let Loaded { snapshot, warnings, .. } = shipped();
     assert_eq!(warnings.iter().map(Diagnostic::message).collect::<Vec<_>>(), [""; 0]);
     assert_eq!(snapshot.server.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(snapshot.server.admin.unwrap().listen.to_string(), "127.0.0.1:8081");

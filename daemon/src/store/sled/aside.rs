@@ -31,8 +31,7 @@ pub(super) fn settle_unreadable(round: &mut Round, marks: &[Vec<u8>]) -> Result<
         let Some(id) = keys::mark_in(mark) else {
             tracing::error!(row = %hex::encode(mark), "a mark to be routed names no event; moving it aside");
             move_aside(round, mark)?;
-            let waiting = &mut round.standing.totals.counts.to_route;
-            *waiting = waiting.saturating_sub(1);
+            deliveries::down(&mut round.standing.totals.counts.to_route);
             continue;
         };
         let Some(why) = unreadable(round, id)? else { continue };

@@ -84,6 +84,11 @@ pub(super) fn encode_key_entry(event: EventId, received: UnixMillis, rest: [u8; 
     pack_as(V2, &(event.to_bytes(), received.0, rest))
 }
 
+/// As the first version wrote it.
+pub(super) fn encode_key_entry_v1(event: EventId, received: UnixMillis) -> Vec<u8> {
+    pack(&(event.to_bytes(), received.0))
+}
+
 pub(super) fn decode_key_entry(bytes: &[u8]) -> Result<KeyEntry, String> {
     if bytes.first() == Some(&V1) {
         let (event, _) = unpack::<([u8; 16], u64)>(bytes)?;

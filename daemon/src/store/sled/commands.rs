@@ -5,7 +5,7 @@
 
 use super::aside;
 use super::codec::{self, StepRow};
-use super::deliveries::{self, put_attempt, put_delivery};
+use super::deliveries::{self, down, put_attempt, put_delivery};
 use super::events::{Record, View, read_event};
 use super::fault::Fault;
 use super::keys::{self, KeyHash};
@@ -144,7 +144,7 @@ pub(super) fn route(round: &mut Round, decisions: &[(EventId, Decision)]) -> Res
             continue;
         }
         round.remove(mark);
-        round.standing.totals.counts.to_route -= 1;
+        down(&mut round.standing.totals.counts.to_route);
         let record = Record::plain(&codec::encode_decision(decision));
         round.put_record(&keys::of_event(keys::DECISIONS, *id), &record)?;
         match &decision.verdict {

@@ -25,7 +25,7 @@ pub(super) fn put_delivery(
     after: &Delivery,
 ) -> Result<(), StoreError> {
     if let Some(before) = before {
-        *count_of(&mut round.standing.totals.counts, &before.state) -= 1;
+        down(count_of(&mut round.standing.totals.counts, &before.state));
         if let Some(at) = before.state.wakes_at() {
             round.remove(keys::due(&before.id, at));
         }
@@ -59,6 +59,11 @@ pub(super) fn fresh_token() -> Result<LeaseToken, StoreError> {
         why: format!("the system gives no random bytes for a lease token: {error}"),
     })?;
     Ok(LeaseToken(u64::from_be_bytes(bytes)))
+}
+
+/// One fewer. A store whose totals are wrong goes on; `doctor` tells of them.
+pub(super) fn down(count: &mut u64) {
+    *count = count.saturating_sub(1);
 }
 
 /// The count that a delivery in this state is in.

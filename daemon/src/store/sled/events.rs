@@ -131,6 +131,12 @@ pub(super) fn read_record(
     Ok(Some((meta, body)))
 }
 
+/// How many chunks the record has that begins with this one; `None` where its header cannot be read.
+pub(super) fn chunks_after(first: &[u8]) -> Option<usize> {
+    let header = Header::parse(first)?;
+    Some((HEADER_BYTES + header.meta_bytes + header.body_bytes).div_ceil(CHUNK_BYTES_MAX))
+}
+
 struct Header {
     meta_bytes: usize,
     body_bytes: usize,

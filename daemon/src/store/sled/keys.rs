@@ -47,12 +47,18 @@ pub(super) const SCHEMA: &[u8] = b"mschema";
 pub(super) const STORE_KEY: &[u8] = b"mstore-key";
 /// How many of what there are.
 pub(super) const TOTALS: &[u8] = b"mtotals";
+/// A repair was begun and has not ended.
+pub(super) const REPAIRING: &[u8] = b"mrepairing";
 /// How far of the journal sled has come. Never in the journal itself.
 pub(super) const JOURNAL: &[u8] = b"mjournal";
 
 const ID_BYTES: usize = 16;
 /// Half of a SHA-256.
 pub(super) const HASH_BYTES: usize = 16;
+
+/// Tables that say nothing of their own: each row follows from an event, a decision or a delivery. All but one: a key whose
+/// event is gone is all that is left to tell a duplicate by.
+pub(super) const DERIVED: [u8; 6] = [IDEMPOTENCY, INBOX, UNROUTED, DROPPED, DEAD, DUE];
 
 /// A row of a table that holds one for each event (`i`, `u`, `x`, `g`, `t`), or what all rows of an event begin with.
 pub(super) fn of_event(table: u8, id: EventId) -> Vec<u8> {
@@ -94,6 +100,18 @@ pub(super) fn idempotency(table: u8, row: [u8; HASH_BYTES], slot: u8) -> Vec<u8>
     key.extend_from_slice(&row);
     key.push(slot);
     key
+}
+
+/// The hash and the slot that a row of table `k` stands for.
+pub(super) fn idempotency_in(key: &[u8]) -> Option<([u8; 16], u8)> {
+    let (slot, hash) = key.get(1..)?.split_last()?;
+    Some((hash.try_into().ok()?, *slot))
+}
+
+/// The event and the chunk that a row of table `e` or `r` stands for.
+pub(super) fn chunk_in(key: &[u8]) -> Option<(EventId, u16)> {
+    let chunk = key.get(1 + ID_BYTES..)?.try_into().ok()?;
+    Some((event_in(key)?, u16::from_be_bytes(chunk)))
 }
 
 /// A delivery's row in table `d` or `l`.

@@ -15,7 +15,7 @@ use super::front::Front;
 use super::journal::{self, Extent};
 use super::open::{OpenError, refuse_blobs};
 use super::rows::Rows;
-use super::{SledOptions, keys};
+use super::{SledOptions, keys, repair};
 use crate::model::ids::EventId;
 use crate::store::step_key::StoreKey;
 
@@ -60,13 +60,17 @@ pub(super) fn load(loading: Loading) -> Result<Loaded, OpenError> {
     let unread = |error: ::sled::Error| unreadable(dir, &error.to_string());
     let applied = extent.check(journal::position(&engine.db).map_err(unread)?)?;
     engine.rows.front.remove_all(applied);
-    let (totals, store_key) = read_or_make_meta(&engine, noted)?;
+    let (totals, store_key) = read_or_make_meta(&engine, noted, options.recount)?;
     let last_id = last_id(&engine.rows).map_err(unread)?;
     sync_all(&engine, &file)?;
     Ok(Loaded { engine: Arc::new(engine), file, totals, last_id, applied, store_key })
 }
 
-fn read_or_make_meta(engine: &Engine, noted: Option<u64>) -> Result<(Totals, StoreKey), OpenError> {
+fn read_or_make_meta(
+    engine: &Engine,
+    noted: Option<u64>,
+    recount: bool,
+) -> Result<(Totals, StoreKey), OpenError> {
     let dir = engine.dir.as_path();
     let get = |key: &[u8]| engine.rows.get(key).map_err(|error| unreadable(dir, &error.to_string()));
     let Some(schema) = get(keys::SCHEMA)? else {
@@ -83,9 +87,17 @@ fn read_or_make_meta(engine: &Engine, noted: Option<u64>) -> Result<(Totals, Sto
         let written = engine.db.insert(keys::SCHEMA, &[SCHEMA_VERSION]);
         written.map_err(|error| unreadable(dir, &error.to_string()))?;
     }
-    let totals = get(keys::TOTALS)?.ok_or_else(|| unreadable(dir, "its totals are missing"))?;
+    let totals = get(keys::TOTALS)?.ok_or_else(|| "its totals are missing".to_owned());
     let totals =
-        codec::decode_totals(&totals).map_err(|why| unreadable(dir, &format!("its totals: {why}")))?;
+        totals.and_then(|row| codec::decode_totals(&row).map_err(|why| format!("its totals: {why}")));
+    let totals = match totals {
+        Ok(totals) => totals,
+        Err(_) if recount => recounted(engine, noted)?,
+        Err(why) => {
+            let help = format!("{why} (`hookyard doctor --repair` counts them again)");
+            return Err(unreadable(dir, &help));
+        }
+    };
     let key = get(keys::STORE_KEY)?.and_then(|key| StoreKey::try_from(key.as_ref()).ok());
     let key = key.ok_or_else(|| unreadable(dir, "its store key is missing"))?;
     if let Some(noted) = noted.filter(|noted| totals.appended < *noted) {
@@ -95,6 +107,13 @@ fn read_or_make_meta(engine: &Engine, noted: Option<u64>) -> Result<(Totals, Sto
         return Err(OpenError::Emptied { path: dir.to_owned(), noted: totals.counts.events, found: 0 });
     }
     Ok((totals, key))
+}
+
+fn recounted(engine: &Engine, noted: Option<u64>) -> Result<Totals, OpenError> {
+    let counted = repair::count(&engine.rows)
+        .map_err(|fault| unreadable(&engine.dir, &fault.into_store_error().to_string()))?;
+    // How many events there ever were, those that were removed among them, is known to nobody else.
+    Ok(Totals { appended: counted.appended.max(noted.unwrap_or_default()), ..counted })
 }
 
 fn make_meta(engine: &Engine) -> Result<(Totals, StoreKey), OpenError> {

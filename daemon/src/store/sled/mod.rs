@@ -16,7 +16,8 @@
 //!
 //! Reading order: `keys` and `codec` (rows), `events` (chunks), `front` and `rows` (what stands), `round` (one commit),
 //! `commands` and `deliveries` (what changes), `aside` (rows that cannot be read), `prune` (what is too old), `journal/`
-//! (durable), `writer` (the thread), `reads`, `begin`, `open`, `load`, `leftovers`, `provisional`, `verify`, `compact`.
+//! (durable), `writer` (the thread), `reads`, `begin`, `open`, `load`, `leftovers`, `provisional`, `compact`, then `derived`,
+//! `verify` and `repair` (what `doctor` asks).
 
 mod aside;
 mod begin;
@@ -25,6 +26,7 @@ mod codec;
 mod commands;
 mod compact;
 mod deliveries;
+mod derived;
 mod engine;
 mod events;
 mod fault;
@@ -41,12 +43,14 @@ mod open;
 mod provisional;
 mod prune;
 mod reads;
+mod repair;
 mod round;
 mod rows;
 mod shared;
 mod space;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod verify;
 mod writer;
 
@@ -103,6 +107,8 @@ pub struct SledOptions {
     pub free_bytes_min: u64,
     /// One file of the journal; at least twice [`crate::model::limits::JOURNAL_FRAME_BYTES_MAX`].
     pub segment_bytes: u64,
+    /// Count the rows where the totals are lost, instead of refusing to open: for a repair, which counts them anyway.
+    pub recount: bool,
 }
 
 impl SledOptions {
@@ -113,6 +119,7 @@ impl SledOptions {
             cache_bytes: STORE_CACHE_BYTES_DEFAULT,
             free_bytes_min: FREE_BYTES_MIN,
             segment_bytes: JOURNAL_SEGMENT_BYTES,
+            recount: false,
         }
     }
 }
@@ -140,14 +147,6 @@ impl SledStore {
         durability: Durability,
     ) -> Result<Self, OpenError> {
         begin::open(options, clock, durability)
-    }
-
-    /// Looks at every row and says what does not fit together; empty where all is well. Reads the whole store. Meaningful
-    /// only while nothing is written.
-    pub async fn verify(&self) -> Result<Vec<String>, StoreError> {
-        let engine = self.shared.engine().await?;
-        let found = tokio::task::spawn_blocking(move || verify::verify(&engine)).await;
-        found.map_err(|error| read_panicked(&error))?.map_err(Fault::into_store_error)
     }
 }
 

@@ -93,9 +93,12 @@ pub(super) fn open(options: &SledOptions) -> Result<Opened, OpenError> {
     refuse_lost_file(dir, noted)?;
     let front = Arc::new(Front::default());
     let behind = journal::open(&dir.join(journal::DIRECTORY), &front)?;
+    let extent = behind.extent();
+    // Two places know how many events there were: the one that knows more is believed.
+    let at_least = noted.into_iter().chain((extent.events > 0).then_some(extent.events)).max();
     let high_water = HighWater::prepare(dir).map_err(io("open `high-water.new`"))?;
     let loading =
-        Loading { options: options.clone(), lock, noted, front: Arc::clone(&front), extent: behind.extent() };
+        Loading { options: options.clone(), lock, noted: at_least, front: Arc::clone(&front), extent };
     Ok(Opened { front, behind, noted: noted.is_some(), high_water, loading })
 }
 

@@ -10,7 +10,7 @@
 use super::aside::move_aside;
 use super::codec;
 use super::commands::SLOTS_MAX;
-use super::deliveries;
+use super::deliveries::{self, down};
 use super::events::{Scan, View, read_event};
 use super::fault::Fault;
 use super::keys::{self, HASH_BYTES};
@@ -334,8 +334,4 @@ fn count_unreadable(fault: Fault, unreadable: &mut u64) -> Result<(), Fault> {
 /// The smallest key behind all rows of the event in that table.
 fn after_event(table: u8, id: EventId) -> Vec<u8> {
     keys::after(&keys::of_event(table, id))
-}
-
-fn down(count: &mut u64) {
-    *count = count.saturating_sub(1);
 }

@@ -7,7 +7,9 @@ mod journal;
 mod loading;
 mod opening;
 mod prune;
+mod repair;
 mod rows;
+mod ruin;
 mod writing;
 
 use std::path::{Path, PathBuf};

@@ -1,53 +1,68 @@
 //! Whether everything fits together: for `doctor`, and for the tests that pull the plug.
 //!
-//! Every row of every table is read and held against the rows that must stand beside it; every event against its
-//! checksums; the totals against a count. The answer is sentences, one for each thing that is wrong.
+//! Every row of every table is read and held against the rows that must stand beside it, in both directions; every event
+//! against its checksums; the totals against a count. The answer is sentences, one for each thing that is wrong. What
+//! `repair` writes anew is exactly what is expected here of the derived tables.
+//!
+//! What stands under the mark `g` is on its way out or in, and is not told row by row: only the mark is. Opening removes
+//! both, so that in a store that nobody works on there is none.
+
+mod key_rows;
 
 use super::codec::{self, Totals};
 use super::deliveries;
-use super::engine::Engine;
-use super::events::{View, read_event, read_record};
+use super::derived::{self, Found, found};
+use super::events::{Scan, chunks_after, read_event, read_record};
 use super::fault::Fault;
+use super::journal;
 use super::keys;
-use super::open::blob_files;
 use super::reads;
 use crate::model::delivery::DeliveryState;
-use crate::model::ids::EventId;
+use crate::model::ids::{DeliveryId, EventId};
 use crate::model::limits::CHUNK_BYTES_MAX;
 use crate::model::verdict::Verdict;
+use crate::store::step_key::StoreKey;
 
 /// Sentences beyond this are not collected: the store is broken either way.
 const FINDINGS_MAX: usize = 1000;
+/// Rows held in memory at once.
+const SLICE_ROWS: usize = 500;
 
 /// Everything that is wrong; empty where nothing is.
-pub(super) fn verify(engine: &Engine) -> Result<Vec<String>, Fault> {
-    let mut check = Check { engine, findings: Vec::new(), seen: Totals::default(), last_event: None };
-    for key in engine.rows.keys(Vec::new()..vec![u8::MAX]) {
-        let key = key?;
-        // Gone meanwhile: a look is meaningful only while nothing is written.
-        let Some(value) = engine.rows.get(&key)? else { continue };
-        check.row(&key, &value)?;
-        if check.findings.len() >= FINDINGS_MAX {
-            break;
-        }
+pub(super) fn verify<R: Scan>(rows: &R) -> Result<Vec<String>, Fault> {
+    let mut check = Check { rows, findings: Vec::new(), seen: Totals::default(), last_event: None };
+    for table in 0..=u8::MAX {
+        check.table(table)?;
     }
-    check.totals()?;
-    match blob_files(&engine.dir) {
-        Ok(0) => {}
-        Ok(count) => check.say(format!("sled made {count} files in `blobs/`")),
-        Err(error) => check.say(format!("cannot list `blobs/`: {error}")),
+    if check.findings.len() < FINDINGS_MAX {
+        check.totals()?;
     }
     Ok(check.findings)
 }
 
-struct Check<'a> {
-    engine: &'a Engine,
+struct Check<'a, R> {
+    rows: &'a R,
     findings: Vec<String>,
     seen: Totals,
     last_event: Option<EventId>,
 }
 
-impl Check<'_> {
+impl<R: Scan> Check<'_, R> {
+    fn table(&mut self, table: u8) -> Result<(), Fault> {
+        let mut from = Some(vec![table]);
+        while let Some(at) = from {
+            let slice = derived::rows(self.rows, &[table], &at, SLICE_ROWS)?;
+            for (key, value) in &slice.rows {
+                self.row(key, value)?;
+                if self.findings.len() >= FINDINGS_MAX {
+                    return Ok(());
+                }
+            }
+            from = slice.next;
+        }
+        Ok(())
+    }
+
     fn say(&mut self, what: String) {
         self.findings.push(what);
     }
@@ -59,175 +74,157 @@ impl Check<'_> {
     }
 
     fn has(&self, key: &[u8]) -> Result<bool, Fault> {
-        Ok(View::get(&self.engine.rows, key)?.is_some())
+        Ok(self.rows.get(key)?.is_some())
     }
 
     fn row(&mut self, key: &[u8], value: &[u8]) -> Result<(), Fault> {
         self.must(value.len() <= CHUNK_BYTES_MAX, || {
             format!("the row {} has {} bytes", hex::encode(key), value.len())
         });
-        match key.first() {
-            Some(&keys::EVENTS) => self.event(key),
-            Some(&keys::IDEMPOTENCY) => self.idempotency(key, value),
-            Some(&keys::INBOX) => self.mark(key, "to be routed"),
-            Some(&keys::UNROUTED) => self.mark(key, "unrouted"),
-            Some(&keys::DROPPED) => self.mark(key, "dropped"),
-            Some(&keys::DECISIONS) => self.decision(key),
-            Some(&keys::DELIVERIES) => self.delivery(key),
-            Some(&keys::DUE) => self.due(key),
-            Some(&keys::DEAD) => self.dead(key),
-            Some(&keys::ATTEMPTS) => self.attempt(key),
-            Some(&keys::STEPS) => {
-                self.must(codec::decode_step(value).is_ok(), || {
-                    format!("step {} is unreadable", hex::encode(key))
-                });
-                Ok(())
+        let whole_of = |whole: bool| (!whole).then(|| hex::encode(key));
+        match key[0] {
+            keys::EVENTS => return self.event(key),
+            keys::IDEMPOTENCY => return self.idempotency(key, value),
+            keys::INBOX => return self.mark(key, value, "to be routed"),
+            keys::UNROUTED => return self.mark(key, value, "unrouted"),
+            keys::DROPPED => return self.mark(key, value, "dropped"),
+            keys::DECISIONS => return self.decision(key),
+            keys::DELIVERIES => return self.delivery(key, value),
+            keys::DUE => return self.due(key, value),
+            keys::DEAD => return self.dead(key, value),
+            keys::ATTEMPTS => return self.attempt(key),
+            keys::STEPS => {
+                if let Some(key) = whole_of(codec::decode_step(value).is_ok()) {
+                    self.say(format!("step {key} is unreadable"));
+                }
             }
-            Some(&keys::PAIRS) => {
-                self.must(codec::decode_pair(value).is_ok(), || {
-                    format!("pair {} is unreadable", hex::encode(key))
-                });
-                Ok(())
+            keys::PAIRS => {
+                if let Some(key) = whole_of(codec::decode_pair(value).is_ok()) {
+                    self.say(format!("pair {key} is unreadable"));
+                }
             }
-            // The event that an alias leads to may have been pruned since.
-            Some(&keys::META | &keys::ALIASES) => Ok(()),
-            Some(&keys::PROVISIONAL) => {
+            keys::META => self.meta(key, value),
+            keys::TOMBSTONES => return self.tombstone(key, value),
+            keys::ALIASES => return self.alias(key, value),
+            keys::PROVISIONAL => {
                 self.say(format!("an event taken while loading was never settled: {}", hex::encode(key)));
-                Ok(())
             }
-            Some(&keys::ASIDE) => {
+            keys::ASIDE => {
                 self.say(format!("the row {} leads nowhere and was moved aside", hex::encode(&key[1..])));
-                Ok(())
             }
-            Some(&keys::TOMBSTONES) => self.tombstone(key, value),
-            Some(&keys::STAGED) => {
+            keys::STAGED => {
                 self.say(format!("an event was left half-written or half-removed: {}", hex::encode(key)));
-                Ok(())
             }
-            _ => {
-                self.say(format!("the row {} belongs to no table", hex::encode(key)));
-                Ok(())
-            }
+            _ => self.say(format!("the row {} belongs to no table", hex::encode(key))),
         }
+        Ok(())
     }
 
     fn event(&mut self, key: &[u8]) -> Result<(), Fault> {
-        let Some(id) = keys::event_in(key) else {
+        let Some((id, chunk)) = keys::chunk_in(key) else {
             self.say(format!("the key {} names no event", hex::encode(key)));
             return Ok(());
         };
         if self.last_event.replace(id) == Some(id) {
-            return Ok(());
+            return self.is_within(key, id, chunk);
         }
-        match read_event(&self.engine.rows, id, true) {
-            Ok(Some(event)) => {
-                self.seen.counts.events += 1;
-                self.seen.appended += 1;
-                let hash = keys::idempotency_hash(&event.envelope.source, &event.envelope.idempotency_key);
-                let found = self.points_at(hash.row, id)?;
-                self.must(found, || format!("event {id} has no idempotency key"));
+        match found(read_event(self.rows, id, true))? {
+            Found::Whole(event) => {
+                let slots = derived::slots(self.rows, derived::key_hash(&event).row)?;
+                let known = slots.iter().any(|slot| derived::is_key_row(&event, slot));
+                self.must(known, || format!("event {id} has no idempotency key"));
             }
-            Ok(None) => self.say(format!("event {id} has no first chunk")),
-            Err(Fault::Refused(why)) => self.say(why.to_string()),
-            Err(engine) => return Err(engine),
+            // Half-removed: the mark is told.
+            Found::Missing if self.has(&keys::of_event(keys::STAGED, id))? => return Ok(()),
+            Found::Missing => self.say(format!("event {id} has no first chunk")),
+            Found::Damaged(why) => self.say(why),
         }
+        let counts = u64::from(chunk == 0);
+        self.seen.counts.events += counts;
+        self.seen.appended += counts;
         let waits = self.has(&keys::of_event(keys::INBOX, id))?;
-        let decided = self.has(&keys::chunk(&keys::of_event(keys::DECISIONS, id), 0))?;
+        let decided = derived::begins(self.rows, keys::DECISIONS, id)?;
         self.must(waits != decided, || {
             format!("event {id} must wait for routing or have a decision; waits: {waits}, decided: {decided}")
         });
         Ok(())
     }
 
-    fn points_at(&self, hash: [u8; 16], id: EventId) -> Result<bool, Fault> {
-        for slot in 0..=u8::MAX {
-            match self.engine.rows.get(&keys::idempotency(keys::IDEMPOTENCY, hash, slot))? {
-                Some(row) if codec::decode_key_entry(&row).is_ok_and(|entry| entry.event == id) => {
-                    return Ok(true);
-                }
-                Some(_) => {}
-                None => return Ok(false),
-            }
-        }
-        Ok(false)
-    }
-
-    /// A key row names an event of that key, or one that is gone and left a tombstone.
-    fn idempotency(&mut self, key: &[u8], value: &[u8]) -> Result<(), Fault> {
-        let whole = match codec::decode_key_entry(value) {
-            Ok(entry) => match read_event(&self.engine.rows, entry.event, false) {
-                Ok(Some(event)) => {
-                    let envelope = event.envelope;
-                    let hash = keys::idempotency_hash(&envelope.source, &envelope.idempotency_key);
-                    key[1..].starts_with(&hash.row) && entry.rest.is_none_or(|rest| rest == hash.rest)
-                }
-                Ok(None) => {
-                    entry.rest.is_some() && self.has(&keys::of_event(keys::TOMBSTONES, entry.event))?
-                }
-                Err(Fault::Refused(_)) => false,
-                Err(engine) => return Err(engine),
-            },
-            Err(_) => false,
-        };
-        self.must(whole, || format!("the idempotency key {} names no event of that key", hex::encode(key)));
+    /// A chunk after an event's first: of those that the first one tells of.
+    fn is_within(&mut self, key: &[u8], id: EventId, chunk: u16) -> Result<(), Fault> {
+        let first = self.rows.get(&keys::chunk(&keys::of_event(keys::EVENTS, id), 0))?;
+        let chunks = first.and_then(|first| chunks_after(&first)).unwrap_or(usize::MAX);
+        self.must(usize::from(chunk) < chunks, || {
+            format!("event {id} has {chunks} chunks, and yet there is the row {}", hex::encode(key))
+        });
         Ok(())
     }
 
-    fn tombstone(&mut self, key: &[u8], value: &[u8]) -> Result<(), Fault> {
-        let whole = match (keys::mark_in(key), codec::decode_tombstone(value)) {
-            (Some(id), Ok(hash)) => {
-                self.points_at(hash, id)? && !self.has(&keys::chunk(&keys::of_event(keys::EVENTS, id), 0))?
+    fn meta(&mut self, key: &[u8], value: &[u8]) {
+        let whole = match key {
+            keys::REPAIRING => {
+                return self.say("a repair was begun and did not end: run it again".to_owned());
             }
-            _ => false,
+            keys::SCHEMA => value.len() == 1,
+            keys::STORE_KEY => StoreKey::try_from(value).is_ok(),
+            keys::JOURNAL => journal::decode_position(value).is_some(),
+            // Held against a count at the end.
+            keys::TOTALS => true,
+            _ => return self.say(format!("the row {} belongs to no table", hex::encode(key))),
         };
-        self.must(whole, || format!("the tombstone {} has no key, or has an event", hex::encode(key)));
-        Ok(())
+        self.must(whole, || format!("the row {} is unreadable", String::from_utf8_lossy(&key[1..])));
     }
 
-    fn mark(&mut self, key: &[u8], what: &str) -> Result<(), Fault> {
+    fn mark(&mut self, key: &[u8], value: &[u8], what: &str) -> Result<(), Fault> {
         let counts = &mut self.seen.counts;
         match key[0] {
             keys::INBOX => counts.to_route += 1,
             keys::UNROUTED => counts.unrouted += 1,
             _ => counts.dropped += 1,
         }
-        let stands = match keys::event_in(key) {
-            Some(id) => self.has(&keys::chunk(&keys::of_event(keys::EVENTS, id), 0))?,
+        let id = keys::mark_in(key).filter(|_| derived::is_mark_value(key[0], value));
+        let stands = match id {
+            Some(id) => derived::begins(self.rows, keys::EVENTS, id)?,
             None => false,
         };
         self.must(stands, || format!("the mark `{what}` {} names no event", hex::encode(key)));
+        if let Some(id) = id.filter(|_| key[0] != keys::INBOX)
+            && let Found::Whole(decision) = found(reads::decision(self.rows, id))?
+        {
+            let fits = derived::mark_of(&decision.verdict) == Some(key[0]);
+            self.must(fits, || format!("the mark `{what}` is not what was decided on event {id}"));
+        }
         Ok(())
     }
 
     fn decision(&mut self, key: &[u8]) -> Result<(), Fault> {
-        let Some(id) = keys::event_in(key) else {
+        let Some((id, chunk)) = keys::chunk_in(key) else {
             self.say(format!("the decision {} names no event", hex::encode(key)));
             return Ok(());
         };
-        let stands = self.has(&keys::chunk(&keys::of_event(keys::EVENTS, id), 0))?;
+        let begins = derived::begins(self.rows, keys::DECISIONS, id)?;
+        if chunk > 0 && begins {
+            return Ok(());
+        }
+        let stands = derived::begins(self.rows, keys::EVENTS, id)?;
         self.must(stands, || format!("the decision on event {id} has no event"));
-        let decision = match reads::decision(&self.engine.rows, id) {
-            Ok(Some(decision)) => decision,
-            Ok(None) => {
+        let decision = match found(reads::decision(self.rows, id))? {
+            Found::Whole(decision) => decision,
+            Found::Missing => {
                 self.say(format!("the decision on event {id} has no first chunk"));
                 return Ok(());
             }
-            Err(Fault::Refused(why)) => {
-                self.say(why.to_string());
+            Found::Damaged(why) => {
+                self.say(why);
                 return Ok(());
             }
-            Err(engine) => return Err(engine),
         };
-        let beside = match &decision.verdict {
-            Verdict::Deliver(to) => {
-                let rows = to
-                    .iter()
-                    .map(|one| crate::model::ids::DeliveryId { event: id, handler: one.handler.clone() });
-                rows.map(|one| keys::delivery(keys::DELIVERIES, &one)).collect()
-            }
-            Verdict::Unrouted { .. } => vec![keys::of_event(keys::UNROUTED, id)],
-            Verdict::Dropped { .. } => vec![keys::of_event(keys::DROPPED, id)],
-        };
+        let mut beside: Vec<Vec<u8>> =
+            derived::mark_of(&decision.verdict).map(|table| keys::of_event(table, id)).into_iter().collect();
+        if let Verdict::Deliver(to) = &decision.verdict {
+            let rows = to.iter().map(|one| DeliveryId { event: id, handler: one.handler.clone() });
+            beside.extend(rows.map(|one| keys::delivery(keys::DELIVERIES, &one)));
+        }
         for row in beside {
             let found = self.has(&row)?;
             self.must(found, || format!("the decision on event {id} misses the row {}", hex::encode(&row)));
@@ -235,23 +232,20 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn delivery(&mut self, key: &[u8]) -> Result<(), Fault> {
+    fn delivery(&mut self, key: &[u8], value: &[u8]) -> Result<(), Fault> {
         let Some(id) = keys::delivery_in(key) else {
             self.say(format!("the key {} names no delivery", hex::encode(key)));
             return Ok(());
         };
-        let delivery = match deliveries::get(&self.engine.rows, &id) {
-            Ok(Some(delivery)) => delivery,
-            Ok(None) => return Ok(()),
-            Err(Fault::Refused(why)) => {
-                self.say(why.to_string());
+        let delivery = match codec::decode_delivery(id.clone(), value) {
+            Ok(delivery) => delivery,
+            Err(why) => {
+                self.say(format!("delivery {id}: {why}"));
                 return Ok(());
             }
-            Err(engine) => return Err(engine),
         };
         *deliveries::count_of(&mut self.seen.counts, &delivery.state) += 1;
-        let event = self.has(&keys::chunk(&keys::of_event(keys::EVENTS, id.event), 0))?;
-        self.must(event, || format!("delivery {id} has no event"));
+        self.is_decided(&id)?;
         if let Some(at) = delivery.state.wakes_at() {
             let marked = self.has(&keys::due(&id, at))?;
             self.must(marked, || format!("delivery {id} is {} but nothing wakes it", delivery.state.word()));
@@ -270,23 +264,42 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn due(&mut self, key: &[u8]) -> Result<(), Fault> {
-        let found = match keys::due_in(key) {
-            Some((id, due)) => {
-                matches!(deliveries::get(&self.engine.rows, &id), Ok(Some(found)) if found.state.wakes_at() == Some(due))
+    /// A delivery's event is there, and what was decided on it names the handler.
+    fn is_decided(&mut self, id: &DeliveryId) -> Result<(), Fault> {
+        let event = derived::begins(self.rows, keys::EVENTS, id.event)?;
+        self.must(event, || format!("delivery {id} has no event"));
+        match found(reads::decision(self.rows, id.event))? {
+            Found::Whole(decision) => {
+                let named = matches!(&decision.verdict, Verdict::Deliver(to) if to.iter().any(|one| one.handler == id.handler));
+                self.must(named, || format!("delivery {id} is not what was decided on its event"));
             }
-            None => false,
-        };
-        self.must(found, || format!("the due mark {} has no delivery that is due then", hex::encode(key)));
+            Found::Missing => self.say(format!("delivery {id} has no decision")),
+            // The decision itself is told.
+            Found::Damaged(_) => {}
+        }
         Ok(())
     }
 
-    fn dead(&mut self, key: &[u8]) -> Result<(), Fault> {
-        let found = match keys::delivery_in(key) {
+    fn due(&mut self, key: &[u8], value: &[u8]) -> Result<(), Fault> {
+        let wakes = match keys::due_in(key).filter(|_| value.is_empty()) {
+            None => false,
+            Some((id, due)) => match found(deliveries::get(self.rows, &id))? {
+                Found::Whole(delivery) => delivery.state.wakes_at() == Some(due),
+                Found::Missing => false,
+                Found::Damaged(_) => true,
+            },
+        };
+        self.must(wakes, || format!("the due mark {} has no delivery that is due then", hex::encode(key)));
+        Ok(())
+    }
+
+    fn dead(&mut self, key: &[u8], value: &[u8]) -> Result<(), Fault> {
+        // Whether the delivery is dead is held against this row by the delivery.
+        let stands = match keys::delivery_in(key).filter(|_| value.is_empty()) {
             Some(id) => self.has(&keys::delivery(keys::DELIVERIES, &id))?,
             None => false,
         };
-        self.must(found, || format!("the mark of a dead delivery {} has no delivery", hex::encode(key)));
+        self.must(stands, || format!("the mark of a dead delivery {} has no delivery", hex::encode(key)));
         Ok(())
     }
 
@@ -295,24 +308,30 @@ impl Check<'_> {
             self.say(format!("the key {} names no attempt", hex::encode(key)));
             return Ok(());
         };
+        if self.has(&keys::of_event(keys::STAGED, id.event))? {
+            // Half-removed: the mark is told.
+            return Ok(());
+        }
         let what = || format!("attempt {number} at delivery {id}");
-        let read = read_record(&self.engine.rows, &keys::attempt(&id, number), false, what);
-        let whole = matches!(&read, Ok(Some((row, _))) if codec::decode_attempt(row).is_ok());
+        let read = read_record(self.rows, &keys::attempt(&id, number), false, what);
+        let whole = matches!(found(read)?, Found::Whole((row, _)) if codec::decode_attempt(&row).is_ok());
         self.must(whole, || format!("{} cannot be read", what()));
-        let known =
-            matches!(deliveries::get(&self.engine.rows, &id), Ok(Some(found)) if number <= found.attempts);
+        let known = match found(deliveries::get(self.rows, &id))? {
+            Found::Whole(delivery) => number <= delivery.attempts,
+            Found::Missing => false,
+            Found::Damaged(_) => true,
+        };
         self.must(known, || format!("{} is more than the delivery has begun", what()));
         Ok(())
     }
 
     fn totals(&mut self) -> Result<(), Fault> {
-        let row = View::get(&self.engine.rows, keys::TOTALS)?;
+        let row = self.rows.get(keys::TOTALS)?;
         let kept =
             row.ok_or_else(|| "they are missing".to_owned()).and_then(|row| codec::decode_totals(&row));
         match kept {
             Ok(kept) => {
                 let seen = self.seen;
-                // Events that were removed are still counted among those that ever were.
                 let fits = kept.counts == seen.counts && kept.appended >= seen.appended;
                 self.must(fits, || format!("the totals are {kept:?}, but there are {seen:?}"));
             }

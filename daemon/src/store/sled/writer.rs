@@ -289,7 +289,7 @@ impl Writer {
         self.space.wrote(bytes);
         let sled = self.engine.as_ref().map(|(engine, _)| &engine.db);
         let stored = |key: &[u8]| sled.map_or(Ok(true), |sled| sled.contains_key(key));
-        self.journal.append(round.into_rows(), bytes, &mut self.sync, stored)?;
+        self.journal.append(round.into_rows(), bytes, standing.totals.appended, &mut self.sync, stored)?;
         if !self.noted && (standing.totals.appended > 0 || self.engine.is_none()) {
             self.note(1)?;
             self.noted = true;

@@ -25,6 +25,16 @@ pub(in crate::store::sled) struct Commit {
     pub(super) rows: usize,
 }
 
+/// The last commit on disk.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Last {
+    pub(super) seq: u64,
+    /// The segment that shows it: that one stays until a later one does.
+    pub(super) segment: u32,
+    /// How many events there ever were by then; at least.
+    pub(super) events: u64,
+}
+
 /// What the applier is to do.
 pub(in crate::store::sled) enum Task {
     /// sled is open.
@@ -37,8 +47,8 @@ pub(in crate::store::sled) enum Task {
 
 /// What the keeper is to do.
 pub(super) enum Errand {
-    /// Make segment `number` ready; the commits in it will come after this one.
-    Prepare { number: u32, after: u64 },
+    /// Make segment `number` ready; the commits in it will come after the last one there is.
+    Prepare { number: u32, last: Last },
     /// Take these back: everything in them is in sled.
     Retire(Vec<Segment>),
     /// Nothing more is asked.
@@ -83,17 +93,16 @@ struct Inner {
     full: VecDeque<Segment>,
     /// Segments to be taken back.
     done: Vec<Segment>,
-    /// The last commit, and the segment that shows it: that one stays until a later one does.
-    last: (u64, u32),
+    last: Last,
     until: Until,
     /// Why nothing more is applied.
     failed: Option<String>,
 }
 
 impl Backlog {
-    /// `commits`: what opening found behind. `full`: the segments that they stand in. `last`: the last commit, which the
-    /// header of segment `begun` names.
-    pub(super) fn new(commits: VecDeque<Commit>, full: VecDeque<Segment>, last: u64, begun: u32) -> Self {
+    /// `commits`: what opening found behind. `full`: the segments that they stand in. `last`: the last commit,
+    /// which the header of the segment that was begun names.
+    pub(super) fn new(commits: VecDeque<Commit>, full: VecDeque<Segment>, last: Last) -> Self {
         let bytes = commits.iter().map(|commit| commit.bytes as u64).sum();
         let rows = commits.iter().map(|commit| commit.rows).sum();
         let oldest = (!commits.is_empty()).then(Stopwatch::start);
@@ -107,10 +116,10 @@ impl Backlog {
             ready: None,
             postponed: None,
             held: None,
-            next_segment: begun + 1,
+            next_segment: last.segment + 1,
             full,
             done: Vec::new(),
-            last: (last, begun),
+            last,
             until: Until::Forever,
             failed: None,
         };
@@ -158,13 +167,14 @@ impl Backlog {
     }
 
     /// For the writer: a commit is on disk.
-    pub(super) fn push(&self, commit: Commit) {
+    pub(super) fn push(&self, commit: Commit, events: u64) {
         let mut inner = self.lock();
         inner.bytes += commit.bytes as u64;
         inner.rows += commit.rows;
         inner.oldest.get_or_insert_with(Stopwatch::start);
         inner.commits.push_back(commit);
-        inner.last = (commit.seq, commit.segment);
+        let events = inner.last.events.max(events);
+        inner.last = Last { seq: commit.seq, segment: commit.segment, events };
         // The applier looks by itself before long; it is called where there is enough for it.
         if inner.bytes >= APPLY_BYTES_MAX as u64 {
             self.changed.notify_all();
@@ -227,7 +237,7 @@ impl Backlog {
             inner.rows -= commit.rows;
         }
         inner.oldest = (!inner.commits.is_empty()).then(Stopwatch::start);
-        let needed = inner.commits.front().map_or(inner.last.1, |commit| commit.segment).min(kept);
+        let needed = inner.commits.front().map_or(inner.last.segment, |commit| commit.segment).min(kept);
         while inner.full.front().is_some_and(|full| full.number < needed)
             && let Some(full) = inner.full.pop_front()
         {
@@ -307,7 +317,7 @@ impl Inner {
         }
         let postponed = self.postponed.as_ref().is_some_and(|(_, since)| since.elapsed() < APPLY_AFTER);
         if self.ready.is_none() && ending.is_none() && !postponed {
-            return Some(Errand::Prepare { number: self.next_segment, after: self.last.0 });
+            return Some(Errand::Prepare { number: self.next_segment, last: self.last });
         }
         if !self.done.is_empty() {
             return Some(Errand::Retire(std::mem::take(&mut self.done)));

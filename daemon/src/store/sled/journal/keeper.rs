@@ -14,8 +14,8 @@ use std::thread::JoinHandle;
 use super::super::engine::panic_words;
 use super::super::front::Front;
 use super::super::shared::Shared;
-use super::backlog::{Backlog, Errand};
-use super::segment::{Directory, Header, Segment};
+use super::backlog::{Backlog, Errand, Last};
+use super::segment::{Directory, Ours, Segment};
 use crate::model::limits::JOURNAL_SPARES_MAX;
 use crate::store::Health;
 
@@ -50,7 +50,7 @@ impl Keeper {
     fn work_to_the_end(&mut self) -> Result<(), String> {
         loop {
             match self.backlog.errand() {
-                Errand::Prepare { number, after } => self.prepare(number, after)?,
+                Errand::Prepare { number, last } => self.prepare(number, last)?,
                 Errand::Retire(segments) => {
                     segments.into_iter().try_for_each(|segment| self.retire(segment))?;
                 }
@@ -59,9 +59,10 @@ impl Keeper {
         }
     }
 
-    fn prepare(&mut self, number: u32, after: u64) -> Result<(), String> {
-        let header = Header::Ours { journal: self.id, number, after };
-        match Segment::make(&self.dir, header, self.segment_bytes, self.spares.last().cloned()) {
+    fn prepare(&mut self, number: u32, last: Last) -> Result<(), String> {
+        let (after, events, bytes) = (last.seq, last.events, self.segment_bytes);
+        let header = Ours { journal: self.id, number, after, events, bytes };
+        match Segment::make(&self.dir, header, self.spares.last().cloned()) {
             Ok(made) => {
                 self.spares.pop();
                 self.backlog.prepared(made);

@@ -31,13 +31,13 @@ pub(super) use backlog::Backlog;
 #[cfg(feature = "fuzzing")]
 pub(super) use frame::any_rows;
 pub(in crate::store) use replay::JournalError;
-pub(super) use replay::{Behind, Extent, open, position};
+pub(super) use replay::{Behind, Extent, decode_position, open, position};
 
 use self::applier::Applier;
-use self::backlog::Commit;
+use self::backlog::{Commit, Last};
 use self::frame::{BLOCK_BYTES, Encoder, overhead_bytes};
 use self::keeper::Keeper;
-use self::segment::{Header, Segment};
+use self::segment::{Ours, Segment};
 use super::engine::Engine;
 use super::front::{Front, Span};
 use super::round::Write;
@@ -92,12 +92,12 @@ pub(super) fn begin(
     front: Arc<Front>,
     shared: Arc<Shared>,
 ) -> io::Result<(Journal, [JoinHandle<()>; 2])> {
-    let Behind { dir, id, commits, segments, mut spares, last_segment, last_seq } = behind;
+    let Behind { dir, id, commits, segments, mut spares, last_segment, last_seq, events } = behind;
     let number = last_segment + 1;
-    let header = Header::Ours { journal: id, number, after: last_seq };
-    let segment = Segment::make(&dir, header, segment_bytes, spares.pop())?;
+    let header = Ours { journal: id, number, after: last_seq, events, bytes: segment_bytes };
+    let segment = Segment::make(&dir, header, spares.pop())?;
     front.add_segment(number, Arc::clone(&segment.file));
-    let backlog = Arc::new(Backlog::new(commits, segments, last_seq, number));
+    let backlog = Arc::new(Backlog::new(commits, segments, Last { seq: last_seq, segment: number, events }));
     let applier = Applier {
         sled: None,
         front: Arc::clone(&front),
@@ -139,11 +139,13 @@ impl Journal {
         self.backlog.wait_for_room().map_err(AppendError::Applier)
     }
 
-    /// Makes the rows durable and, only then, visible. `bytes`: keys and values together. `stored`: whether sled has a key.
+    /// Makes the rows durable and, only then, visible. `bytes`: keys and values together. `events`: how many there ever
+    /// were, with these; 0 where that is not known. `stored`: whether sled has a key.
     pub(super) fn append(
         &mut self,
         rows: BTreeMap<Vec<u8>, Write>,
         bytes: usize,
+        events: u64,
         sync: &mut dyn FnMut(&File) -> io::Result<()>,
         stored: impl Fn(&[u8]) -> Result<bool, ::sled::Error>,
     ) -> Result<(), AppendError> {
@@ -173,7 +175,7 @@ impl Journal {
             (key.into_boxed_slice(), place)
         });
         self.front.insert(seq, places, stored)?;
-        self.backlog.push(commit);
+        self.backlog.push(commit, events);
         self.offset += commit.bytes as u64;
         self.next_seq += 1;
         Ok(())
@@ -196,7 +198,7 @@ impl Journal {
 
     /// Writes the empty commit that tells of an orderly end.
     pub(super) fn close(&mut self, sync: &mut dyn FnMut(&File) -> io::Result<()>) -> Result<(), AppendError> {
-        self.append(BTreeMap::new(), 0, sync, |_| Ok(true))
+        self.append(BTreeMap::new(), 0, 0, sync, |_| Ok(true))
     }
 
     /// The threads behind end when nothing is behind; soon, in any case.

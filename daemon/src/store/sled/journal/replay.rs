@@ -13,11 +13,12 @@ use std::sync::Arc;
 
 use sled::Tree;
 
+use super::super::codec;
 use super::super::front::{Front, Span};
 use super::super::keys;
 use super::backlog::Commit;
 use super::frame::{BLOCK_BYTES, Frame};
-use super::segment::{self, Directory, Header, Segment};
+use super::segment::{self, Directory, Header, Ours, Segment};
 
 /// Why the journal cannot be used. Each says what an operator can do.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,8 @@ pub(in crate::store::sled) struct Behind {
     pub(super) last_segment: u32,
     /// The last commit that the journal ever held; 0 where there was none.
     pub(super) last_seq: u64,
+    /// At least this many events had been stored by then.
+    pub(super) events: u64,
 }
 
 /// From where to where the journal went when it was opened.
@@ -59,6 +62,8 @@ pub(in crate::store::sled) struct Extent {
     fresh: bool,
     first: Option<u64>,
     last: u64,
+    /// At least this many events had been stored by its last commit.
+    pub(in crate::store::sled) events: u64,
     /// The process before closed it: its last commit is an empty one. Else the page cache is not to be trusted, since a
     /// failed sync leaves pages in it that the disk never got.
     pub(in crate::store::sled) clean: bool,
@@ -75,11 +80,13 @@ impl Extent {
         if id != self.id {
             return foreign("it was written for another one".to_owned());
         }
-        if let Some(first) = self.first.filter(|first| *first > seq + 1) {
-            return foreign(format!("they end with commit {seq}, and it begins with commit {first}"));
-        }
         if self.last < seq {
             return foreign(format!("they have commit {seq}, and it ends with commit {}", self.last));
+        }
+        // Where no commit stands in it any more, sled had them all.
+        let first = self.first.unwrap_or(self.last + 1);
+        if first > seq + 1 {
+            return foreign(format!("they end with commit {seq}, and it begins with commit {first}"));
         }
         Ok(seq)
     }
@@ -88,12 +95,15 @@ impl Extent {
 /// How far sled has come: the journal's id, and the last commit that it has.
 pub(in crate::store::sled) fn position(tree: &Tree) -> Result<Option<(u64, u64)>, ::sled::Error> {
     let Some(row) = tree.get(keys::JOURNAL)? else { return Ok(None) };
-    let number =
-        |at: usize| row.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
-    match (number(0), number(8)) {
-        (Some(id), Some(seq)) => Ok(Some((id, seq))),
-        _ => Err(::sled::Error::ReportableBug("the row of the journal's position is unreadable".to_owned())),
-    }
+    let unreadable =
+        || ::sled::Error::ReportableBug("the row of the journal's position is unreadable".to_owned());
+    decode_position(&row).map(Some).ok_or_else(unreadable)
+}
+
+/// What that row says; `None` where it is unreadable.
+pub(in crate::store::sled) fn decode_position(row: &[u8]) -> Option<(u64, u64)> {
+    let (id, seq) = row.split_at_checked(8)?;
+    Some((u64::from_le_bytes(id.try_into().ok()?), u64::from_le_bytes(seq.try_into().ok()?)))
 }
 
 /// The row that [`position`] reads.
@@ -123,6 +133,7 @@ pub(in crate::store::sled) fn open(dir: &Path, front: &Front) -> Result<Behind, 
         spares,
         last_segment: 0,
         last_seq: 0,
+        events: 0,
     };
     for (number, path) in files {
         behind.read(number, &path, front)?;
@@ -139,6 +150,7 @@ impl Behind {
             fresh: self.last_segment == 0,
             first: self.commits.front().map(|commit| commit.seq),
             last: self.last_seq,
+            events: self.events,
             clean: self.commits.back().is_none_or(|commit| commit.rows == 0),
         }
     }
@@ -150,19 +162,9 @@ impl Behind {
         match header {
             Header::Newer(found) => return Err(JournalError::Newer { path: path.to_owned(), found }),
             Header::Unreadable => return Err(damaged(0, "it has no readable header")),
-            Header::Ours { number: found, .. } if found != number => {
-                return Err(damaged(0, "its header has another number than its name"));
+            Header::Ours(header) => {
+                self.follow(number, segment.bytes, header).map_err(|(offset, why)| damaged(offset, why))?;
             }
-            Header::Ours { journal, .. } if self.last_segment != 0 && journal != self.id => {
-                return Err(damaged(0, "its header names another journal"));
-            }
-            Header::Ours { journal, after, .. } => {
-                self.id = journal;
-                self.last_seq = self.last_seq.max(after);
-            }
-        }
-        if self.last_segment != 0 && number != self.last_segment + 1 {
-            return Err(damaged(0, "the file before it is missing"));
         }
         self.last_segment = number;
         let bytes = fs::read(path).map_err(io)?;
@@ -176,6 +178,10 @@ impl Behind {
                 return Err(damaged(at as u64, gap));
             }
             let rows = frame.rows().ok_or_else(|| damaged(at as u64, "its rows make no sense"))?;
+            let totals = rows.iter().find(|(key, _)| *key == keys::TOTALS);
+            let totals =
+                totals.and_then(|(_, value)| codec::decode_totals(&bytes[at..][value.clone()?]).ok());
+            self.events = self.events.max(totals.map_or(0, |totals| totals.appended));
             let commit = Commit {
                 seq: frame.seq,
                 segment: number,
@@ -201,6 +207,31 @@ impl Behind {
             Some(_) => Err(damaged(at as u64, "a whole record stands behind one that is not")),
             None => Ok(()),
         }
+    }
+
+    /// Holds a segment's header against its file and the segments before it.
+    fn follow(&mut self, number: u32, bytes: u64, header: Ours) -> Result<(), (u64, &'static str)> {
+        if header.number != number {
+            return Err((0, "its header has another number than its name"));
+        }
+        if bytes < header.bytes {
+            return Err((bytes, "it was cut short"));
+        }
+        if self.last_segment != 0 {
+            if header.journal != self.id {
+                return Err((0, "its header names another journal"));
+            }
+            if number != self.last_segment + 1 {
+                return Err((0, "the file before it is missing"));
+            }
+            if header.after > self.last_seq {
+                return Err((0, "the end of the file before it is missing"));
+            }
+        }
+        self.id = header.journal;
+        self.last_seq = self.last_seq.max(header.after);
+        self.events = self.events.max(header.events);
+        Ok(())
     }
 
     /// Where a frame stands behind the first damaged one. What an earlier life of the file left is none.

@@ -7,6 +7,8 @@
 //! ```
 //! A file takes its `.seg` name only once its header is on disk, and is a spare only once all of it is in sled; each
 //! rename is synced before the next step. So whatever a crash leaves, a `.seg` file says what it is, and a spare says nothing.
+//! The header also says how long the file is, so that one that was cut short is not taken for one with a torn end, and how
+//! many events there were when it was made: a store that has fewer has lost some, whatever became of the commits before.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -17,11 +19,13 @@ use std::sync::Arc;
 use super::frame::BLOCK_BYTES;
 
 const MAGIC: &[u8; 16] = b"hookyard journal";
-/// The format of segments and frames as this hookyard writes them.
-const FORMAT: u32 = 1;
+/// The format of segments and frames as this hookyard writes them. 2: the header tells of length and events.
+const FORMAT: u32 = 2;
+const FORMAT_1: u32 = 1;
 const SUFFIX: &str = ".seg";
 const SPARE_PREFIX: &str = "spare-";
-const HEADER_BYTES: usize = 44;
+const HEADER_BYTES: usize = 60;
+const HEADER_BYTES_1: usize = 44;
 /// What a new segment is written through with at a time.
 const FILL_BYTES: usize = 1024 * 1024;
 
@@ -54,28 +58,29 @@ pub(super) struct Segment {
 /// What a segment's header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Header {
-    /// `after`: every commit in it comes after this one.
-    Ours {
-        journal: u64,
-        number: u32,
-        after: u64,
-    },
+    Ours(Ours),
     /// Written by a newer hookyard, in this format.
     Newer(u32),
     Unreadable,
 }
 
+/// What a segment says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ours {
+    pub(super) journal: u64,
+    pub(super) number: u32,
+    /// Every commit in it comes after this one.
+    pub(super) after: u64,
+    /// At least this many events had been stored when it was made, those among them that were removed since.
+    pub(super) events: u64,
+    /// The file is at least this long. 0 in the first format, which did not say.
+    pub(super) bytes: u64,
+}
+
 impl Segment {
-    /// Makes segment `number` out of a spare, or anew with `bytes`. On disk under its name when it returns.
-    pub(super) fn make(
-        dir: &Directory,
-        header: Header,
-        bytes: u64,
-        spare: Option<PathBuf>,
-    ) -> io::Result<Self> {
-        let Header::Ours { number, .. } = header else {
-            return Err(io::Error::other("a segment is made with a header of ours"));
-        };
+    /// Makes a segment out of a spare, or anew, as the header says. On disk under its name when it returns.
+    pub(super) fn make(dir: &Directory, header: Ours, spare: Option<PathBuf>) -> io::Result<Self> {
+        let Ours { number, bytes, .. } = header;
         let made = spare.unwrap_or_else(|| dir.path.join(format!("{SPARE_PREFIX}{number}")));
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&made)?;
@@ -144,17 +149,17 @@ fn fill(file: &File, from: u64, to: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn encode_header(header: Header) -> [u8; BLOCK_BYTES] {
+fn encode_header(header: Ours) -> [u8; BLOCK_BYTES] {
     let mut block = [0; BLOCK_BYTES];
-    if let Header::Ours { journal, number, after } = header {
-        block[..16].copy_from_slice(MAGIC);
-        block[16..20].copy_from_slice(&FORMAT.to_le_bytes());
-        block[20..28].copy_from_slice(&journal.to_le_bytes());
-        block[28..36].copy_from_slice(&after.to_le_bytes());
-        block[36..40].copy_from_slice(&number.to_le_bytes());
-        let crc = crc32fast::hash(&block[..40]);
-        block[40..HEADER_BYTES].copy_from_slice(&crc.to_le_bytes());
-    }
+    block[..16].copy_from_slice(MAGIC);
+    block[16..20].copy_from_slice(&FORMAT.to_le_bytes());
+    block[20..28].copy_from_slice(&header.journal.to_le_bytes());
+    block[28..36].copy_from_slice(&header.after.to_le_bytes());
+    block[36..40].copy_from_slice(&header.number.to_le_bytes());
+    block[40..48].copy_from_slice(&header.events.to_le_bytes());
+    block[48..56].copy_from_slice(&header.bytes.to_le_bytes());
+    let crc = crc32fast::hash(&block[..56]);
+    block[56..HEADER_BYTES].copy_from_slice(&crc.to_le_bytes());
     block
 }
 
@@ -164,36 +169,50 @@ fn parse_header(block: &[u8; HEADER_BYTES]) -> Header {
     if &block[..16] != MAGIC {
         return Header::Unreadable;
     }
-    if small(16) != FORMAT {
-        return Header::Newer(small(16));
-    }
-    if small(40) != crc32fast::hash(&block[..40]) {
+    let crc_at = match small(16) {
+        FORMAT => HEADER_BYTES - 4,
+        FORMAT_1 => HEADER_BYTES_1 - 4,
+        newer => return Header::Newer(newer),
+    };
+    if small(crc_at) != crc32fast::hash(&block[..crc_at]) {
         return Header::Unreadable;
     }
-    Header::Ours { journal: large(20), number: small(36), after: large(28) }
+    let told = |at: usize| if at < crc_at { large(at) } else { 0 };
+    let (journal, number, after) = (large(20), small(36), large(28));
+    Header::Ours(Ours { journal, number, after, events: told(40), bytes: told(48) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn ours(number: u32) -> Header {
-        Header::Ours { journal: u64::MAX - 9, number, after: 1 << 40 }
+    fn ours(number: u32) -> Ours {
+        Ours { journal: u64::MAX - 9, number, after: 1 << 40, events: 1 << 50, bytes: 65_536 }
     }
 
     #[test]
     fn a_segment_is_made_retired_and_made_again_of_its_spare() {
         let temp = tempfile::tempdir().unwrap();
         let dir = Directory::open(temp.path()).unwrap();
-        let first = Segment::make(&dir, ours(1), 65_536, None).unwrap();
+        let first = Segment::make(&dir, ours(1), None).unwrap();
         assert_eq!(first.file.metadata().unwrap().len(), 65_536);
         let (again, header) = Segment::open(&first.path, 1).unwrap();
-        assert_eq!((again.bytes, header), (65_536, ours(1)));
+        assert_eq!((again.bytes, header), (65_536, Header::Ours(ours(1))));
         let spare = first.retire(&dir).unwrap();
         assert_eq!(list(temp.path()).unwrap(), (Vec::new(), vec![spare.clone()]));
-        let second = Segment::make(&dir, ours(2), 65_536, Some(spare)).unwrap();
+        let second = Segment::make(&dir, ours(2), Some(spare)).unwrap();
         assert_eq!(list(temp.path()).unwrap(), (vec![(2, second.path.clone())], Vec::new()));
-        assert_eq!(Segment::open(&second.path, 2).unwrap().1, ours(2));
+        assert_eq!(Segment::open(&second.path, 2).unwrap().1, Header::Ours(ours(2)));
+    }
+
+    #[test]
+    fn a_header_of_the_first_format_is_read() {
+        let mut block = [0; HEADER_BYTES];
+        block.copy_from_slice(&encode_header(ours(3))[..HEADER_BYTES]);
+        block[16] = 1;
+        let crc = crc32fast::hash(&block[..40]);
+        block[40..44].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(parse_header(&block), Header::Ours(Ours { events: 0, bytes: 0, ..ours(3) }));
     }
 
     #[test]

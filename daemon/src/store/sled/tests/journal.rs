@@ -29,7 +29,7 @@ async fn append(store: &SledStore, keys: impl Iterator<Item = u32>) {
     }
 }
 
-fn segments(place: &Place) -> Vec<PathBuf> {
+pub(super) fn segments(place: &Place) -> Vec<PathBuf> {
     let files = fs::read_dir(place.file("journal")).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "seg")).collect();
     files.sort();
@@ -139,6 +139,65 @@ async fn a_missing_file_of_the_journal_is_refused() {
     assert!(refused.contains("it begins with commit"), "{refused}");
     drop(go);
     store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_of_the_journal_that_was_cut_is_refused() {
+    let place = Place::new();
+    let (store, go) = open_held(&place);
+    append(&store, 0..10).await;
+    let cut = place.image();
+    let at = frames(&cut)[6];
+    File::options().write(true).open(&segments(&cut)[0]).unwrap().set_len(at).unwrap();
+    let refused = cut.refusal().to_string();
+    assert!(refused.contains(&format!("is damaged at byte {at}: it was cut short")), "{refused}");
+
+    // What looks like a torn end is none where a later file knows of more.
+    let killed = place.image();
+    let (second, go_second) = open_held(&killed);
+    let torn = killed.image();
+    for at in &frames(&torn)[8..] {
+        spoil(&torn, *at);
+    }
+    let refused = torn.refusal().to_string();
+    assert!(refused.contains("the end of the file before it is missing"), "{refused}");
+    for (store, go) in [(store, go), (second, go_second)] {
+        drop(go);
+        store.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn rows_older_than_the_journal_are_refused() {
+    let place = Place::new();
+    let store = place.open();
+    append(&store, 0..3).await;
+    store.close().await.unwrap();
+    let older = place.image();
+    let store = place.open();
+    append(&store, 3..6).await;
+    store.close().await.unwrap();
+    let store = place.open();
+    while segments(&place).len() > 2 {
+        tokio::task::yield_now().await;
+    }
+    let killed = place.image();
+    store.close().await.unwrap();
+    // As a copy of the directory that a backup program took file by file.
+    for name in fs::read_dir(killed.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()) {
+        let name = name.to_string_lossy().into_owned();
+        if name == "db" || name.starts_with("snap.") {
+            fs::remove_file(killed.file(&name)).unwrap();
+        }
+    }
+    for entry in fs::read_dir(older.dir.path()).unwrap().map(|entry| entry.unwrap()) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name == "db" || name.starts_with("snap.") {
+            fs::copy(entry.path(), killed.file(&name)).unwrap();
+        }
+    }
+    let refused = killed.refusal().to_string();
+    assert!(refused.contains("they end with commit 4, and it begins with commit"), "{refused}");
 }
 
 #[tokio::test]

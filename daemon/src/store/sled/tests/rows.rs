@@ -103,7 +103,7 @@ async fn furnished(store: &SledStore) -> [EventId; 4] {
 #[tokio::test]
 async fn verify_finds_every_kind_of_damage() {
     type Damage = fn(&Tree, &[EventId; 4]);
-    let kinds: [(&str, Damage); 15] = [
+    let kinds: [(&str, Damage); 22] = [
         ("checksum", |tree, ids| {
             put(tree, keys::chunk(&keys::of_event(keys::EVENTS, ids[0]), 2), &[1; 1000]);
         }),
@@ -127,6 +127,26 @@ async fn verify_finds_every_kind_of_damage() {
         }),
         ("was moved aside", |tree, ids| put(tree, keys::aside(&keys::of_event(keys::INBOX, ids[0])), &[])),
         ("belongs to no table", |tree, _| put(tree, b"zebra".to_vec(), &[])),
+        ("has 3 chunks, and yet", |tree, ids| {
+            put(tree, keys::chunk(&keys::of_event(keys::EVENTS, ids[0]), 3), &[1]);
+        }),
+        ("is not what was decided on event", |tree, ids| {
+            put(tree, keys::of_event(keys::DROPPED, ids[2]), &[]);
+        }),
+        ("is not what was decided on its event", |tree, ids| {
+            let row =
+                tree.get(keys::delivery(keys::DELIVERIES, &delivery_id(ids[3], "sumo"))).unwrap().unwrap();
+            put(tree, keys::delivery(keys::DELIVERIES, &delivery_id(ids[3], "other")), &row);
+        }),
+        ("has no decision", |tree, ids| cut(tree, keys::chunk(&keys::of_event(keys::DECISIONS, ids[1]), 0))),
+        ("names no event of that key", |tree, ids| {
+            let envelope = with_body("waits", bytes::Bytes::new());
+            let hash = keys::idempotency_hash(&envelope.source, &envelope.idempotency_key);
+            let entry = codec::encode_key_entry(ids[0], envelope.received, hash.rest);
+            put(tree, keys::idempotency(keys::IDEMPOTENCY, hash.row, 1), &entry);
+        }),
+        ("names no event", |tree, ids| put(tree, keys::of_event(keys::INBOX, ids[0]), b"not empty")),
+        ("a repair was begun", |tree, _| put(tree, keys::REPAIRING.to_vec(), &[])),
     ];
     for (told, damage) in kinds {
         let place = Place::new();

@@ -1,0 +1,105 @@
+//! What a library says of itself: loaded in a child that makes no instance, so that nothing of the plugin's work begins.
+//!
+//! `doctor` asks. The child is gone when the answer is there, whatever the library does.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::Duration;
+
+use hookyard_plugin_host::protocol::{self, Blob, FROM_CHILD_BYTES_MAX, Facts, FromChild, Start, ToChild};
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use super::drive::failed;
+use super::{HostError, HostProgram, death, library, process, report, wire};
+use crate::model::ids::HandlerName;
+use crate::model::limits::{HOST_START_MAX, LOG_LINE_BYTES_MAX};
+use crate::observe::with_causes;
+
+/// The lowest level that a plugin's log has: nothing is logged before an instance is made.
+const LEVEL: u32 = 2;
+
+/// A library that loads here, and its descriptor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspected {
+    pub id: String,
+    pub version: String,
+    /// The ABI minor that it was built for.
+    pub abi_minor: u16,
+    /// 64 lower-case hex digits.
+    pub sha256: String,
+}
+
+/// Checks the library's file and its pin, loads it in a child, and reads its descriptor. `name` is what its output is
+/// logged under; the cache is made if need be.
+pub async fn inspect(
+    name: &str,
+    library: &Path,
+    pin: Option<&str>,
+    cache: &Path,
+) -> Result<Inspected, HostError> {
+    let (path, pin, cache) = (library.to_owned(), pin.map(str::to_owned), cache.to_owned());
+    let loading = tokio::task::spawn_blocking(move || library::load(&path, pin.as_deref(), &cache));
+    let checked = loading.await.map_err(HostError::Task)??;
+    let program = HostProgram::default();
+    let (mut process, socket) = process::spawn(&program, &HandlerName::new(name))
+        .map_err(|source| HostError::Spawn { program: program.path.clone(), source })?;
+    let asked = timeout(HOST_START_MAX, ask(socket, &checked.path)).await;
+    let facts = match asked {
+        Ok(Ok(facts)) => facts,
+        Ok(Err(Silent::Told(error))) => return Err(error),
+        Ok(Err(Silent::Gone)) => {
+            let status = timeout(Duration::from_secs(1), process.child.wait()).await.ok();
+            let what = death::words(&death::Cause::Itself, status.as_ref(), &process.last_lines().await);
+            return Err(HostError::Died { what });
+        }
+        Err(_) => return Err(HostError::Slow { limit: HOST_START_MAX }),
+    };
+    Ok(Inspected { id: facts.id, version: facts.version, abi_minor: facts.abi_minor, sha256: checked.sha256 })
+}
+
+/// Why there is no descriptor.
+enum Silent {
+    Told(HostError),
+    /// The connection ended.
+    Gone,
+}
+
+impl From<protocol::FrameError> for Silent {
+    fn from(error: protocol::FrameError) -> Self {
+        match error {
+            protocol::FrameError::Io(_) => Self::Gone,
+            error => Self::Told(HostError::Load { why: with_causes(&error) }),
+        }
+    }
+}
+
+async fn ask(mut socket: UnixStream, library: &Path) -> Result<Facts, Silent> {
+    let said = wire::read(&mut socket, FROM_CHILD_BYTES_MAX).await?.ok_or(Silent::Gone)?;
+    if said != protocol::BUILD.as_bytes() {
+        let said = report::clean(&String::from_utf8_lossy(&said), LOG_LINE_BYTES_MAX);
+        return Err(Silent::Told(HostError::OtherBuild { said, ours: protocol::BUILD }));
+    }
+    let start = ToChild::Start(Start {
+        library: Blob(library.as_os_str().as_bytes().to_vec()),
+        settings_json: "{}".to_owned(),
+        workers: 1,
+        level: LEVEL,
+        load_only: true,
+    });
+    let frames = [protocol::preamble(), wire::frame(&start)?].concat();
+    socket.write_all(&frames).await.map_err(protocol::FrameError::Io)?;
+    loop {
+        let frame = wire::read(&mut socket, FROM_CHILD_BYTES_MAX).await?.ok_or(Silent::Gone)?;
+        match protocol::decode(&frame)? {
+            FromChild::Ready(facts) => return Ok(facts),
+            FromChild::Failed { stage, why } => return Err(Silent::Told(failed(stage, &why))),
+            FromChild::Log { .. } => {}
+            FromChild::Upcall { .. } | FromChild::Ended { .. } => {
+                let why = "it asked for something before it was made".to_owned();
+                return Err(Silent::Told(HostError::Load { why }));
+            }
+        }
+    }
+}
