@@ -6,6 +6,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sled::Db;
 
@@ -16,6 +17,10 @@ use crate::model::clock::Stopwatch;
 
 /// sled's own thread writes out and cleans its log this often; acknowledged writes never wait for it.
 const SLED_FLUSH_MS: u64 = 500;
+
+/// How long sled's threads may take to end after it was closed.
+const CLOSING_MAX: Duration = Duration::from_secs(5);
+const CLOSING_POLL: Duration = Duration::from_millis(10);
 
 /// An open sled with what belongs to it. The lock goes last.
 #[derive(Debug)]
@@ -89,7 +94,7 @@ fn try_open(options: &SledOptions) -> Result<Db, SledFailure> {
         .use_compression(false);
     let opening = std::thread::Builder::new()
         .name("store-open".to_owned())
-        .spawn(move || config.open())
+        .spawn(move || open_once_free(&config))
         .map_err(|error| SledFailure { what: format!("no thread to open it on: {error}"), damaged: false })?;
     match opening.join() {
         Ok(Ok(db)) => Ok(db),
@@ -99,6 +104,22 @@ fn try_open(options: &SledOptions) -> Result<Db, SledFailure> {
         Ok(Err(error)) => Err(SledFailure { what: error.to_string(), damaged: false }),
         Err(panic) => {
             Err(SledFailure { what: format!("sled panicked: {}", panic_words(&*panic)), damaged: true })
+        }
+    }
+}
+
+/// The directory is locked by us already, so whoever still holds sled's own lock is a thread of a sled that this process
+/// has just closed.
+fn open_once_free(config: &::sled::Config) -> ::sled::Result<Db> {
+    let watch = Stopwatch::start();
+    loop {
+        match config.open() {
+            Err(::sled::Error::Io(error))
+                if error.to_string().contains("could not acquire lock") && watch.elapsed() < CLOSING_MAX =>
+            {
+                std::thread::sleep(CLOSING_POLL);
+            }
+            opened => return opened,
         }
     }
 }
