@@ -8,6 +8,8 @@
 use std::fs::{self, File, OpenOptions};
 use std::sync::Arc;
 
+use sled::Batch;
+
 use super::codec::{self, Totals};
 use super::engine::{Engine, open_sled, sync_if_there, unreadable};
 use super::events::View;
@@ -84,8 +86,9 @@ fn read_or_make_meta(
         return Err(OpenError::Newer { path: dir.to_owned(), found, known: SCHEMA_VERSION });
     }
     if found < SCHEMA_VERSION {
-        let written = engine.db.insert(keys::SCHEMA, &[SCHEMA_VERSION]);
-        written.map_err(|error| unreadable(dir, &error.to_string()))?;
+        let mut batch = Batch::default();
+        batch.insert(keys::SCHEMA, &[SCHEMA_VERSION]);
+        engine.db.apply_batch(batch).map_err(|error| unreadable(dir, &error.to_string()))?;
     }
     let totals = get(keys::TOTALS)?.ok_or_else(|| "its totals are missing".to_owned());
     let totals =
@@ -122,15 +125,11 @@ fn make_meta(engine: &Engine) -> Result<(Totals, StoreKey), OpenError> {
     getrandom::fill(&mut store_key)
         .map_err(|error| unreadable(dir, &format!("the system gives no random bytes: {error}")))?;
     let totals = Totals::default();
-    // The schema last: where it is, the others are.
-    let rows = [
-        (keys::STORE_KEY, store_key.to_vec()),
-        (keys::TOTALS, codec::encode_totals(&totals)),
-        (keys::SCHEMA, vec![SCHEMA_VERSION]),
-    ];
-    for (key, value) in rows {
-        engine.db.insert(key, value).map_err(|error| unreadable(dir, &error.to_string()))?;
-    }
+    let mut batch = Batch::default();
+    batch.insert(keys::SCHEMA, &[SCHEMA_VERSION]);
+    batch.insert(keys::STORE_KEY, &store_key);
+    batch.insert(keys::TOTALS, codec::encode_totals(&totals));
+    engine.db.apply_batch(batch).map_err(|error| unreadable(dir, &error.to_string()))?;
     Ok((totals, store_key))
 }
 

@@ -82,8 +82,8 @@ impl Applier {
         if self.sled.is_none() || self.no_room()? {
             return Ok(());
         }
-        self.write_position()?;
-        self.sync()
+        let position = self.position()?;
+        self.commit(position)
     }
 
     fn apply(&mut self, commits: &[Commit]) -> Result<(), String> {
@@ -92,7 +92,6 @@ impl Applier {
             return Ok(());
         }
         self.front.begin(last.seq);
-        self.write_position()?;
         let mut rows = BTreeMap::new();
         for commit in commits {
             self.collect(commit, &mut rows)?;
@@ -142,9 +141,9 @@ impl Applier {
 
     /// Writes the rows in batches, each synced before the next. A batch, though nothing here has to be one piece: while
     /// one is applied sled uses none of the space again that it frees. Row by row it did, before the sync, and a power
-    /// cut left a log that could not be opened.
+    /// cut left a log that could not be opened; one row on its own was enough.
     fn write(&mut self, rows: &BTreeMap<IVec, Option<IVec>>) -> Result<(), String> {
-        let (mut batch, mut bytes) = (Batch::default(), 0);
+        let (mut batch, mut bytes) = (self.position()?, 0);
         for (key, value) in rows {
             let more = key.len() + value.as_ref().map_or(0, |value| value.len());
             if bytes > 0 && bytes + more > SLED_BATCH_BYTES_MAX {
@@ -165,10 +164,11 @@ impl Applier {
         self.sync()
     }
 
-    /// Writes how far sled has come, which is synced with what comes next: never before the rows that it speaks for.
-    fn write_position(&self) -> Result<(), String> {
-        let Sled { engine, applied, .. } = self.opened()?;
-        engine.db.insert(keys::JOURNAL, &encode_position(self.id, *applied)).map(drop).map_err(sled_failed)
+    /// A batch that begins with how far sled has come: what the position speaks for was synced with the batch before.
+    fn position(&self) -> Result<Batch, String> {
+        let mut batch = Batch::default();
+        batch.insert(keys::JOURNAL, &encode_position(self.id, self.opened()?.applied));
+        Ok(batch)
     }
 
     /// Makes what was written so far durable. On Linux sled's flush is `sync_file_range`, which promises nothing.
