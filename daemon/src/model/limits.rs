@@ -83,8 +83,9 @@ pub const BACKLOG_ROWS_MAX: usize = 700_000;
 pub const APPLY_AFTER: Duration = Duration::from_millis(200);
 /// What the applier takes at a time; where that much is behind it waits no longer.
 pub const APPLY_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// What sled is given between two syncs: below half of its segment of 512 KB, so that it spans no several of them.
-pub const SLED_SYNC_BYTES_MAX: usize = 256 * 1024;
+/// One batch of sled's: far below its segment of 512 KB, so that it spans no several of them; and about a millisecond of
+/// its lock over the whole process, which the writer's looks wait for.
+pub const SLED_BATCH_BYTES_MAX: usize = 64 * 1024;
 /// How long the writer waits for the next segment of the journal: making one takes a tenth of a second, of a disk that is
 /// busy some seconds.
 pub const SEGMENT_WAIT_MAX: Duration = Duration::from_secs(20);

@@ -184,7 +184,7 @@ pub(super) fn lease(round: &mut Round, request: &LeaseRequest) -> Result<Taken, 
     let mut taken = Vec::new();
     // An event has one row here, so those excepted never hide the next one due. They are leased, so they stand behind all
     // that is due: more than the first page is hardly ever looked at.
-    let mut left = 2 * max + 1 + request.except.len();
+    let mut left = max + 1 + request.except.len();
     let mut from = prefix.clone();
     while left > 0 {
         let page = left.min(max + 1);
@@ -195,9 +195,12 @@ pub(super) fn lease(round: &mut Round, request: &LeaseRequest) -> Result<Taken, 
             from.clone_from(&key);
             from.push(0);
             let Some((before, due)) = aside::due_delivery(round, &key)? else { continue };
-            // A later page meets those that this lease has just taken.
-            let just_taken = |(held, _): &(Delivery, LeaseToken)| held.id == before.id;
-            if request.except.contains(&before.id.event) || taken.iter().any(just_taken) {
+            // A later page meets those that this lease has just taken, which count for nothing.
+            if taken.iter().any(|(held, _): &(Delivery, LeaseToken)| held.id == before.id) {
+                left += 1;
+                continue;
+            }
+            if request.except.contains(&before.id.event) {
                 continue;
             }
             if due > round.now || taken.len() == max {

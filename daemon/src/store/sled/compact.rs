@@ -22,7 +22,7 @@ use super::open::{OpenError, blob_files};
 use super::space::free_bytes;
 use super::{SledOptions, SledStore};
 use crate::model::clock::Clock;
-use crate::model::limits::{COMPACT_SPACE_MIN, COMPACT_SPACE_PERCENT, SLED_SYNC_BYTES_MAX};
+use crate::model::limits::{COMPACT_SPACE_MIN, COMPACT_SPACE_PERCENT, SLED_BATCH_BYTES_MAX};
 use crate::store::{Store, StoreError};
 
 pub(super) use switch::finish_or_discard;
@@ -237,7 +237,7 @@ fn copy_rows(
         bytes += key.len() + value.len();
         batch.insert(key, value);
         rows += 1;
-        if bytes >= SLED_SYNC_BYTES_MAX {
+        if bytes >= SLED_BATCH_BYTES_MAX {
             new.apply_batch(std::mem::take(&mut batch))?;
             bytes = 0;
         }

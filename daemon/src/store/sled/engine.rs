@@ -6,6 +6,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sled::Db;
 
@@ -17,8 +18,9 @@ use crate::model::clock::Stopwatch;
 /// sled's own thread writes out and cleans its log this often; acknowledged writes never wait for it.
 const SLED_FLUSH_MS: u64 = 500;
 
-/// How much sled's threads step back, as `nice` counts it: they get about a third of a core that others want.
-const NICE: i32 = 5;
+/// How long sled's threads may take to end after it was closed.
+const CLOSING_MAX: Duration = Duration::from_secs(5);
+const CLOSING_POLL: Duration = Duration::from_millis(10);
 
 /// An open sled with what belongs to it. The lock goes last.
 #[derive(Debug)]
@@ -92,10 +94,7 @@ fn try_open(options: &SledOptions) -> Result<Db, SledFailure> {
         .use_compression(false);
     let opening = std::thread::Builder::new()
         .name("store-open".to_owned())
-        .spawn(move || {
-            step_back();
-            config.open()
-        })
+        .spawn(move || open_once_free(&config))
         .map_err(|error| SledFailure { what: format!("no thread to open it on: {error}"), damaged: false })?;
     match opening.join() {
         Ok(Ok(db)) => Ok(db),
@@ -109,11 +108,19 @@ fn try_open(options: &SledOptions) -> Result<Db, SledFailure> {
     }
 }
 
-/// Lets everybody else go first: sled may be behind, the door must not. Threads that this one starts inherit it, as those
-/// of sled's do.
-pub(super) fn step_back() {
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        tracing::warn!(%error, "sled's threads keep the priority of the others: the door may answer more slowly under load");
+/// The directory is locked by us already, so whoever still holds sled's own lock is a thread of a sled that this process
+/// has just closed.
+fn open_once_free(config: &::sled::Config) -> ::sled::Result<Db> {
+    let watch = Stopwatch::start();
+    loop {
+        match config.open() {
+            Err(::sled::Error::Io(error))
+                if error.to_string().contains("could not acquire lock") && watch.elapsed() < CLOSING_MAX =>
+            {
+                std::thread::sleep(CLOSING_POLL);
+            }
+            opened => return opened,
+        }
     }
 }
 

@@ -122,7 +122,7 @@ fn make_meta(engine: &Engine) -> Result<(Totals, StoreKey), OpenError> {
     getrandom::fill(&mut store_key)
         .map_err(|error| unreadable(dir, &format!("the system gives no random bytes: {error}")))?;
     let totals = Totals::default();
-    // The schema last: where it is, the others are. No batch: one is enough for sled to take a lock at every later look.
+    // The schema last: where it is, the others are.
     let rows = [
         (keys::STORE_KEY, store_key.to_vec()),
         (keys::TOTALS, codec::encode_totals(&totals)),

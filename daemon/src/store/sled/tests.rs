@@ -80,7 +80,16 @@ impl Place {
 
     /// Changes rows behind the store's back. Not while it is open.
     fn edit(&self, change: impl FnOnce(&Tree)) {
-        let db = ::sled::Config::new().path(self.dir.path()).cache_capacity(1 << 20).open().unwrap();
+        let config = ::sled::Config::new().path(self.dir.path()).cache_capacity(1 << 20);
+        // The threads of the sled that was closed before may hold its lock a moment longer.
+        let db = loop {
+            match config.open() {
+                Err(::sled::Error::Io(error)) if error.to_string().contains("could not acquire lock") => {
+                    std::thread::yield_now();
+                }
+                opened => break opened.unwrap(),
+            }
+        };
         change(&db);
         db.flush().unwrap();
     }

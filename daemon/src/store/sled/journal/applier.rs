@@ -2,9 +2,9 @@
 //!
 //! For each task: read the commits' frames, keep the rows that no later commit has written over, write them to sled, sync;
 //! then the rows leave the front. The journal's position is written with the next task, after the rows that it speaks for
-//! are on disk; only then are their segments used again. A kill anywhere in between repeats work and loses nothing. What is
-//! written between two syncs stays below half of sled's segment, because sled, cut off in the middle of more than that, may
-//! not open again.
+//! are on disk; only then are their segments used again. A kill anywhere in between repeats work and loses nothing. Each
+//! batch that sled gets is small and synced at once, because sled, cut off in the middle of more than that, may not open
+//! again.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,9 +13,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use sled::IVec;
+use sled::{Batch, IVec};
 
-use super::super::engine::{panic_words, step_back};
+use super::super::engine::panic_words;
 use super::super::front::Front;
 use super::super::keys;
 use super::super::shared::{Shared, Worker};
@@ -25,7 +25,7 @@ use super::backlog::{Backlog, Commit, Task};
 use super::frame::Frame;
 use super::replay::{encode_position, read_commit};
 use crate::model::clock::Stopwatch;
-use crate::model::limits::{SLED_FREE_BYTES_MIN, SLED_SYNC_BYTES_MAX};
+use crate::model::limits::{SLED_BATCH_BYTES_MAX, SLED_FREE_BYTES_MIN};
 use crate::store::Health;
 
 /// Everything that the thread needs.
@@ -46,7 +46,6 @@ impl Applier {
     }
 
     fn run(mut self) {
-        step_back();
         let ended = catch_unwind(AssertUnwindSafe(|| self.work_to_the_end()));
         let ended =
             ended.unwrap_or_else(|panic| Err(format!("the applier panicked: {}", panic_words(&*panic))));
@@ -141,24 +140,28 @@ impl Applier {
         Ok(())
     }
 
-    /// Writes the rows, synced when this returns. One by one: a batch of sled's holds a lock over the whole process, and
-    /// every look of the writer's would wait for it; nothing here has to be one piece.
+    /// Writes the rows in batches, each synced before the next. A batch, though nothing here has to be one piece: while
+    /// one is applied sled uses none of the space again that it frees. Row by row it did, before the sync, and a power
+    /// cut left a log that could not be opened.
     fn write(&mut self, rows: &BTreeMap<IVec, Option<IVec>>) -> Result<(), String> {
-        let mut bytes = 0;
+        let (mut batch, mut bytes) = (Batch::default(), 0);
         for (key, value) in rows {
             let more = key.len() + value.as_ref().map_or(0, |value| value.len());
-            if bytes > 0 && bytes + more > SLED_SYNC_BYTES_MAX {
-                self.sync()?;
+            if bytes > 0 && bytes + more > SLED_BATCH_BYTES_MAX {
+                self.commit(std::mem::take(&mut batch))?;
                 bytes = 0;
             }
             bytes += more;
-            let tree = &self.opened()?.engine.db;
-            let written = match value {
-                Some(value) => tree.insert(key, value),
-                None => tree.remove(key),
-            };
-            written.map_err(sled_failed)?;
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
         }
+        self.commit(batch)
+    }
+
+    fn commit(&mut self, batch: Batch) -> Result<(), String> {
+        self.opened()?.engine.db.apply_batch(batch).map_err(sled_failed)?;
         self.sync()
     }
 
