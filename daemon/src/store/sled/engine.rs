@@ -45,7 +45,7 @@ pub(super) fn open_sled(options: &SledOptions, noted: Option<u64>, clean: bool) 
         forget_cached(&db).map_err(io("read sled's `db` anew"))?;
     }
     let watch = Stopwatch::start();
-    let failure = match try_open(options) {
+    let failure = match try_open(options, CLOSING_MAX) {
         Ok(db) => {
             tracing::info!(dir = %dir.display(), took = ?watch.elapsed(), "the store is open");
             return Ok(db);
@@ -58,7 +58,7 @@ pub(super) fn open_sled(options: &SledOptions, noted: Option<u64>, clean: bool) 
         return fresh_or_unreadable(options, noted, &failure);
     }
     tracing::warn!(dir = %dir.display(), why = %failure.what, "sled could not open; trying without its snapshots");
-    try_open(options).or_else(|again| fresh_or_unreadable(options, noted, &again))
+    try_open(options, Duration::ZERO).or_else(|again| fresh_or_unreadable(options, noted, &again))
 }
 
 /// Where no event was ever acknowledged here, a power cut during the very first open costs nothing: the remains are
@@ -75,7 +75,7 @@ fn fresh_or_unreadable(
     tracing::warn!(dir = %dir.display(), why = %failure.what, "the store never acknowledged an event and cannot be read; beginning anew");
     set_aside(dir, |name| name == "db" || name == "conf" || name.starts_with("snap."))
         .map_err(|source| OpenError::Io { path: dir.to_owned(), doing: "move sled's files aside", source })?;
-    try_open(options).map_err(|again| unreadable(dir, &again.what))
+    try_open(options, Duration::ZERO).map_err(|again| unreadable(dir, &again.what))
 }
 
 /// Why sled did not open, and whether that is for what stands in its files.
@@ -85,7 +85,7 @@ struct SledFailure {
 }
 
 /// Opens on a thread of its own, whose panic is an answer.
-fn try_open(options: &SledOptions) -> Result<Db, SledFailure> {
+fn try_open(options: &SledOptions, closing_max: Duration) -> Result<Db, SledFailure> {
     let config = ::sled::Config::new()
         .path(&options.path)
         .cache_capacity(options.cache_bytes)
@@ -94,7 +94,7 @@ fn try_open(options: &SledOptions) -> Result<Db, SledFailure> {
         .use_compression(false);
     let opening = std::thread::Builder::new()
         .name("store-open".to_owned())
-        .spawn(move || open_once_free(&config))
+        .spawn(move || open_once_free(&config, closing_max))
         .map_err(|error| SledFailure { what: format!("no thread to open it on: {error}"), damaged: false })?;
     match opening.join() {
         Ok(Ok(db)) => Ok(db),
@@ -109,13 +109,13 @@ fn try_open(options: &SledOptions) -> Result<Db, SledFailure> {
 }
 
 /// The directory is locked by us already, so whoever still holds sled's own lock is a thread of a sled that this process
-/// has just closed.
-fn open_once_free(config: &::sled::Config) -> ::sled::Result<Db> {
+/// has just closed; or of one that panicked while it opened, which keeps it for ever, so a second try waits for nothing.
+fn open_once_free(config: &::sled::Config, closing_max: Duration) -> ::sled::Result<Db> {
     let watch = Stopwatch::start();
     loop {
         match config.open() {
             Err(::sled::Error::Io(error))
-                if error.to_string().contains("could not acquire lock") && watch.elapsed() < CLOSING_MAX =>
+                if error.to_string().contains("could not acquire lock") && watch.elapsed() < closing_max =>
             {
                 std::thread::sleep(CLOSING_POLL);
             }
