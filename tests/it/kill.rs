@@ -83,6 +83,8 @@ async fn sigkill_under_load_loses_nothing_and_fulfils_nothing_twice() {
     assert!(acknowledged.len() > kills, "the load was too small to show anything");
     assert_eq!(counts["delivered"], counts["events"], "{counts}");
     assert_each_fulfilled_once(&yard, &acknowledged).await;
+    yard.kill();
+    yard.wait_for_no_hosts().await;
 }
 
 pub(crate) async fn assert_each_fulfilled_once(yard: &Yard, acknowledged: &BTreeSet<usize>) {

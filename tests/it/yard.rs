@@ -129,6 +129,30 @@ impl Yard {
         daemon.wait().unwrap();
     }
 
+    /// Waits until no plugin host of any daemon of this yard is left: each ends by itself soon after its daemon.
+    pub(crate) async fn wait_for_no_hosts(&self) {
+        let mut left = self.hosts();
+        for _ in 0..LOOKS_MAX {
+            if left.is_empty() {
+                return;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+            left = self.hosts();
+        }
+        panic!("plugin hosts outlive their daemon: {left:?}");
+    }
+
+    /// The plugin hosts that run in this yard's folder.
+    fn hosts(&self) -> Vec<PathBuf> {
+        let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+        let is_host = |process: &PathBuf| {
+            let words = std::fs::read(process.join("cmdline")).unwrap_or_default();
+            let here = std::fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == self.dir.path());
+            here && words.split(|byte| *byte == 0).any(|word| word == b"plugin-host")
+        };
+        processes.filter(is_host).collect()
+    }
+
     /// Waits until the daemon has ended by itself.
     pub(crate) fn wait_for_end(&mut self) -> ExitStatus {
         self.daemon.take().unwrap().wait().unwrap()

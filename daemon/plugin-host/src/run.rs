@@ -59,7 +59,7 @@ pub fn run() -> ExitCode {
     match serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("hookyard plugin-host: {}", chain(&error));
+            say(&chain(&error));
             ExitCode::FAILURE
         }
     }
@@ -203,13 +203,18 @@ fn read(child: &'static Child, mut reader: BufReader<UnixStream>, queue: SyncSen
             Err(error) => break Some(chain(&error)),
         }
     };
-    if let Some(why) = ended {
-        eprintln!("hookyard plugin-host: {why}");
-    }
     drop(queue);
     child.calls.cancel_all();
     child.link.close();
     end_soon();
+    if let Some(why) = ended {
+        say(&why);
+    }
+}
+
+/// Says why on stderr, where anybody still reads it: a daemon that was killed took the other end with it.
+fn say(why: &str) {
+    let _nobody_reads = writeln!(io::stderr(), "hookyard plugin-host: {why}");
 }
 
 fn next(reader: &mut BufReader<UnixStream>) -> Result<Option<ToChild>, FrameError> {

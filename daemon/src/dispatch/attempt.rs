@@ -1,29 +1,50 @@
-//! One attempt at one delivery: call, judge, settle.
+//! One attempt at one delivery: wait for a worker, call, judge, settle.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::HandlerLoop;
+use super::pace::{Pace, Place};
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::clock::UnixMillis;
 use crate::model::delivery::{Delivery, DeliveryState};
 use crate::model::ids::EventId;
+use crate::model::limits::AHEAD_WAIT_MAX;
 use crate::store::{LeasedDelivery, Settled, Settlement};
+
+/// What the attempts of one handler share.
+#[derive(Debug, Clone)]
+pub(super) struct Worker {
+    /// As many as the handler works on at once.
+    pub(super) calls: Arc<Semaphore>,
+    pub(super) pace: Arc<Pace>,
+    pub(super) shutdown: CancellationToken,
+}
 
 /// Makes the attempt and settles it. The permit goes once the settlement has a place of its own: a handler whose answers
 /// cannot be stored is not called much faster than they can.
 pub(super) async fn make(
     handler: HandlerLoop,
     leased: LeasedDelivery,
-    permit: OwnedSemaphorePermit,
+    worker: Worker,
+    place: Place,
     under_way: UnderWay,
 ) {
-    let started = handler.clock.now();
     let LeasedDelivery { delivery, token, event } = leased;
+    let Some(permit) = worker.begin().await else {
+        if let Err(error) = handler.store.give_back(delivery.id.clone(), token).await {
+            error!(delivery = %delivery.id, %error, "a lease could not be given back: it runs out by itself");
+        }
+        drop((place, under_way));
+        return;
+    };
+    let started = handler.clock.now();
     let report = handler.attempts.attempt(&event, delivery.attempts, &delivery.rule).await;
+    worker.pace.called(report.duration, event.envelope.body.len());
     let now = handler.clock.now();
     let next = delivery.after(&report.outcome, &handler.retry, spread(), now);
     tell(&delivery, &report.outcome, &next, now);
@@ -35,7 +56,7 @@ pub(super) async fn make(
         log: report.log,
     };
     let _settling = handler.settling.acquire().await;
-    drop(permit);
+    drop((permit, place));
     let settlement = Settlement { delivery: delivery.id.clone(), token, attempt, next };
     match handler.store.settle(settlement).await {
         Ok(Settled::Applied) => {}
@@ -47,6 +68,19 @@ pub(super) async fn make(
         }
     }
     drop(under_way);
+}
+
+impl Worker {
+    /// Waits for a worker that is free. `None` where there is none in time, or the daemon stops.
+    async fn begin(&self) -> Option<OwnedSemaphorePermit> {
+        tokio::select! {
+            biased;
+            () = self.shutdown.cancelled() => None,
+            permit = tokio::time::timeout(AHEAD_WAIT_MAX, Arc::clone(&self.calls).acquire_owned()) => {
+                permit.ok()?.ok()
+            }
+        }
+    }
 }
 
 /// Marks an event as under way for as long as it lives.

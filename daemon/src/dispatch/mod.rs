@@ -1,12 +1,13 @@
 //! Dispatch: due deliveries → one attempt each → settled.
 //!
-//! One loop a handler, started by `app`, so that no handler waits for another. A loop takes permits (the handler's
-//! concurrency), leases that many due deliveries, and runs each as a task: call the host, turn the outcome into the next
-//! state, settle. The next call may begin while the last one's outcome is on its way to disk; how many of those there are
+//! One loop a handler, started by `app`, so that no handler waits for another. A loop leases as many due deliveries as the
+//! handler works on at once and a few ahead (`pace.rs`), and runs each as a task: wait for a worker, call the host, turn
+//! the outcome into the next state, settle. What was not begun at a stop is given back. The next call may begin while the last one's outcome is on its way to disk; how many of those there are
 //! is bounded too. A crash between lease and settle costs one attempt: [`Store::take_back_leases`] finds it at the next
 //! start. Dispatch never talks to routing: the store rings.
 
 mod attempt;
+mod pace;
 pub mod services;
 #[cfg(test)]
 mod tests;
@@ -17,18 +18,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::error;
 
-use attempt::UnderWay;
+use attempt::{UnderWay, Worker};
+use pace::Pace;
 
 use crate::host::{Host, Report};
 use crate::model::clock::{Clock, UnixMillis};
 use crate::model::event::Event;
 use crate::model::ids::{EventId, HandlerName, RuleName};
-use crate::model::limits::{CALL_GRACE_MAX, IDLE_POLL};
+use crate::model::limits::{AHEAD_WAIT_MAX, CALL_GRACE_MAX, IDLE_POLL};
 use crate::model::retry::RetrySchedule;
 use crate::store::{LeaseRequest, Leased, Store, StoreError};
 
@@ -69,23 +71,25 @@ pub struct HandlerLoop {
 impl HandlerLoop {
     /// Takes due deliveries until `shutdown`, then waits for the attempts under way.
     pub async fn run(self, shutdown: CancellationToken) {
-        let permits = Arc::new(Semaphore::new(self.concurrency));
+        let worker = Worker {
+            calls: Arc::new(Semaphore::new(self.concurrency)),
+            pace: Pace::new(self.concurrency),
+            shutdown: shutdown.clone(),
+        };
         let tasks = TaskTracker::new();
         let mut bell = self.store.wakes().on_deliveries();
-        while let Some(mut free) = take_permits(&permits, &shutdown).await {
+        while let Some(asked) = shutdown.run_until_cancelled(worker.pace.room()).await {
             bell.borrow_and_update();
-            let asked = free.num_permits();
             let leased = self.lease(asked).await.unwrap_or_else(|error| {
                 error!(handler = %self.name, %error, "dispatch waits: the store did not answer");
                 Leased::default()
             });
             let all_taken = leased.deliveries.len() == asked;
             for delivery in leased.deliveries {
-                let permit = free.split(1).expect("the store leases at most as many as were asked for");
+                let place = worker.pace.hold();
                 let under_way = UnderWay::begin(&self.under_way, delivery.event.id);
-                tasks.spawn(attempt::make(self.clone(), delivery, permit, under_way));
+                tasks.spawn(attempt::make(self.clone(), delivery, worker.clone(), place, under_way));
             }
-            drop(free);
             if !all_taken {
                 tokio::select! {
                     _ = bell.changed() => {}
@@ -99,8 +103,8 @@ impl HandlerLoop {
     }
 
     async fn lease(&self, max: usize) -> Result<Leased, StoreError> {
-        let lease = self.timeout + CALL_GRACE_MAX + SETTLE_MAX;
-        let except = self.under_way.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+        let lease = AHEAD_WAIT_MAX + self.timeout + CALL_GRACE_MAX + SETTLE_MAX;
+        let except = self.under_way.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.store.lease(LeaseRequest { handler: self.name.clone(), max, lease, except }).await
     }
 
@@ -108,20 +112,4 @@ impl HandlerLoop {
     fn nap(&self, next_due: Option<UnixMillis>) -> Duration {
         next_due.map_or(IDLE_POLL, |due| due.since(self.clock.now()).min(IDLE_POLL))
     }
-}
-
-/// Waits for one permit and takes all others that are free; `None` on shutdown.
-async fn take_permits(
-    permits: &Arc<Semaphore>,
-    shutdown: &CancellationToken,
-) -> Option<OwnedSemaphorePermit> {
-    let mut free = tokio::select! {
-        biased;
-        () = shutdown.cancelled() => return None,
-        permit = Arc::clone(permits).acquire_owned() => permit.expect("the semaphore is never closed"),
-    };
-    while let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
-        free.merge(permit);
-    }
-    Some(free)
 }

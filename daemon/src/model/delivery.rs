@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  Pending{due} ──lease──► Leased{until, token} ──settle──► Delivered | Ignored | Dead | Pending{due later}
-//!       ▲                        │ until passed
+//!       ▲                        │ until passed, or given back
 //!       └──────── taken back ◄───┘                  cancel: Pending ─► Cancelled
 //! ```
 //!
@@ -107,6 +107,13 @@ impl Delivery {
             state: DeliveryState::Leased { until, token },
             ..self.clone()
         })
+    }
+
+    /// As it was before it was leased for an attempt that was never begun; due at once.
+    #[must_use]
+    pub fn given_back(&self, now: UnixMillis) -> Self {
+        let attempts = self.attempts.saturating_sub(1);
+        Self { attempts, state: DeliveryState::Pending { due: now }, ..self.clone() }
     }
 
     /// Whether `token` is the one that holds the delivery.

@@ -32,7 +32,7 @@ impl EventId {
     }
 
     /// The inverse of [`Self::to_bytes`].
-    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Ulid::from_bytes(bytes))
     }
 }

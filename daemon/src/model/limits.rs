@@ -74,15 +74,18 @@ pub const JOURNAL_FRAME_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// first start, which this keeps short.
 pub const JOURNAL_SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 /// Files of the journal that are kept for the next use; more are removed after a burst.
-pub const JOURNAL_SPARES_MAX: usize = 4;
+pub const JOURNAL_SPARES_MAX: usize = 8;
 /// What sled may be behind the journal, in bytes: a burst of ten seconds; beyond it the door waits for sled.
 pub const BACKLOG_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// What sled may be behind the journal, in rows: each takes about 120 bytes of memory.
 pub const BACKLOG_ROWS_MAX: usize = 700_000;
-/// A commit waits this long before sled gets it, so that what comes and goes in between never reaches sled.
-pub const APPLY_AFTER: Duration = Duration::from_millis(200);
-/// What the applier takes at a time; where that much is behind it waits no longer.
+/// A commit waits this long at the most before sled gets it, and half of it at the least: what comes and goes in between (an
+/// event on its way to being delivered) never reaches sled, or only as it ended.
+pub const APPLY_AFTER: Duration = Duration::from_secs(1);
+/// What the applier takes at a time.
 pub const APPLY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Where that much is behind, it waits no longer: a few seconds of the highest rate.
+pub const APPLY_PRESSED_BYTES: u64 = 256 * 1024 * 1024;
 /// One batch of sled's: far below its segment of 512 KB, so that it spans no several of them; and about a millisecond of
 /// its lock over the whole process, which the writer's looks wait for.
 pub const SLED_BATCH_BYTES_MAX: usize = 64 * 1024;
@@ -95,6 +98,10 @@ pub const SLED_FREE_BYTES_MIN: u64 = 24 * 1024 * 1024;
 pub const LOAD_WAIT_MAX: Duration = Duration::from_millis(300);
 /// How long closing goes on bringing sled up to date; the next start finds the rest in the journal.
 pub const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// Idempotency keys that the first filter is made for, at 14 bits each; each further filter is made for twice as many.
+pub const KEY_FILTER_KEYS_MIN: usize = 64 * 1024;
+/// The newest events that the store keeps in memory, for routing and dispatch: some thousand usual ones.
+pub const RECENT_EVENTS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Commands that wait for the writer: beyond that the door answers 503.
 pub const WRITER_QUEUE_MAX: usize = 4096;
 /// The largest body that the store takes at all, whatever a source is set to: its chunks are counted in 16 bits, and
@@ -175,6 +182,14 @@ pub const CODE_BYTES_MAX: usize = 64;
 /// The longest wait that a plugin may ask for: a delivery must not sleep for ever by an arithmetic slip.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// Deliveries are leased ahead for this long of a handler's work: a lease takes a commit, some milliseconds.
+pub const AHEAD: Duration = Duration::from_millis(100);
+/// Deliveries leased ahead at the most, however fast the handler is: with those under way, a commit's worth.
+pub const AHEAD_MAX: usize = 128;
+/// Their bodies together, about: each handler holds so much of them in memory.
+pub const AHEAD_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// A delivery that was leased ahead waits this long for a worker; then it is given back.
+pub const AHEAD_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Outcomes of one handler on their way to disk at once: a commit's worth.
 pub const SETTLING_MAX: usize = 256;
 /// Events that the route stage takes in one go.

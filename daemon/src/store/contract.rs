@@ -57,6 +57,7 @@ contract! {
         what_is_under_way_is_never_leased_again,
         handlers_never_see_each_others_deliveries,
         who_has_deliveries_waiting_is_told_by_name,
+        what_is_given_back_was_never_taken,
         leases_of_a_dead_process_are_taken_back,
         two_workers_never_hold_one_delivery;
     memory:

@@ -196,6 +196,17 @@ impl Store for MemoryStore {
         Ok(Settled::Applied)
     }
 
+    async fn give_back(&self, id: DeliveryId, token: LeaseToken) -> Result<Settled, StoreError> {
+        let mut state = self.open()?;
+        let now = self.clock.now();
+        let Some(delivery) = state.deliveries.get_mut(&id).filter(|found| found.is_held_by(token)) else {
+            return Ok(Settled::LostLease);
+        };
+        *delivery = delivery.given_back(now);
+        self.wakes.deliveries_changed();
+        Ok(Settled::Applied)
+    }
+
     async fn take_back_leases(&self) -> Result<usize, StoreError> {
         let mut state = self.open()?;
         let now = self.clock.now();

@@ -15,7 +15,7 @@ pub mod sled;
 mod step_key;
 pub mod wake;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -55,6 +55,10 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Records an attempt and moves the delivery on, if `token` still holds it. The attempt's number is the one that the
     /// lease gave it, whatever the settlement says.
     async fn settle(&self, settlement: Settlement) -> Result<Settled, StoreError>;
+
+    /// Gives a lease back under which nothing was begun: the delivery is due again at once, as though it had never been
+    /// taken.
+    async fn give_back(&self, delivery: DeliveryId, token: LeaseToken) -> Result<Settled, StoreError>;
 
     /// Takes back every lease of a process that is gone. Called once, before dispatch starts. Each such delivery gets an
     /// attempt [`crate::model::attempt::Outcome::Interrupted`] and is due at once. Returns how many there were.
@@ -160,9 +164,9 @@ pub struct LeaseRequest {
     /// How long the lease stands: the handler's deadline and its grace.
     pub lease: Duration,
     /// Events whose attempt by this handler is still under way in this process: never leased again, whatever the clock
-    /// says, and no part of `next_due`. At most as many as the handler runs at once, and those
+    /// says, and no part of `next_due`. At most as many as the handler holds at once, and those
     /// whose outcome is on its way to disk.
-    pub except: Vec<EventId>,
+    pub except: BTreeSet<EventId>,
 }
 
 /// What a lease brought.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use hookyard::ingest::{Door, DoorSettings, DoorSource, RateLimit};
 use hookyard::model::attempt::Attempt;
 use hookyard::model::clock::{ManualClock, SystemClock, UnixMillis};
-use hookyard::model::delivery::Delivery;
+use hookyard::model::delivery::{Delivery, LeaseToken};
 use hookyard::model::event::{Appended, Envelope, Event};
 use hookyard::model::ids::{DeliveryId, EventId, HandlerName, PluginId, SourceName, StepId};
 use hookyard::model::memory::{Expect, KvPut, KvValue, StepState};
@@ -265,6 +265,10 @@ impl Store for Shelf {
     }
 
     async fn settle(&self, _: Settlement) -> Result<Settled, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn give_back(&self, _: DeliveryId, _: LeaseToken) -> Result<Settled, StoreError> {
         Err(StoreError::Closed)
     }
 

@@ -1,5 +1,6 @@
 //! An empty store with its clock, and short words for what the checks do with it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,7 +63,7 @@ impl Bench {
 
     pub(crate) async fn lease(&self, handler: &str, max: usize) -> Leased {
         let handler = HandlerName::new(handler);
-        self.store.lease(LeaseRequest { handler, max, lease: LEASE, except: Vec::new() }).await.unwrap()
+        self.store.lease(LeaseRequest { handler, max, lease: LEASE, except: BTreeSet::new() }).await.unwrap()
     }
 
     /// Leases exactly one.

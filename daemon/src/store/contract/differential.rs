@@ -2,7 +2,7 @@
 //!
 //! Ids and tokens differ between the two; they are compared by the order in which they were given.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +38,10 @@ enum Command {
         max: usize,
         seconds: u64,
         except: u8,
+    },
+    /// Gives the `nth` of all leases ever got back.
+    GiveBack {
+        nth: usize,
     },
     /// Settles the `nth` of all leases ever got, whether it still stands or not.
     Settle {
@@ -90,6 +94,7 @@ fn command() -> impl Strategy<Value = Command> {
             .prop_map(|(handler, max, seconds, except)| Command::Lease { handler, max, seconds, except }),
         8 => (prop_oneof![0_usize..6, 0_usize..30], any::<u8>())
             .prop_map(|(nth, how)| Command::Settle { nth, how }),
+        1 => (0_usize..12).prop_map(|nth| Command::GiveBack { nth }),
         6 => (0_usize..3, any::<u8>()).prop_map(|(handler, how)| Command::Work { handler, how }),
         1 => Just(Command::TakeBack),
         2 => (0_usize..4, 0_u8..3).prop_map(|(event, step)| Command::StepBegin { event, step }),
@@ -174,6 +179,10 @@ impl Side {
                 let settlement = settlement(held, next_state(*how, now));
                 format!("{:?}", self.store.settle(settlement).await.unwrap())
             }
+            Command::GiveBack { nth } => {
+                let Some(held) = self.held.get(*nth) else { return String::new() };
+                format!("{:?}", self.store.give_back(held.delivery.id.clone(), held.token).await.unwrap())
+            }
             Command::Work { handler, how } => self.work(HANDLERS[*handler], next_state(*how, now)).await,
             Command::TakeBack => format!("{}", self.store.take_back_leases().await.unwrap()),
             Command::StepBegin { event, step } => {
@@ -206,7 +215,8 @@ impl Side {
 
     async fn work(&self, handler: &str, next: DeliveryState) -> Plain {
         let lease = Duration::from_secs(5);
-        let request = LeaseRequest { handler: HandlerName::new(handler), max: 9, lease, except: Vec::new() };
+        let request =
+            LeaseRequest { handler: HandlerName::new(handler), max: 9, lease, except: BTreeSet::new() };
         let leased = self.store.lease(request).await.unwrap();
         let mut settled = Vec::new();
         for held in leased.deliveries {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::bench::{Bench, LEASE, delivery_id, settlement};
 use crate::model::attempt::Outcome;
-use crate::model::delivery::{DeadReason, DeliveryState};
+use crate::model::delivery::{DeadReason, DeliveryState, LeaseToken};
 use crate::model::ids::{EventId, HandlerName};
 use crate::store::{Counts, DeliveryQuery, LeaseRequest, Settled};
 
@@ -129,13 +129,33 @@ pub(super) async fn next_due_tells_when_to_look_again(bench: &Bench) {
     assert_eq!((rest.deliveries.len(), rest.next_due), (1, Some(bench.now().plus(LEASE))));
 }
 
+pub(super) async fn what_is_given_back_was_never_taken(bench: &Bench) {
+    bench.routed("a", &["sumo"]).await;
+    let held = bench.lease_one("sumo").await;
+    let (id, token) = (held.delivery.id.clone(), held.token);
+    let other = LeaseToken(token.0.wrapping_add(1));
+    assert_eq!(bench.store.give_back(id.clone(), other).await.unwrap(), Settled::LostLease);
+    assert_eq!(bench.lease("sumo", 1).await.deliveries.len(), 0, "another's word changes nothing");
+    bench.clock.advance(Duration::from_secs(1));
+    assert_eq!(bench.store.give_back(id.clone(), token).await.unwrap(), Settled::Applied);
+    let counts = bench.counts().await;
+    assert_eq!((counts.pending, counts.leased), (1, 0));
+    assert_eq!(bench.store.give_back(id.clone(), token).await.unwrap(), Settled::LostLease, "once");
+    let again = bench.lease_one("sumo").await;
+    assert_eq!((again.delivery.id.clone(), again.delivery.attempts), (id.clone(), 1));
+    assert_eq!(bench.store.attempts(id).await.unwrap(), [], "there was no attempt");
+    let done = DeliveryState::Delivered { at: bench.now() };
+    assert_eq!(bench.settle(&held, done.clone()).await, Settled::LostLease);
+    assert_eq!(bench.settle(&again, done).await, Settled::Applied);
+}
+
 pub(super) async fn what_is_under_way_is_never_leased_again(bench: &Bench) {
     for key in ["a", "b", "c"] {
         bench.routed(key, &["sumo", "other"]).await;
         bench.clock.advance(Duration::from_millis(1));
     }
     let held = bench.lease("sumo", 2).await.deliveries;
-    let except: Vec<EventId> = held.iter().map(|held| held.delivery.id.event).collect();
+    let except: BTreeSet<EventId> = held.iter().map(|held| held.delivery.id.event).collect();
     // The clock jumps: both leases have run out for all that it can tell.
     bench.clock.advance(LEASE * 10);
     let request = |handler: &str, max| LeaseRequest {
@@ -216,7 +236,7 @@ pub(super) async fn two_workers_never_hold_one_delivery(bench: &Bench) {
         let store = bench.store.clone();
         workers.spawn(async move {
             let handler = HandlerName::new("sumo");
-            let request = LeaseRequest { handler, max: 7, lease: LEASE, except: Vec::new() };
+            let request = LeaseRequest { handler, max: 7, lease: LEASE, except: BTreeSet::new() };
             store.lease(request).await.unwrap().deliveries
         });
     }

@@ -3,6 +3,8 @@
 //! The writer runs them one after another, so no two ever meet; whatever they do lands in the same batch as the rest of
 //! their round or not at all.
 
+use std::collections::BTreeSet;
+
 use super::aside;
 use super::codec::{self, StepRow};
 use super::deliveries::{self, down, put_attempt, put_delivery};
@@ -181,28 +183,31 @@ pub(super) fn lease(round: &mut Round, request: &LeaseRequest) -> Result<Taken, 
     let max = request.max.min(LEASE_MAX);
     let prefix = keys::due_prefix(&request.handler);
     let until = round.now.plus(request.lease);
-    let mut taken = Vec::new();
+    let (mut taken, mut just_taken) = (Vec::new(), BTreeSet::new());
     // An event has one row here, so those excepted never hide the next one due. They are leased, so they stand behind all
     // that is due: more than the first page is hardly ever looked at.
     let mut left = max + 1 + request.except.len();
     let mut from = prefix.clone();
+    // What is due first, and by itself: of that sled mostly has nothing, and is not asked.
+    let (mut end, all) = (keys::due_after(&request.handler, round.now), keys::after(&prefix));
     while left > 0 {
         let page = left.min(max + 1);
-        let rows = round.scan(&prefix, &from, page)?;
-        let last_page = rows.len() < page;
+        let rows = round.scan_within(from.clone()..end.clone(), page)?;
+        let end_reached = rows.len() < page;
         left -= rows.len();
         for key in rows {
             from.clone_from(&key);
             from.push(0);
-            let Some((before, due)) = aside::due_delivery(round, &key)? else { continue };
+            let event = keys::event_of(&key);
+            if event.is_some_and(|event| request.except.contains(&event)) {
+                continue;
+            }
             // A later page meets those that this lease has just taken, which count for nothing.
-            if taken.iter().any(|(held, _): &(Delivery, LeaseToken)| held.id == before.id) {
+            if event.is_some_and(|event| just_taken.contains(&event)) {
                 left += 1;
                 continue;
             }
-            if request.except.contains(&before.id.event) {
-                continue;
-            }
+            let Some((before, due)) = aside::due_delivery(round, &key)? else { continue };
             if due > round.now || taken.len() == max {
                 return Ok((taken, Some(due)));
             }
@@ -212,10 +217,15 @@ pub(super) fn lease(round: &mut Round, request: &LeaseRequest) -> Result<Taken, 
             let token = deliveries::fresh_token()?;
             let Some(held) = before.lease(round.now, until, token) else { continue };
             put_delivery(round, Some(&before), &held)?;
+            just_taken.insert(held.id.event);
             taken.push((held, token));
         }
-        if last_page {
+        if end_reached && end == all {
             return Ok((taken, None));
+        }
+        if end_reached {
+            round.look_again(&prefix)?;
+            from = std::mem::replace(&mut end, all.clone());
         }
     }
     // Every row was used up, so some were moved aside, and others may stand behind them: look again at once.
@@ -232,6 +242,15 @@ pub(super) fn settle(round: &mut Round, settlement: &Settlement) -> Result<Settl
     put_attempt(round, &before.id, &attempt)?;
     let after = Delivery { state: settlement.next.clone(), ..before.clone() };
     put_delivery(round, Some(&before), &after)?;
+    Ok(Settled::Applied)
+}
+
+/// Gives a lease back, where it still stands.
+pub(super) fn give_back(round: &mut Round, id: &DeliveryId, token: LeaseToken) -> Result<Settled, Fault> {
+    let Some(before) = deliveries::get(round, id)?.filter(|before| before.is_held_by(token)) else {
+        return Ok(Settled::LostLease);
+    };
+    put_delivery(round, Some(&before), &before.given_back(round.now))?;
     Ok(Settled::Applied)
 }
 

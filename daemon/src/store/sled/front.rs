@@ -74,24 +74,23 @@ impl Front {
         self.read().files.get(&number).cloned()
     }
 
-    /// Puts in the rows of commit `seq`, over those of the commits before it. `stored`: whether sled has the key.
-    pub(super) fn insert<E>(
+    /// Puts in the rows of commit `seq`, over those of the commits before it. `stored`: whether sled may have the key.
+    pub(super) fn insert(
         &self,
         seq: u64,
         rows: impl Iterator<Item = (Box<[u8]>, Place)>,
-        stored: impl Fn(&[u8]) -> Result<bool, E>,
-    ) -> Result<(), E> {
+        stored: impl Fn(&[u8]) -> bool,
+    ) {
         let mut inner = self.write();
         for (key, place) in rows {
             let since = inner.rows.get(&key).map(|before| before.since);
             let untouched = since.is_some_and(|since| since > inner.begun);
-            if place.is_none() && untouched && !stored(&key)? {
+            if place.is_none() && untouched && !stored(&key) {
                 inner.rows.remove(&key);
             } else {
                 inner.rows.insert(key, Entry { seq, since: since.unwrap_or(seq), place });
             }
         }
-        Ok(())
     }
 
     /// The applier begins with the commits up to `seq`: from here on each row of theirs is either written by it or
@@ -204,7 +203,7 @@ mod tests {
     /// Puts rows in; sled has `b` and nothing else.
     fn insert(front: &Front, seq: u64, rows: &[(&str, Place)]) {
         let rows = rows.iter().map(|(text, place)| (key(text), *place));
-        front.insert(seq, rows, |key| Ok::<_, io::Error>(key == b"b")).unwrap();
+        front.insert(seq, rows, |key| key == b"b");
     }
 
     #[test]
@@ -290,8 +289,8 @@ mod tests {
                         seq += 1;
                         let value = matches!(happening, Happens::Put(_)).then_some(seq);
                         let place = value.map(|_| Span { segment: 1, offset: 0, bytes: 1 });
-                        let stored = |key: &[u8]| Ok::<_, io::Error>(sled.contains_key(&key[0]));
-                        front.insert(seq, [(Box::from([key]), place)].into_iter(), stored).unwrap();
+                        let stored = |key: &[u8]| sled.contains_key(&key[0]);
+                        front.insert(seq, [(Box::from([key]), place)].into_iter(), stored);
                         commits.push((seq, key, value));
                         match value {
                             Some(value) => model.insert(key, value),

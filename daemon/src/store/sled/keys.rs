@@ -60,6 +60,12 @@ pub(super) const HASH_BYTES: usize = 16;
 /// event is gone is all that is left to tell a duplicate by.
 pub(super) const DERIVED: [u8; 6] = [IDEMPOTENCY, INBOX, UNROUTED, DROPPED, DEAD, DUE];
 
+/// Tables whose rows each begin with the event that they belong to.
+pub(super) const OF_EVENTS: [u8; 12] = [
+    EVENTS, STAGED, INBOX, DECISIONS, UNROUTED, DROPPED, DELIVERIES, DEAD, ATTEMPTS, STEPS, ALIASES,
+    TOMBSTONES,
+];
+
 /// A row of a table that holds one for each event (`i`, `u`, `x`, `g`, `t`), or what all rows of an event begin with.
 pub(super) fn of_event(table: u8, id: EventId) -> Vec<u8> {
     let mut key = Vec::with_capacity(1 + ID_BYTES + 2);
@@ -133,6 +139,13 @@ pub(super) fn due_prefix(handler: &HandlerName) -> Vec<u8> {
     key
 }
 
+/// Behind everything of the handler that is due at that moment or earlier.
+pub(super) fn due_after(handler: &HandlerName, at: UnixMillis) -> Vec<u8> {
+    let mut key = due_prefix(handler);
+    key.extend_from_slice(&at.0.saturating_add(1).to_be_bytes());
+    key
+}
+
 /// When a delivery wants attention.
 pub(super) fn due(id: &DeliveryId, at: UnixMillis) -> Vec<u8> {
     let mut key = due_prefix(&id.handler);
@@ -175,6 +188,24 @@ pub(super) fn pair(plugin: &PluginId, name: &[u8]) -> Vec<u8> {
 pub(super) fn event_in(key: &[u8]) -> Option<EventId> {
     let bytes: [u8; ID_BYTES] = key.get(1..1 + ID_BYTES)?.try_into().ok()?;
     Some(EventId::from_bytes(bytes))
+}
+
+/// The event that a row belongs to, whatever its table; `None` where it belongs to none.
+pub(super) fn event_of(key: &[u8]) -> Option<EventId> {
+    match key.first()? {
+        table if OF_EVENTS.contains(table) => event_in(key),
+        &DUE => {
+            let event = key.get(due_prefix_in(key)?.len() + 8..)?.try_into().ok()?;
+            Some(EventId::from_bytes(event))
+        }
+        _ => None,
+    }
+}
+
+/// What every row of the handler of a row in table `q` begins with.
+pub(super) fn due_prefix_in(key: &[u8]) -> Option<&[u8]> {
+    let length = key.strip_prefix(&[DUE])?.first_chunk()?;
+    key.get(..3 + usize::from(u16::from_be_bytes(*length)))
 }
 
 /// The event that a mark (a row of table `i`, `u`, `x`, `g` or `t`) names; `None` where its key is anything else.

@@ -14,10 +14,11 @@ use super::codec::{self, Totals};
 use super::engine::{Engine, open_sled, sync_if_there, unreadable};
 use super::events::View;
 use super::front::Front;
+use super::horizon::Horizon;
 use super::journal::{self, Extent};
 use super::open::{OpenError, refuse_blobs};
 use super::rows::Rows;
-use super::{SledOptions, keys, repair};
+use super::{SledOptions, keys, learn, repair};
 use crate::model::ids::EventId;
 use crate::store::step_key::StoreKey;
 
@@ -33,6 +34,7 @@ pub(super) struct Loading {
     /// At least this many events were once acknowledged here.
     pub(super) noted: Option<u64>,
     pub(super) front: Arc<Front>,
+    pub(super) horizon: Arc<Horizon>,
     pub(super) extent: Extent,
 }
 
@@ -51,13 +53,13 @@ pub(super) struct Loaded {
 
 /// Opens sled, or says why not. Blocks for as long as sled reads its log: seconds for some gigabytes.
 pub(super) fn load(loading: Loading) -> Result<Loaded, OpenError> {
-    let Loading { options, lock, noted, front, extent } = loading;
+    let Loading { options, lock, noted, front, horizon, extent } = loading;
     let dir = options.path.as_path();
     let io = |doing| move |source| OpenError::Io { path: dir.to_owned(), doing, source };
     let db = open_sled(&options, noted, extent.clean)?;
     refuse_blobs(dir)?;
     let file = OpenOptions::new().write(true).open(dir.join("db")).map_err(io("open sled's `db`"))?;
-    let rows = Rows { front, tree: Some((*db).clone()) };
+    let rows = Rows { front, tree: Some((*db).clone()), horizon };
     let engine = Engine { rows, db, dir: dir.to_owned(), lock };
     let unread = |error: ::sled::Error| unreadable(dir, &error.to_string());
     let applied = extent.check(journal::position(&engine.db).map_err(unread)?)?;
@@ -65,7 +67,10 @@ pub(super) fn load(loading: Loading) -> Result<Loaded, OpenError> {
     let (totals, store_key) = read_or_make_meta(&engine, noted, options.recount)?;
     let last_id = last_id(&engine.rows).map_err(unread)?;
     sync_all(&engine, &file)?;
-    Ok(Loaded { engine: Arc::new(engine), file, totals, last_id, applied, store_key })
+    engine.rows.horizon.survey(&engine.db).map_err(unread)?;
+    let engine = Arc::new(engine);
+    learn::start(&engine).map_err(io("start a thread for the keys of"))?;
+    Ok(Loaded { engine, file, totals, last_id, applied, store_key })
 }
 
 fn read_or_make_meta(

@@ -35,14 +35,17 @@ mod front;
 #[doc(hidden)]
 pub mod fuzz;
 mod high_water;
+mod horizon;
 mod journal;
 mod keys;
+mod learn;
 mod leftovers;
 mod load;
 mod open;
 mod provisional;
 mod prune;
 mod reads;
+mod recent;
 mod repair;
 mod round;
 mod rows;
@@ -70,6 +73,7 @@ use self::commands::Prepared;
 use self::events::View;
 use self::fault::Fault;
 use self::journal::Backlog;
+use self::recent::Recent;
 use self::shared::Shared;
 use self::writer::{Durability, Job, READERS_WAIT};
 use super::step_key::step_key;
@@ -80,7 +84,7 @@ use super::{
 };
 use crate::model::attempt::Attempt;
 use crate::model::clock::Clock;
-use crate::model::delivery::Delivery;
+use crate::model::delivery::{Delivery, LeaseToken};
 use crate::model::event::{Appended, Envelope, Event};
 use crate::model::ids::{DeliveryId, EventId, HandlerName, PluginId, StepId};
 use crate::model::limits::{
@@ -130,6 +134,7 @@ pub struct SledStore {
     jobs: mpsc::Sender<Job>,
     shared: Arc<Shared>,
     backlog: Arc<Backlog>,
+    recent: Arc<Recent>,
     clock: Arc<dyn Clock>,
 }
 
@@ -155,13 +160,19 @@ impl Store for SledStore {
     async fn append(&self, envelope: Envelope) -> Result<Appended, StoreError> {
         check::envelope(&envelope)?;
         let prepared = Prepared::new(&envelope);
-        drop(envelope);
         let bytes = prepared.bytes();
         let (job, answer) = if bytes > COMMIT_BYTES_MAX {
             let (answer, answered) = oneshot::channel();
             (Job::AppendLarge { event: Box::new(prepared), answer }, answered)
         } else {
-            job(bytes, move |round| commands::append(round, &prepared))
+            let recent = Arc::clone(&self.recent);
+            job(bytes, move |round| {
+                let appended = commands::append(round, &prepared)?;
+                if let Appended::New(id) = appended {
+                    recent.put(Event { id, envelope });
+                }
+                Ok(appended)
+            })
         };
         // The door must shed rather than wait: what queues here is held in memory.
         match self.jobs.try_send(job) {
@@ -172,6 +183,11 @@ impl Store for SledStore {
     }
 
     async fn to_route(&self, max: usize) -> Result<Vec<Event>, StoreError> {
+        let engine = self.shared.engine().await?;
+        if let Some(events) = reads::to_route_at_once(&engine.rows, &self.recent, max) {
+            return Ok(events);
+        }
+        drop(engine);
         let waiting = self.read(move |rows| reads::to_route(rows, max)).await?;
         if !waiting.unreadable.is_empty() {
             let bytes = waiting.unreadable.len() * SMALL_BYTES;
@@ -216,6 +232,11 @@ impl Store for SledStore {
     async fn settle(&self, settlement: Settlement) -> Result<Settled, StoreError> {
         check::name("a handler's name", settlement.delivery.handler.as_str())?;
         self.write(4 * SMALL_BYTES, move |round| commands::settle(round, &settlement)).await
+    }
+
+    async fn give_back(&self, delivery: DeliveryId, token: LeaseToken) -> Result<Settled, StoreError> {
+        check::name("a handler's name", delivery.handler.as_str())?;
+        self.write(SMALL_BYTES, move |round| commands::give_back(round, &delivery, token)).await
     }
 
     async fn take_back_leases(&self) -> Result<usize, StoreError> {

@@ -97,8 +97,14 @@ pub(super) fn open(options: &SledOptions) -> Result<Opened, OpenError> {
     // Two places know how many events there were: the one that knows more is believed.
     let at_least = noted.into_iter().chain((extent.events > 0).then_some(extent.events)).max();
     let high_water = HighWater::prepare(dir).map_err(io("open `high-water.new`"))?;
-    let loading =
-        Loading { options: options.clone(), lock, noted: at_least, front: Arc::clone(&front), extent };
+    let loading = Loading {
+        options: options.clone(),
+        lock,
+        noted: at_least,
+        front: Arc::clone(&front),
+        horizon: Arc::default(),
+        extent,
+    };
     Ok(Opened { front, behind, noted: noted.is_some(), high_water, loading })
 }
 

@@ -11,6 +11,7 @@ use super::deliveries;
 use super::events::{View, read_event, read_record};
 use super::fault::Fault;
 use super::keys;
+use super::recent::Recent;
 use super::rows::{Keys, Rows};
 use crate::model::attempt::Attempt;
 use crate::model::delivery::Delivery;
@@ -66,7 +67,10 @@ pub(super) fn to_route(rows: &Rows, max: usize) -> Result<Waiting, Fault> {
         && waiting.unreadable.len() < UNREADABLE_MARKS_MAX
         && held_bytes < PAGE_BODY_BYTES_MAX
     {
-        let Some(mark) = marks.next().transpose()? else { break };
+        let Some(mark) = marks.next().transpose()? else {
+            rows.look_again(&[keys::INBOX])?;
+            break;
+        };
         let event = match keys::mark_in(&mark).map(|id| read_event(rows, id, true)) {
             Some(Ok(found)) => found,
             None | Some(Err(Fault::Refused(_))) => None,
@@ -81,6 +85,16 @@ pub(super) fn to_route(rows: &Rows, max: usize) -> Result<Waiting, Fault> {
         }
     }
     Ok(waiting)
+}
+
+/// Up to `max` events that wait to be routed, where all that wait came a moment ago; `None` where rows have to be read.
+pub(super) fn to_route_at_once(rows: &Rows, recent: &Recent, max: usize) -> Option<Vec<Event>> {
+    let inbox = vec![keys::INBOX]..keys::after(&[keys::INBOX]);
+    let marks = rows.front.keys(&inbox, false, max.min(PAGE_ROWS_MAX));
+    if rows.horizon.may_hold_within(&inbox) || marks.iter().any(|(_, there)| !there) {
+        return None;
+    }
+    marks.iter().map(|(mark, _)| recent.get(keys::mark_in(mark)?)).collect()
 }
 
 /// How many unfinished deliveries each handler has.

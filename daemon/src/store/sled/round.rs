@@ -4,6 +4,7 @@
 //! is refused half-way is rolled back alone. Nobody sees anything of a round until the writer has it in the journal.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use sled::IVec;
 
@@ -141,11 +142,18 @@ impl Round {
         from: &[u8],
         limit: usize,
     ) -> Result<Vec<Vec<u8>>, ::sled::Error> {
-        let end = keys::after(prefix);
-        if from >= end.as_slice() {
+        self.scan_within(from.to_vec()..keys::after(prefix), limit)
+    }
+
+    /// The first `limit` keys in the range, in order.
+    pub(super) fn scan_within(
+        &self,
+        range: Range<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, ::sled::Error> {
+        if range.start >= range.end {
             return Ok(Vec::new());
         }
-        let range = from.to_vec()..end;
         let own = self.writes.range(range.clone()).filter(|(_, write)| write.is_some());
         let mut found: Vec<Vec<u8>> = own.map(|(key, _)| key.clone()).take(limit).collect();
         let stored = self.rows.keys(range).about(limit).filter(|key| match key {
@@ -158,6 +166,11 @@ impl Round {
         found.sort_unstable();
         found.truncate(limit);
         Ok(found)
+    }
+
+    /// Where a queue begins in sled, which has more rows of it, may be known better now.
+    pub(super) fn look_again(&self, queue: &[u8]) -> Result<(), ::sled::Error> {
+        self.rows.look_again(queue)
     }
 
     /// Refuses a new event where the disk is nearly full, or the journal is while sled is not open.
@@ -228,7 +241,7 @@ mod tests {
         for (key, value) in stored {
             db.insert(key, *value).unwrap();
         }
-        let rows = Rows { front: Arc::default(), tree: Some((*db).clone()) };
+        let rows = Rows { front: Arc::default(), tree: Some((*db).clone()), horizon: Arc::default() };
         Round::new(rows, Standing::default(), UnixMillis(1000))
     }
 

@@ -21,12 +21,14 @@ use super::{SledOptions, SledStore};
 use crate::model::clock::ManualClock;
 use crate::store::contract::bench::{clock, options};
 
-/// sled itself, once it has everything that the journal has.
+/// sled itself, once it has everything that the journal has; to be changed at will.
 fn tree(store: &SledStore) -> Tree {
     let engine = store.shared.engine_now().unwrap();
     while engine.rows.front.len() > 0 {
         std::thread::yield_now();
     }
+    engine.rows.horizon.forget();
+    store.recent.forget();
     (*engine.db).clone()
 }
 

@@ -29,6 +29,7 @@ use super::commands::Prepared;
 use super::engine::{Engine, panic_words};
 use super::front::Front;
 use super::high_water::HighWater;
+use super::horizon::Horizon;
 use super::journal::{self, AppendError, Backlog, Journal};
 use super::load::{Loaded, Loading};
 use super::open::{OpenError, Opened, blob_files};
@@ -124,11 +125,14 @@ pub(super) fn start(start: Start) -> io::Result<Started> {
     let Start { opened, dir, segment_bytes, clock, space, durability, jobs } = start;
     let shared = Arc::new(Shared::new(durability.stall_max));
     let front = Arc::clone(&opened.front);
-    let (journal, behind) = journal::begin(opened.behind, segment_bytes, opened.front, Arc::clone(&shared))?;
+    let horizon = Arc::clone(&opened.loading.horizon);
+    let reach = (opened.front, Arc::clone(&horizon));
+    let (journal, behind) = journal::begin(opened.behind, segment_bytes, reach, Arc::clone(&shared))?;
     let (backlog, now) = (journal.backlog(), clock.now());
     let writer = Writer {
         dir,
         front,
+        horizon,
         engine: None,
         journal,
         behind: behind.into(),
@@ -151,6 +155,7 @@ pub(super) fn start(start: Start) -> io::Result<Started> {
 struct Writer {
     dir: PathBuf,
     front: Arc<Front>,
+    horizon: Arc<Horizon>,
     /// sled, and our own handle of its file for the last sync; none until it is open.
     engine: Option<(Arc<Engine>, File)>,
     journal: Journal,
@@ -287,8 +292,7 @@ impl Writer {
         }
         let bytes = round.bytes();
         self.space.wrote(bytes);
-        let sled = self.engine.as_ref().map(|(engine, _)| &engine.db);
-        let stored = |key: &[u8]| sled.map_or(Ok(true), |sled| sled.contains_key(key));
+        let stored = |key: &[u8]| self.horizon.may_hold(key);
         self.journal.append(round.into_rows(), bytes, standing.totals.appended, &mut self.sync, stored)?;
         if !self.noted && (standing.totals.appended > 0 || self.engine.is_none()) {
             self.note(1)?;
@@ -302,7 +306,7 @@ impl Writer {
         let now = self.clock.now();
         let rows = match &self.engine {
             Some((engine, _)) => engine.rows.clone(),
-            None => Rows { front: Arc::clone(&self.front), tree: None },
+            None => Rows { front: Arc::clone(&self.front), tree: None, horizon: Arc::clone(&self.horizon) },
         };
         let mut round = Round::new(rows, self.standing, now);
         round.shortage = self.space.shortage(now);

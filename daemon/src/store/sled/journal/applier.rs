@@ -17,6 +17,7 @@ use sled::{Batch, IVec};
 
 use super::super::engine::panic_words;
 use super::super::front::Front;
+use super::super::horizon::Horizon;
 use super::super::keys;
 use super::super::shared::{Shared, Worker};
 use super::super::space::free_bytes;
@@ -33,6 +34,7 @@ pub(super) struct Applier {
     /// None until it is open.
     pub(super) sled: Option<Box<Sled>>,
     pub(super) front: Arc<Front>,
+    pub(super) horizon: Arc<Horizon>,
     pub(super) shared: Arc<Shared>,
     pub(super) backlog: Arc<Backlog>,
     pub(super) id: u64,
@@ -96,7 +98,10 @@ impl Applier {
         for commit in commits {
             self.collect(commit, &mut rows)?;
         }
+        let put = rows.iter().filter(|(_, value)| value.is_some());
+        self.horizon.giving(put.map(|(key, _)| key.as_ref()));
         self.write(&rows)?;
+        self.horizon.given();
         self.front.remove(rows.keys().map(AsRef::as_ref), last.seq);
         if let Some(sled) = &mut self.sled {
             sled.applied = last.seq;

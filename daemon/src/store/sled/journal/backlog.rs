@@ -12,17 +12,20 @@ use super::Sled;
 use super::segment::Segment;
 use crate::model::clock::Stopwatch;
 use crate::model::limits::{
-    APPLY_AFTER, APPLY_BYTES_MAX, BACKLOG_BYTES_MAX, BACKLOG_ROWS_MAX, DRAIN_MAX, SEGMENT_WAIT_MAX,
+    APPLY_AFTER, APPLY_BYTES_MAX, APPLY_PRESSED_BYTES, BACKLOG_BYTES_MAX, BACKLOG_ROWS_MAX, DRAIN_MAX,
+    SEGMENT_WAIT_MAX,
 };
 
 /// A commit in the journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(in crate::store::sled) struct Commit {
     pub(in crate::store::sled) seq: u64,
     pub(super) segment: u32,
     pub(super) offset: u64,
     pub(super) bytes: usize,
     pub(super) rows: usize,
+    /// Runs since it was on disk.
+    pub(super) age: Stopwatch,
 }
 
 /// The last commit on disk.
@@ -80,8 +83,6 @@ struct Inner {
     commits: VecDeque<Commit>,
     bytes: u64,
     rows: usize,
-    /// Runs since the oldest commit that is behind came.
-    oldest: Option<Stopwatch>,
     ready: Option<Segment>,
     /// Why a segment could not be made ready, and the time since.
     postponed: Option<(String, Stopwatch)>,
@@ -105,14 +106,12 @@ impl Backlog {
     pub(super) fn new(commits: VecDeque<Commit>, full: VecDeque<Segment>, last: Last) -> Self {
         let bytes = commits.iter().map(|commit| commit.bytes as u64).sum();
         let rows = commits.iter().map(|commit| commit.rows).sum();
-        let oldest = (!commits.is_empty()).then(Stopwatch::start);
         let inner = Inner {
             sled: None,
             begun: false,
             commits,
             bytes,
             rows,
-            oldest,
             ready: None,
             postponed: None,
             held: None,
@@ -171,12 +170,11 @@ impl Backlog {
         let mut inner = self.lock();
         inner.bytes += commit.bytes as u64;
         inner.rows += commit.rows;
-        inner.oldest.get_or_insert_with(Stopwatch::start);
         inner.commits.push_back(commit);
         let events = inner.last.events.max(events);
         inner.last = Last { seq: commit.seq, segment: commit.segment, events };
-        // The applier looks by itself before long; it is called where there is enough for it.
-        if inner.bytes >= APPLY_BYTES_MAX as u64 {
+        // The applier looks by itself when a commit is old enough; it is called where that is too late.
+        if inner.is_pressed() {
             self.changed.notify_all();
         }
     }
@@ -188,7 +186,7 @@ impl Backlog {
             if let Some(task) = inner.task() {
                 return task;
             }
-            let waited = inner.oldest.map(Stopwatch::elapsed).unwrap_or_default();
+            let waited = inner.commits.front().map(|commit| commit.age.elapsed()).unwrap_or_default();
             let wait = APPLY_AFTER.saturating_sub(waited).max(Duration::from_millis(1));
             inner = self.changed.wait_timeout(inner, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -236,7 +234,6 @@ impl Backlog {
             inner.bytes -= commit.bytes as u64;
             inner.rows -= commit.rows;
         }
-        inner.oldest = (!inner.commits.is_empty()).then(Stopwatch::start);
         let needed = inner.commits.front().map_or(inner.last.segment, |commit| commit.segment).min(kept);
         while inner.full.front().is_some_and(|full| full.number < needed)
             && let Some(full) = inner.full.pop_front()
@@ -297,12 +294,14 @@ impl Inner {
             Until::Forever => false,
         };
         let held = self.held.is_some_and(|since| since.elapsed() < APPLY_AFTER);
-        if self.commits.is_empty() || held || !self.begun {
+        let Some(first) = self.commits.front().filter(|_| self.begun && !held) else {
             return draining.then_some(Task::End { orderly: true });
+        };
+        if draining || self.is_pressed() {
+            return Some(Task::Apply(self.first_commits(Duration::ZERO)));
         }
-        let waited = self.oldest.map(Stopwatch::elapsed).unwrap_or_default();
-        let due = waited >= APPLY_AFTER || self.bytes >= APPLY_BYTES_MAX as u64 || draining;
-        due.then(|| Task::Apply(self.first_commits()))
+        // Half of the time lies between two tasks, so that each has something to do.
+        (first.age.elapsed() >= APPLY_AFTER).then(|| Task::Apply(self.first_commits(APPLY_AFTER / 2)))
     }
 
     /// What the keeper is to do now; `None` where nothing is.
@@ -325,12 +324,18 @@ impl Inner {
         (ending == Some(true)).then_some(Errand::End)
     }
 
-    /// About as many commits as one task takes; at least one.
-    fn first_commits(&self) -> Vec<Commit> {
+    /// So much is behind that nothing is gained by waiting.
+    fn is_pressed(&self) -> bool {
+        self.bytes >= APPLY_PRESSED_BYTES || self.rows >= BACKLOG_ROWS_MAX / 2
+    }
+
+    /// About as many commits as one task takes, of those that old; at least one.
+    fn first_commits(&self, age: Duration) -> Vec<Commit> {
         let mut bytes = 0;
         let mut first = Vec::new();
         for commit in &self.commits {
-            if !first.is_empty() && bytes + commit.bytes > APPLY_BYTES_MAX {
+            let enough = bytes + commit.bytes > APPLY_BYTES_MAX || commit.age.elapsed() < age;
+            if !first.is_empty() && enough {
                 break;
             }
             bytes += commit.bytes;

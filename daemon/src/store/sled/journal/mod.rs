@@ -40,9 +40,11 @@ use self::keeper::Keeper;
 use self::segment::{Ours, Segment};
 use super::engine::Engine;
 use super::front::{Front, Span};
+use super::horizon::Horizon;
 use super::round::Write;
 use super::shared::Shared;
 use super::writer::SyncFile;
+use crate::model::clock::Stopwatch;
 use crate::model::limits::JOURNAL_FRAME_BYTES_MAX;
 
 /// The journal's directory beside sled's files.
@@ -68,8 +70,6 @@ pub(super) enum AppendError {
     Sync(io::Error),
     #[error("{0}")]
     Applier(String),
-    #[error("sled failed: {0}")]
-    Sled(#[from] ::sled::Error),
     #[error("a commit of {bytes} bytes is larger than a frame of the journal may be")]
     TooLarge { bytes: usize },
 }
@@ -89,7 +89,7 @@ pub(super) struct Sled {
 pub(super) fn begin(
     behind: Behind,
     segment_bytes: u64,
-    front: Arc<Front>,
+    (front, horizon): (Arc<Front>, Arc<Horizon>),
     shared: Arc<Shared>,
 ) -> io::Result<(Journal, [JoinHandle<()>; 2])> {
     let Behind { dir, id, commits, segments, mut spares, last_segment, last_seq, events } = behind;
@@ -101,6 +101,7 @@ pub(super) fn begin(
     let applier = Applier {
         sled: None,
         front: Arc::clone(&front),
+        horizon,
         shared: Arc::clone(&shared),
         backlog: Arc::clone(&backlog),
         id,
@@ -140,14 +141,14 @@ impl Journal {
     }
 
     /// Makes the rows durable and, only then, visible. `bytes`: keys and values together. `events`: how many there ever
-    /// were, with these; 0 where that is not known. `stored`: whether sled has a key.
+    /// were, with these; 0 where that is not known. `stored`: whether sled may have a key.
     pub(super) fn append(
         &mut self,
         rows: BTreeMap<Vec<u8>, Write>,
         bytes: usize,
         events: u64,
         sync: &mut dyn FnMut(&File) -> io::Result<()>,
-        stored: impl Fn(&[u8]) -> Result<bool, ::sled::Error>,
+        stored: impl Fn(&[u8]) -> bool,
     ) -> Result<(), AppendError> {
         let most = bytes + overhead_bytes(rows.len());
         if most > JOURNAL_FRAME_BYTES_MAX {
@@ -169,12 +170,13 @@ impl Journal {
         self.segment.file.write_all_at(frame, self.offset).map_err(AppendError::Write)?;
         sync(&self.segment.file).map_err(AppendError::Sync)?;
         let (segment, offset) = (self.segment.number, self.offset);
-        let commit = Commit { seq, segment, offset, bytes: frame.len(), rows: rows.len() };
+        let commit =
+            Commit { seq, segment, offset, bytes: frame.len(), rows: rows.len(), age: Stopwatch::start() };
         let places = rows.into_keys().zip(spans).map(|(key, span)| {
             let place = span.map(|(at, bytes)| place(segment, offset, at, bytes));
             (key.into_boxed_slice(), place)
         });
-        self.front.insert(seq, places, stored)?;
+        self.front.insert(seq, places, stored);
         self.backlog.push(commit, events);
         self.offset += commit.bytes as u64;
         self.next_seq += 1;
@@ -198,7 +200,7 @@ impl Journal {
 
     /// Writes the empty commit that tells of an orderly end.
     pub(super) fn close(&mut self, sync: &mut dyn FnMut(&File) -> io::Result<()>) -> Result<(), AppendError> {
-        self.append(BTreeMap::new(), 0, 0, sync, |_| Ok(true))
+        self.append(BTreeMap::new(), 0, 0, sync, |_| true)
     }
 
     /// The threads behind end when nothing is behind; soon, in any case.

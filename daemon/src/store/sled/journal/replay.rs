@@ -19,6 +19,7 @@ use super::super::keys;
 use super::backlog::Commit;
 use super::frame::{BLOCK_BYTES, Frame};
 use super::segment::{self, Directory, Header, Ours, Segment};
+use crate::model::clock::Stopwatch;
 
 /// Why the journal cannot be used. Each says what an operator can do.
 #[derive(Debug, thiserror::Error)]
@@ -188,6 +189,7 @@ impl Behind {
                 offset: at as u64,
                 bytes: frame.bytes,
                 rows: rows.len(),
+                age: Stopwatch::start(),
             };
             let places = rows.into_iter().map(|(key, value)| {
                 let place = value.map(|value| Span {
@@ -198,7 +200,7 @@ impl Behind {
                 (key.into(), place)
             });
             // Whether sled has a key is not known yet: every removal is kept until it is applied.
-            let Ok(()) = front.insert(frame.seq, places, |_| Ok::<_, std::convert::Infallible>(true));
+            front.insert(frame.seq, places, |_| true);
             self.commits.push_back(commit);
             self.last_seq = self.last_seq.max(frame.seq);
             at += frame.bytes;

@@ -1,5 +1,7 @@
 //! Rows changed behind the store's back: what is found, and what still works.
 
+use std::collections::BTreeSet;
+
 use sled::Tree;
 
 use super::{Place, tree};
@@ -14,7 +16,7 @@ use crate::store::sled::{SledStore, codec, keys};
 use crate::store::{DeliveryQuery, LeaseRequest, Settlement, Store};
 
 fn request() -> LeaseRequest {
-    LeaseRequest { handler: HandlerName::new("sumo"), max: 10, lease: LEASE, except: Vec::new() }
+    LeaseRequest { handler: HandlerName::new("sumo"), max: 10, lease: LEASE, except: BTreeSet::new() }
 }
 
 #[tokio::test]

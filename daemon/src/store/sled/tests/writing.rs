@@ -1,5 +1,6 @@
 //! When callers are answered, how commits group, and what a failing disk does.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -109,7 +110,7 @@ async fn looking_takes_no_sync() {
     store.append(envelope("a")).await.unwrap();
     store.kv_get(PluginId::new("p"), b"k".to_vec()).await.unwrap();
     let request =
-        LeaseRequest { handler: HandlerName::new("sumo"), max: 9, lease: LEASE, except: Vec::new() };
+        LeaseRequest { handler: HandlerName::new("sumo"), max: 9, lease: LEASE, except: BTreeSet::new() };
     store.lease(request).await.unwrap();
     store.take_back_leases().await.unwrap();
     assert_eq!(count.load(Ordering::SeqCst), 1);
