@@ -6,6 +6,8 @@ mod decide;
 mod door;
 mod events;
 mod host;
+mod rule_mix;
+mod rules;
 mod store;
 
 use std::time::Duration;
@@ -13,6 +15,9 @@ use std::time::Duration;
 use criterion::Criterion;
 
 fn main() {
+    if rules::build_only() {
+        return;
+    }
     // Short: every part in about two minutes. `--measurement-time` takes longer and sees more.
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(500))
@@ -22,9 +27,11 @@ fn main() {
     decide::verify(&mut criterion);
     decide::envelope(&mut criterion);
     decide::matching(&mut criterion);
+    rules::mixed(&mut criterion);
     store::append(&mut criterion);
     store::settle(&mut criterion);
     host::round_trip(&mut criterion);
     door::end_to_end(&mut criterion);
     criterion.final_summary();
+    rules::building();
 }

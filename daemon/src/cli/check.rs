@@ -32,12 +32,13 @@ pub(super) fn run(common: &Common, args: &CheckArgs) -> Result<(), Failure> {
             }
             let snapshot = &loaded.snapshot;
             say!(
-                "{} is good: {} sources, {} plugins, {} handlers, {} rules (configuration {})",
+                "{} is good: {} sources, {} plugins, {} handlers, {} rules, {} of them asked of every event (configuration {})",
                 path.display(),
                 snapshot.sources.len(),
                 snapshot.plugins.len(),
                 snapshot.handlers.len(),
                 snapshot.rules.rules().len(),
+                snapshot.rules.cost().always.len(),
                 snapshot.hash,
             );
             Ok(())

@@ -8,6 +8,7 @@ use std::fs::File;
 use super::LoadOptions;
 use super::faults::{Faults, Spot, Spotted};
 use super::raw::{RawConfig, RawFallback, RawHandler, RawPlugin, RawRule, RawServer, RawSource};
+use super::rule_cost;
 use super::secrets::fetch;
 use super::snapshot::{Admin, Handler, Plugin, Scheme, Server, Snapshot, Source};
 use crate::model::ids::{HandlerName, PluginName, RuleName, SnapshotHash, SourceName};
@@ -28,9 +29,11 @@ pub(super) fn check(
     let server = check_server(raw.server, options, faults);
     let sources = check_sources(raw.sources, options, faults);
     let handlers = raw.handlers.into_iter().map(|handler| check_handler(handler, options, faults)).collect();
+    let spots: Vec<Spot> = raw.rules.iter().map(|rule| rule.name.spot.clone()).collect();
     let rules = check_rules(raw.rules, &sources, faults);
     let livemodes = sources.iter().map(|source| (source.name.clone(), source.livemode)).collect();
     let rules = RuleSet::new(rules, raw.fallback.fallback, raw.watch, livemodes);
+    rule_cost::check(&rules, &spots, faults);
     Snapshot { hash, server, store: raw.store, sources, plugins, handlers, rules }
 }
 

@@ -21,6 +21,7 @@ mod hash;
 mod json;
 mod raw;
 mod reader;
+mod rule_cost;
 mod secrets;
 mod snapshot;
 

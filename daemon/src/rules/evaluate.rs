@@ -1,6 +1,6 @@
 //! Whether a condition holds for an event: the language's meaning, one test after the other, without any index.
 //!
-//! Called by [`super::RuleSet::decide`] for each rule in turn. It is also the oracle that any faster way must agree with.
+//! Called by [`super::RuleSet`] for each rule that its index proposes. It is also the oracle that the index must agree with.
 
 use super::condition::{Check, Condition, Kind, Literal, Test};
 use super::extract::Found;
@@ -30,9 +30,7 @@ fn test_holds(test: &Test, root: &Found<'_>) -> bool {
 fn any(found: &Found<'_>, steps: &[WatchedStep], test: &dyn Fn(&Found<'_>) -> bool) -> bool {
     let Some((step, rest)) = steps.split_first() else { return *found != Found::Missing && test(found) };
     match (step, found) {
-        (WatchedStep::Child(number), Found::Object { children, .. }) => {
-            children.get(*number).is_some_and(|child| any(child, rest, test))
-        }
+        (WatchedStep::Child(number), _) => found.child(*number).is_some_and(|child| any(child, rest, test)),
         (WatchedStep::Each, Found::Array { elements, .. }) => {
             elements.iter().any(|element| any(element, rest, test))
         }
@@ -83,7 +81,8 @@ fn number_of(found: &Found<'_>) -> Option<Number> {
     }
 }
 
-fn length_of(found: &Found<'_>) -> Option<usize> {
+/// What `len` asks about: letters of a string, elements of an array, keys of an object.
+pub(super) fn length_of(found: &Found<'_>) -> Option<usize> {
     match found {
         Found::String(text) => Some(text.chars().count()),
         Found::Array { length, .. } | Found::Object { length, .. } => Some(*length),
@@ -91,6 +90,7 @@ fn length_of(found: &Found<'_>) -> Option<usize> {
     }
 }
 
-fn lower(text: &str) -> impl Iterator<Item = char> {
+/// `text` as `ieq` compares it.
+pub(super) fn lower(text: &str) -> impl Iterator<Item = char> {
     text.chars().flat_map(char::to_lowercase)
 }

@@ -37,10 +37,10 @@ pub enum Found<'body> {
         length: usize,
         elements: Vec<Found<'body>>,
     },
-    /// `children` stand under their numbers in the trie; `length` counts all keys.
+    /// `children` are those that some rule looks at, in the order of their numbers in the trie; `length` counts all keys.
     Object {
         length: usize,
-        children: Vec<Found<'body>>,
+        children: Vec<(u32, Found<'body>)>,
     },
 }
 
@@ -54,7 +54,14 @@ pub enum Unreadable {
     NotJson { line: usize, column: usize },
 }
 
-impl Found<'_> {
+impl<'body> Found<'body> {
+    /// What stands under child `number` of the trie, if it is an object and has it.
+    pub(super) fn child(&self, number: u32) -> Option<&Found<'body>> {
+        let Self::Object { children, .. } = self else { return None };
+        let at = children.binary_search_by_key(&number, |(number, _)| *number).ok()?;
+        Some(&children[at].1)
+    }
+
     /// What kind of JSON it is.
     pub fn kind(&self) -> Kind {
         match self {
@@ -154,19 +161,21 @@ impl<'body> Visitor<'body> for Place<'_, '_> {
 
     fn visit_map<A: MapAccess<'body>>(self, mut object: A) -> Result<Self::Value, A::Error> {
         let Self { node, duplicate } = self;
-        let mut children = vec![Found::Missing; node.children().len()];
+        let mut children = Vec::new();
         let mut length = 0;
         while let Some(watched) = object.next_key_seed(Key(node))? {
             length += 1;
-            let Some(number) = watched else {
+            let child = watched.and_then(|number| Some((number, node.child(number)?)));
+            let Some((number, node)) = child else {
                 object.next_value::<IgnoredAny>()?;
                 continue;
             };
-            if children[number] != Found::Missing {
-                duplicate.get_or_insert_with(|| node.name(number).to_owned());
-            }
-            let place = Place { node: &node.children()[number], duplicate: &mut *duplicate };
-            children[number] = object.next_value_seed(place)?;
+            let place = Place { node, duplicate: &mut *duplicate };
+            children.push((number, object.next_value_seed(place)?));
+        }
+        children.sort_by_key(|(number, _)| *number);
+        if let Some([(number, _), _]) = children.array_windows().find(|[left, right]| left.0 == right.0) {
+            duplicate.get_or_insert_with(|| node.name(*number).to_owned());
         }
         Ok(Found::Object { length, children })
     }
@@ -176,7 +185,7 @@ impl<'body> Visitor<'body> for Place<'_, '_> {
 struct Key<'watch>(&'watch Node);
 
 impl<'body> DeserializeSeed<'body> for Key<'_> {
-    type Value = Option<usize>;
+    type Value = Option<u32>;
 
     fn deserialize<D: Deserializer<'body>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
@@ -184,7 +193,7 @@ impl<'body> DeserializeSeed<'body> for Key<'_> {
 }
 
 impl Visitor<'_> for Key<'_> {
-    type Value = Option<usize>;
+    type Value = Option<u32>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
@@ -216,9 +225,9 @@ mod tests {
         let body =
             br#"{"id": "evt_1", "data": {"object": {"x": [1, {"id": 2}], "id": "cs_1"}}, "type": "a\u0062"}"#;
         let extracted = extract(&watch, body).unwrap();
-        let id = Found::Object { length: 2, children: vec![Found::String("cs_1".into())] };
-        let data = Found::Object { length: 1, children: vec![id] };
-        let children = vec![Found::String("ab".into()), data];
+        let id = Found::Object { length: 2, children: vec![(0, Found::String("cs_1".into()))] };
+        let data = Found::Object { length: 1, children: vec![(0, id)] };
+        let children = vec![(0, Found::String("ab".into())), (1, data)];
         assert_eq!(extracted.root, Found::Object { length: 3, children });
         assert_eq!(extracted.duplicate, None);
     }
@@ -227,7 +236,7 @@ mod tests {
     fn an_array_on_the_way_is_not_entered_without_a_star() {
         let extracted = extract(&watching(&["a.b"]), br#"{"a": [{"b": 1}, {"b": 2}]}"#).unwrap();
         let array = Found::Array { length: 2, elements: vec![] };
-        assert_eq!(extracted.root, Found::Object { length: 1, children: vec![array] });
+        assert_eq!(extracted.root, Found::Object { length: 1, children: vec![(0, array)] });
     }
 
     #[test]
@@ -263,7 +272,7 @@ mod tests {
     fn depth_where_nobody_looks_is_no_fault() {
         let body = format!(r#"{{"x": {}{}, "type": "a"}}"#, "[".repeat(10_000), "]".repeat(10_000));
         let extracted = extract(&watching(&["type"]), body.as_bytes()).unwrap();
-        let children = vec![Found::String("a".into())];
+        let children = vec![(0, Found::String("a".into()))];
         assert_eq!(extracted.root, Found::Object { length: 2, children });
     }
 }

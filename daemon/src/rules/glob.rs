@@ -21,6 +21,21 @@ impl Glob {
         Self { head, middle, tail }
     }
 
+    /// What every text that fits begins with; the whole of it where [`Self::tail`] is `None`.
+    pub(super) fn head(&self) -> &str {
+        &self.head
+    }
+
+    /// What stands in every text that fits, in this order. Never empty pieces.
+    pub(super) fn middle(&self) -> &[Box<str>] {
+        &self.middle
+    }
+
+    /// What every text that fits ends with; `None` where the pattern has no `*`.
+    pub(super) fn tail(&self) -> Option<&str> {
+        self.tail.as_deref()
+    }
+
     /// Whether the whole of `text` fits. Upper and lower case differ.
     pub fn matches(&self, text: &str) -> bool {
         let Some(tail) = &self.tail else { return text == &*self.head };

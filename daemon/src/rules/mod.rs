@@ -7,7 +7,9 @@
 //!
 //! ```text
 //!  TOML with spans ─► parse ─► Condition + Watch (the trie of the paths that any rule looks at)
-//!  body bytes ─► extract (one pass, only watched paths) ─► Found ─► evaluate ─► Verdict
+//!  Conditions ─► index (each rule under its rarest keys)
+//!  body bytes ─► extract (one pass, only watched paths) ─► Found ─► index ─► the few rules that may match
+//!                                                            └────► evaluate, in file order ─► Verdict
 //! ```
 //!
 //! The semantics in short: two-valued logic; a test on a missing, null or otherwise typed value is false; `not` is the
@@ -19,6 +21,8 @@ mod evaluate;
 mod extract;
 mod fault;
 mod glob;
+mod hash;
+mod index;
 mod number;
 mod operators;
 mod parse;
@@ -35,7 +39,7 @@ pub use glob::Glob;
 pub use number::Number;
 pub use parse::Parser;
 pub use path::{Path, PathFault, Step};
-pub use ruleset::{Action, DEFAULT_RULE, Fallback, Livemode, Rule, RuleSet};
+pub use ruleset::{Action, Cost, DEFAULT_RULE, Fallback, Livemode, Rule, RuleSet};
 pub use suggest::nearest;
 pub use watch::{Watch, Watched};
 

@@ -24,6 +24,14 @@ impl Number {
         }
     }
 
+    /// The nearest double: a greater number never has a smaller one.
+    pub(super) fn rounded(self) -> f64 {
+        match self {
+            Self::Integer(integer) => integer as f64,
+            Self::Float(float) => float,
+        }
+    }
+
     /// Whether both are the same number.
     pub fn equals(self, other: Self) -> bool {
         self.compare(other) == Some(Ordering::Equal)

@@ -220,8 +220,7 @@ impl<'watch> Parser<'watch> {
 
     /// The test that asks `check` of what stands at `scope`.
     pub(super) fn test(&mut self, scope: &Scope, check: Check) -> Condition {
-        let path = Path::new(scope.path.clone());
-        let at = self.watch.add(&scope.element, &path);
+        let (path, at) = self.watch.place(&scope.element, &Path::new(scope.path.clone()));
         Condition::Test(Test { path, at, check })
     }
 

@@ -11,6 +11,7 @@
 //! Called by [`super::Parser`] with the text of one TOML key.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// The built-in aliases of the Stripe scheme.
 const STRIPE_ALIASES: [(&str, &[&str]); 3] = [
@@ -30,12 +31,12 @@ pub enum Step {
 
 /// Steps from the event's root, or from the element that `some` binds. May be empty there: the element itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Path(Vec<Step>);
+pub struct Path(Arc<[Step]>);
 
 impl Path {
     /// A path of these steps.
     pub fn new(steps: Vec<Step>) -> Self {
-        Self(steps)
+        Self(steps.into())
     }
 
     /// The steps, outermost first.

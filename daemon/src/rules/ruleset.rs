@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use super::condition::Condition;
 use super::evaluate::holds;
-use super::extract::extract;
+use super::extract::{Found, extract};
+use super::index::Index;
 use super::watch::Watch;
 use crate::model::ids::{HandlerName, RuleName, SourceName};
 use crate::model::verdict::{Assignment, Verdict};
@@ -19,6 +20,16 @@ pub struct RuleSet {
     fallback: Fallback,
     watch: Watch,
     livemodes: BTreeMap<SourceName, Livemode>,
+    index: Index,
+}
+
+/// Which rules are asked one by one, as numbers in [`RuleSet::rules`]. All others cost no more than a look-up together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost<'set> {
+    /// Of every event: nothing in them can be looked up.
+    pub always: &'set [u32],
+    /// Of an event with one certain value: the most that any value has.
+    pub longest: &'set [u32],
 }
 
 /// One `[[rule]]`.
@@ -74,7 +85,8 @@ impl RuleSet {
         watch: Watch,
         livemodes: BTreeMap<SourceName, Livemode>,
     ) -> Self {
-        Self { rules, fallback, watch, livemodes }
+        let index = Index::new(&rules, &watch);
+        Self { rules, fallback, watch, livemodes, index }
     }
 
     /// The rules in file order, those with `enabled = false` included.
@@ -87,12 +99,34 @@ impl RuleSet {
         &self.fallback
     }
 
+    /// What the rules cost.
+    pub fn cost(&self) -> Cost<'_> {
+        Cost { always: self.index.always(), longest: self.index.longest() }
+    }
+
     /// Who gets an event of `source` with this body (the very bytes received).
     ///
     /// Total and pure. Unrouted, with the reason, is also: an event of the other livemode than the source takes, or of
     /// none where it takes only one; a body that is not JSON; a body in which a key that some rule looks at stands
     /// twice. A rule that drops ends the search; copies that earlier rules asked for are still delivered.
     pub fn decide(&self, source: &SourceName, livemode: Option<bool>, body: &[u8]) -> Verdict {
+        self.decide_among(source, livemode, body, |root| {
+            self.index.candidates(&self.watch, root, source).map(|number| &self.rules[number as usize])
+        })
+    }
+
+    /// As [`Self::decide`], with every rule asked in turn: what the index must agree with.
+    pub fn decide_one_by_one(&self, source: &SourceName, livemode: Option<bool>, body: &[u8]) -> Verdict {
+        self.decide_among(source, livemode, body, |_| self.rules.iter())
+    }
+
+    fn decide_among<'rules, Rules: Iterator<Item = &'rules Rule>>(
+        &self,
+        source: &SourceName,
+        livemode: Option<bool>,
+        body: &[u8],
+        candidates: impl FnOnce(&Found<'_>) -> Rules,
+    ) -> Verdict {
         let expected = self.livemodes.get(source).copied().unwrap_or_default();
         if let Some(reason) = expected.refuses(livemode) {
             return unrouted(reason);
@@ -104,12 +138,13 @@ impl RuleSet {
         if let Some(key) = extracted.duplicate {
             return unrouted(format!("the key `{key}`, which rules look at, stands twice in one object"));
         }
-        self.first_match(|rule| rule.sees(source) && holds(&rule.when, &extracted.root))
+        let root = &extracted.root;
+        self.first_match(candidates(root).filter(|rule| rule.sees(source) && holds(&rule.when, root)))
     }
 
-    fn first_match(&self, matches: impl Fn(&Rule) -> bool) -> Verdict {
+    fn first_match<'rules>(&self, matching: impl Iterator<Item = &'rules Rule>) -> Verdict {
         let mut assignments = Vec::new();
-        for rule in self.rules.iter().filter(|rule| matches(rule)) {
+        for rule in matching {
             match &rule.action {
                 Action::Deliver(handlers) => assign(&mut assignments, handlers, &rule.name),
                 Action::Drop { reason } if assignments.is_empty() => {

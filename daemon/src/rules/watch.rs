@@ -1,26 +1,32 @@
 //! The trie of every path that a rule looks at, so that one pass over an event finds just these.
 //!
 //! Grown by `parse`, one path at a time; read by `extract` for each event. A path is known to a test as a list of
-//! child numbers ([`Watched`]), so that nothing compares keys once an event is taken apart.
+//! child numbers ([`Watched`]), so that nothing compares keys once an event is taken apart. Equal paths are kept once,
+//! however many rules look there.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::Arc;
 
+use super::hash::BuildQuick;
 use super::path::{Path, Step};
 
 /// The watched paths of one rule set.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Watch {
     root: Node,
+    nodes: usize,
+    /// By the element where they start, then by themselves.
+    known: HashMap<Vec<Step>, HashMap<Path, Watched>>,
 }
 
 /// A path's way through the trie, from the root or from the element that `some` binds.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Watched(Vec<WatchedStep>);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched(Arc<[WatchedStep]>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WatchedStep {
     /// The child with this number.
-    Child(usize),
+    Child(u32),
     /// Every element.
     Each,
 }
@@ -28,28 +34,56 @@ pub(super) enum WatchedStep {
 /// One place in an event.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Node {
-    names: BTreeMap<Box<str>, usize>,
+    number: usize,
+    names: HashMap<Box<str>, u32, BuildQuick>,
+    /// Bit `n` stands for names of `n` bytes, the last bit for all that are longer: most keys of an event are told by it.
+    name_lengths: u64,
     children: Vec<Node>,
     each: Option<Box<Node>>,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self { root: Node::default(), nodes: 1, known: HashMap::new() }
+    }
 }
 
 impl Watch {
     /// Watches `path`, which starts at the element at `outer` (empty for the event's root), and says where it is.
     pub fn add(&mut self, outer: &[Step], path: &Path) -> Watched {
+        self.place(outer, path).1
+    }
+
+    /// As [`Self::add`], with the one copy of the path that is kept.
+    pub(super) fn place(&mut self, outer: &[Step], path: &Path) -> (Path, Watched) {
+        if let Some((path, at)) = self.known.get(outer).and_then(|paths| paths.get_key_value(path)) {
+            return (path.clone(), at.clone());
+        }
+        let at = self.grow(outer, path);
+        self.known.entry(outer.to_vec()).or_default().insert(path.clone(), at.clone());
+        (path.clone(), at)
+    }
+
+    fn grow(&mut self, outer: &[Step], path: &Path) -> Watched {
         let mut node = &mut self.root;
         let mut watched = Vec::with_capacity(path.steps().len());
         for (index, step) in outer.iter().chain(path.steps()).enumerate() {
-            let (taken, below) = node.enter(step);
+            let (taken, below) = node.enter(step, &mut self.nodes);
             if index >= outer.len() {
                 watched.push(taken);
             }
             node = below;
         }
-        Watched(watched)
+        Watched(watched.into())
     }
 
     pub(super) fn root(&self) -> &Node {
         &self.root
+    }
+
+    /// How many places there are; each has a number below it.
+    pub(super) fn nodes(&self) -> usize {
+        self.nodes
     }
 }
 
@@ -57,38 +91,70 @@ impl Watched {
     pub(super) fn steps(&self) -> &[WatchedStep] {
         &self.0
     }
+
+    /// Whether at most one value stands there.
+    pub(super) fn is_single(&self) -> bool {
+        !self.0.contains(&WatchedStep::Each)
+    }
 }
 
 impl Node {
-    pub(super) fn child_number(&self, key: &str) -> Option<usize> {
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+
+    pub(super) fn child_number(&self, key: &str) -> Option<u32> {
+        if self.name_lengths & length_bit(key) == 0 {
+            return None;
+        }
         self.names.get(key).copied()
     }
 
-    pub(super) fn children(&self) -> &[Node] {
-        &self.children
+    pub(super) fn child(&self, number: u32) -> Option<&Self> {
+        self.children.get(number as usize)
     }
 
-    pub(super) fn each(&self) -> Option<&Node> {
+    pub(super) fn each(&self) -> Option<&Self> {
         self.each.as_deref()
     }
 
+    /// The place at the end of `steps`.
+    pub(super) fn descend(&self, steps: &[WatchedStep]) -> Option<&Self> {
+        steps.iter().try_fold(self, |node, step| match step {
+            WatchedStep::Child(number) => node.child(*number),
+            WatchedStep::Each => node.each(),
+        })
+    }
+
     /// The key of child `number`, for a message.
-    pub(super) fn name(&self, number: usize) -> &str {
+    pub(super) fn name(&self, number: u32) -> &str {
         self.names.iter().find(|(_, at)| **at == number).map_or("", |(name, _)| name)
     }
 
-    fn enter(&mut self, step: &Step) -> (WatchedStep, &mut Self) {
+    fn enter(&mut self, step: &Step, nodes: &mut usize) -> (WatchedStep, &mut Self) {
+        let mut grown = || {
+            let number = *nodes;
+            *nodes += 1;
+            Self { number, ..Self::default() }
+        };
         match step {
-            Step::Each => (WatchedStep::Each, self.each.get_or_insert_default()),
+            Step::Each => (WatchedStep::Each, self.each.get_or_insert_with(|| Box::new(grown()))),
             Step::Key(key) => {
-                let number = *self.names.entry(key.clone()).or_insert_with(|| {
-                    self.children.push(Self::default());
-                    self.children.len() - 1
-                });
-                (WatchedStep::Child(number), &mut self.children[number])
+                self.name_lengths |= length_bit(key);
+                let next =
+                    u32::try_from(self.children.len()).expect("a configuration file is smaller than 4 GB");
+                let number = *self.names.entry(key.clone()).or_insert(next);
+                if number == next {
+                    self.children.push(grown());
+                }
+                (WatchedStep::Child(number), &mut self.children[number as usize])
             }
         }
     }
+}
+
+fn length_bit(key: &str) -> u64 {
+    1 << key.len().min(63)
 }
 
 #[cfg(test)]
@@ -106,7 +172,7 @@ mod tests {
         let first = watch.add(&[], &path("data.object.id"));
         watch.add(&[], &path("data.object.mode"));
         assert_eq!(watch.add(&[], &path("data.object.id")), first);
-        assert_eq!(watch.root().children().len(), 1);
+        assert_eq!(watch.nodes(), 5);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod faults;
 mod loading;
+mod rule_cost;
 mod rule_faults;
 mod shipped;
 mod showing;

@@ -1,6 +1,6 @@
-//! The language held to its page: tables of each rule of the semantics, each refusal, and properties over random
-//! conditions and events.
+//! The rule language by its examples, its laws, and its refusals; and the index by the language.
 
+mod index;
 mod properties;
 mod refusals;
 mod semantics;

@@ -4,11 +4,13 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::rules::{Bound, Check, Condition, Kind, Literal, Number, Path, Step, Test, Watch, extract, holds};
+use crate::rules::{
+    Bound, Check, Condition, Glob, Kind, Literal, Number, Path, Step, Test, Watch, extract, holds,
+};
 
 /// A condition before anyone watches its paths.
 #[derive(Debug, Clone)]
-enum Draft {
+pub(super) enum Draft {
     All(Vec<Draft>),
     Any(Vec<Draft>),
     Not(Box<Draft>),
@@ -26,7 +28,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn word() -> impl Strategy<Value = String> {
-    prop::sample::select(vec!["", "x", "xy", "X", "yx"]).prop_map(str::to_owned)
+    prop::sample::select(vec!["", "x", "xy", "X", "yx", "xyxyxyxyyyxx", "yxyxxyxyx"]).prop_map(str::to_owned)
 }
 
 fn check() -> impl Strategy<Value = Check> {
@@ -42,6 +44,9 @@ fn check() -> impl Strategy<Value = Check> {
         prop::collection::vec(literal, 1..3).prop_map(Check::In),
         (bound.clone(), -2_i128..3).prop_map(|(bound, number)| Check::Order(bound, Number::Integer(number))),
         word().prop_map(|text| Check::Prefix(text.into())),
+        word().prop_map(|text| Check::Suffix(text.into())),
+        word().prop_map(|text| Check::Contains(text.into())),
+        "[xy*]{0,3}".prop_map(|pattern| Check::Glob(Glob::new(&pattern))),
         word().prop_map(|text| Check::EqualsIgnoringCase(text.into())),
         Just(Check::Present),
         kinds.prop_map(Check::Is),
@@ -49,7 +54,7 @@ fn check() -> impl Strategy<Value = Check> {
     ]
 }
 
-fn draft() -> impl Strategy<Value = Draft> {
+pub(super) fn draft() -> impl Strategy<Value = Draft> {
     let leaf = (steps(), check()).prop_map(|(steps, check)| Draft::Test(steps, check));
     leaf.prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
@@ -64,7 +69,7 @@ fn draft() -> impl Strategy<Value = Draft> {
     })
 }
 
-fn event() -> impl Strategy<Value = Value> {
+pub(super) fn event() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -82,7 +87,7 @@ fn event() -> impl Strategy<Value = Value> {
     })
 }
 
-fn compile(draft: &Draft, outer: &[Step], watch: &mut Watch) -> Condition {
+pub(super) fn compile(draft: &Draft, outer: &[Step], watch: &mut Watch) -> Condition {
     let mut test = |steps: &[Step], check: Check| {
         let path = Path::new(steps.to_vec());
         let at = watch.add(outer, &path);
@@ -160,6 +165,10 @@ fn value_fits(check: &Check, value: &Value) -> bool {
             value.as_f64().is_some_and(|value| bound.admits(value.partial_cmp(&number(it)).unwrap()))
         }
         Check::Prefix(text) => value.as_str().is_some_and(|value| value.starts_with(&**text)),
+        Check::Suffix(text) => value.as_str().is_some_and(|value| value.ends_with(&**text)),
+        Check::Contains(text) => value.as_str().is_some_and(|value| value.contains(&**text)),
+        // Held against its definition in `glob`.
+        Check::Glob(glob) => value.as_str().is_some_and(|value| glob.matches(value)),
         Check::EqualsIgnoringCase(text) => {
             value.as_str().is_some_and(|value| value.eq_ignore_ascii_case(text))
         }
@@ -182,9 +191,7 @@ fn value_fits(check: &Check, value: &Value) -> bool {
             };
             bounds.iter().all(|(bound, limit)| bound.admits(length.cmp(limit)))
         }
-        Check::Suffix(_) | Check::Contains(_) | Check::Glob(_) | Check::Some(_) => {
-            unreachable!("the drafts hold none of these")
-        }
+        Check::Some(_) => unreachable!("a draft of its own"),
     }
 }
 

@@ -25,7 +25,7 @@ use crate::store::contract::bench::{clock, options};
 fn tree(store: &SledStore) -> Tree {
     let engine = store.shared.engine_now().unwrap();
     while engine.rows.front.len() > 0 {
-        std::thread::yield_now();
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
     engine.rows.horizon.forget();
     store.recent.forget();

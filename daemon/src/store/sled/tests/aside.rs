@@ -94,9 +94,13 @@ async fn many_unreadable_events_are_settled_batch_by_batch() {
     let place = Place::new();
     let store = place.open();
     let count = UNREADABLE_MARKS_MAX + 5;
+    let mut spoilt = Vec::new();
     for number in 0..count {
-        let id = store.append(envelope(&number.to_string())).await.unwrap().event();
-        tree(&store).insert(keys::chunk(&keys::of_event(keys::EVENTS, id), 0), b"garbage").unwrap();
+        spoilt.push(store.append(envelope(&number.to_string())).await.unwrap().event());
+    }
+    let tree = tree(&store);
+    for id in spoilt {
+        tree.insert(keys::chunk(&keys::of_event(keys::EVENTS, id), 0), b"garbage").unwrap();
     }
     let good = appended(&store, "good").await;
     assert_eq!(store.to_route(9).await.unwrap(), []);

@@ -1,0 +1,81 @@
+//! What finding the rules of an event costs, by how many rules there are, beside the crate quamina.
+
+use std::hint::black_box;
+use std::process::Command;
+use std::time::Instant;
+
+use bytes::Bytes;
+use criterion::{BenchmarkId, Criterion};
+use hookyard::model::ids::SourceName;
+use hookyard::model::verdict::Verdict;
+
+use crate::rule_mix::{event, ours, theirs};
+
+const RULES: [usize; 6] = [1, 10, 100, 1_000, 10_000, 100_000];
+/// Other events than the last one each time, so that no cache knows the answer.
+const EVENTS: usize = 1_000;
+/// Says to this very program that it only builds one set, to measure the memory of a process that did nothing else.
+const BUILD: &str = "HOOKYARD_BENCH_BUILD";
+
+/// One event of 4 KB against rules of every kind: taking it apart, and finding every rule that matches.
+pub(crate) fn mixed(criterion: &mut Criterion) {
+    let source = SourceName::new("stripe");
+    let mut group = criterion.benchmark_group("mixed");
+    for rules in RULES {
+        let events: Vec<Bytes> = (0..EVENTS).map(|number| event(number * 7919 % rules.max(EVENTS))).collect();
+        let (set, quamina) = (ours(rules), theirs(rules));
+        let mut hits = 0;
+        for body in &events {
+            let mut expected = quamina.matches_for_event(body).unwrap();
+            expected.sort_unstable();
+            hits += expected.len();
+            let expected: Vec<String> = expected.iter().map(ToString::to_string).collect();
+            assert_eq!(matched(&set.decide(&source, None, body)), expected, "both find the same rules");
+        }
+        eprintln!("mixed: {rules} rules, {hits} matches of {EVENTS} events in both");
+        let mut next = events.iter().cycle();
+        group.bench_function(BenchmarkId::new("hookyard", rules), |bencher| {
+            bencher.iter(|| set.decide(&source, None, black_box(next.next().unwrap())));
+        });
+        group.bench_function(BenchmarkId::new("quamina", rules), |bencher| {
+            bencher.iter(|| quamina.matches_for_event(black_box(next.next().unwrap())).unwrap());
+        });
+    }
+}
+
+fn matched(verdict: &Verdict) -> Vec<&str> {
+    match verdict {
+        Verdict::Deliver(assignments) => assignments.iter().map(|it| it.rule.as_str()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Prints how long each engine takes from the text of 100,000 rules to what answers, and what that holds in memory.
+pub(crate) fn building() {
+    let program = std::env::current_exe().unwrap();
+    for engine in ["hookyard", "quamina"] {
+        let built = Command::new(&program).env(BUILD, engine).output().unwrap();
+        print!("{}", String::from_utf8_lossy(&built.stdout));
+    }
+}
+
+/// Builds what [`building`] asked this process for, if it did.
+pub(crate) fn build_only() -> bool {
+    let Ok(engine) = std::env::var(BUILD) else { return false };
+    let rules = RULES[RULES.len() - 1];
+    let before = resident_kb();
+    let start = Instant::now();
+    let (_set, _quamina) = match engine.as_str() {
+        "hookyard" => (Some(ours(rules)), None),
+        _ => (None, Some(theirs(rules))),
+    };
+    let (took, memory) = (start.elapsed(), (resident_kb() - before) / 1024);
+    println!("building {rules} mixed rules: {engine} takes {} ms and {memory} MB", took.as_millis());
+    true
+}
+
+fn resident_kb() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
