@@ -17,6 +17,7 @@ mod door;
 mod kill;
 mod lifecycle;
 mod load;
+mod outage;
 mod plugin_abi;
 mod plugin_faults;
 mod power_cut;
