@@ -19,7 +19,7 @@ MAIN = (ROOT / "config/hookyard.toml").read_bytes()
 # The instant of targets/signature.rs.
 NOW = 1_796_000_000
 # `KINDS` of daemon/src/store/sled/fuzz.rs.
-VALUE_KINDS = 8
+VALUE_KINDS = 10
 
 SPECIAL_HEADERS = [
     b"", b"t=,v1={0}", b"t=%d" % NOW, b"t=%d,v1={0}\nt=%d,v1={0}" % (NOW, NOW), b"t=0%d,v1={0}" % NOW,
@@ -102,7 +102,7 @@ def protocol():
 
 
 def store():
-    """The golden rows of the codec's tests, each as every kind; and one key of each shape: event, delivery, due, attempt."""
+    """The golden rows of the codec's tests, each as every kind; and one key of each shape: event, delivery, due, waiting, attempt."""
     for row in golden():
         for kind in range(VALUE_KINDS):
             yield bytes([kind]) + row
@@ -110,6 +110,7 @@ def store():
     yield key + b"i" + event
     yield key + b"d" + event + b"sumo"
     yield key + b"q" + name + (1_800_000_000_000).to_bytes(8, "big") + event
+    yield key + b"w" + name
     yield key + b"a" + event + name + b"\0\0\0\x02\0\0"
     yield key + b"\xff" * 20
 

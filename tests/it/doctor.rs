@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::bad_input::compile_stub;
-use crate::store_power_cut::{Disk, path, run};
+use crate::disk::{Disk, path, run};
 use crate::stripe::{another_purchase, fixture};
 use crate::yard::Yard;
 

@@ -1,9 +1,11 @@
 //! One integration binary: the real daemon as a process, the real plugins, real SQLite, real files.
 //!
-//! `yard` starts daemons, `stripe` plays Stripe; each other module is one promise. A test waits on states, never for a time.
+//! `yard` starts daemons, `stripe` plays Stripe, `disk` is one whose power can be cut; each other module is one promise. A
+//! test waits on states, never for a time.
 // clippy lets `#[test]` functions unwrap, but not what they call.
 #![allow(clippy::unwrap_used)]
 
+mod disk;
 mod stripe;
 mod yard;
 
@@ -17,6 +19,7 @@ mod door;
 mod kill;
 mod lifecycle;
 mod load;
+mod outage;
 mod plugin_abi;
 mod plugin_faults;
 mod power_cut;

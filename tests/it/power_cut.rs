@@ -7,23 +7,39 @@
 
 use std::os::unix::fs::DirBuilderExt;
 
+use tokio::task::JoinSet;
+
+use crate::disk::{Disk, say};
 use crate::kill::{Load, assert_each_fulfilled_once, free_port};
 use crate::store_kill::load::random_below;
-use crate::store_power_cut::Disk;
+use crate::store_power_cut::{LANES, cuts_asked, disks};
 use crate::yard::Yard;
 
-const CUTS: u64 = 10;
+const CUTS: u64 = 40;
 /// Purchases acknowledged between a start and its cut, at most.
-const PURCHASES_MAX: u64 = 120;
+const PURCHASES_MAX: u64 = 60;
 /// The largest event: the door takes a megabyte.
 const PADDING_BYTES_MAX: usize = 900 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn power_cuts_under_load_lose_nothing_and_fulfil_nothing_twice() {
-    let Some(disk) = Disk::make(2 << 30) else { return };
-    let asked = std::env::var("HOOKYARD_POWER_CUTS").ok();
-    let cuts = asked.map_or(CUTS, |cuts| cuts.parse().expect("HOOKYARD_POWER_CUTS is a number"));
-    let mut yard = yard_on(&disk);
+    let Some(disks) = disks() else { return };
+    let cuts = cuts_asked().unwrap_or(CUTS).div_ceil(LANES);
+    let mut lanes = JoinSet::new();
+    for disk in disks {
+        lanes.spawn(async move { cut_and_check(&disk, cuts).await });
+    }
+    let acknowledged: usize = lanes.join_all().await.into_iter().sum();
+    let cuts = cuts * LANES;
+    say(&format!(
+        "{cuts} power cuts of the daemon: {acknowledged} purchases acknowledged, each fulfilled once"
+    ));
+    assert!(acknowledged as u64 > cuts, "the load was too small to show anything");
+}
+
+/// One daemon through that many cuts. Gives how many purchases were acknowledged.
+async fn cut_and_check(disk: &Disk, cuts: u64) -> usize {
+    let mut yard = yard_on(disk);
     let port = free_port();
     yard.edit_config(|text| text.replacen("127.0.0.1:0", &format!("127.0.0.1:{port}"), 1));
     let (load, buyers) = Load::of_sizes(PADDING_BYTES_MAX).start(([127, 0, 0, 1], port).into());
@@ -54,11 +70,10 @@ async fn power_cuts_under_load_lose_nothing_and_fulfil_nothing_twice() {
     let counts = yard.wait_for_counts("settled", settled).await;
     assert_eq!((&counts["dead"], &counts["unrouted"]), (&0.into(), &0.into()), "{counts}");
     let acknowledged = load.acknowledged.lock().await;
-    println!("{cuts} cuts: {} acknowledged, {counts}", acknowledged.len());
-    assert!(acknowledged.len() as u64 > cuts, "the load was too small to show anything");
     assert_each_fulfilled_once(&yard, &acknowledged).await;
     assert_eq!(yard.terminate().code(), Some(0));
     assert!(yard.log().contains("removed"), "retention was at work");
+    acknowledged.len()
 }
 
 /// The shipped config with its store on that disk; what is fulfilled is removed after a second.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use serde_json::Value;
 
-use crate::store_power_cut::{Disk, path, run};
+use crate::disk::{Disk, path, run, say};
 use crate::stripe::{Answer, Poster, SECRET, another_purchase, now, sign};
 use crate::yard::{Yard, through};
 
@@ -223,7 +223,7 @@ async fn a_file_system_that_turns_read_only_ends_the_daemon_which_does_not_start
     let mut sent = Sent::default();
     sent.some(&poster, 50).await;
     if let Err(why) = turn_read_only(&disk.mount) {
-        eprintln!("SKIPPED the file system that turns read-only under the daemon: {why}");
+        say(&format!("SKIPPED the file system that turns read-only under the daemon: {why}"));
         return;
     }
     let refused = sent.until_refused(&poster).await;
@@ -358,9 +358,9 @@ impl Thin {
         match made {
             Ok(()) => Some(disk),
             Err(why) => {
-                eprintln!(
+                say(&format!(
                     "SKIPPED the disk that is thinner than it says: it needs root, loop devices and ext4: {why}"
-                );
+                ));
                 None
             }
         }

@@ -64,9 +64,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// attempt [`crate::model::attempt::Outcome::Interrupted`] and is due at once. Returns how many there were.
     async fn take_back_leases(&self) -> Result<usize, StoreError>;
 
-    /// Every handler that has pending or leased deliveries, with how many, by name. Reads one key for each of them, which
-    /// is no work for a request: ask when a configuration is loaded. Exact only while nothing moves; a delivery that moves
-    /// meanwhile may count twice or not at all.
+    /// Every handler that has pending or leased deliveries, with how many, by name. Reads one row for each handler, however
+    /// much waits.
     async fn waiting_by_handler(&self) -> Result<Vec<(HandlerName, u64)>, StoreError>;
 
     /// Removes, oldest first, what `retention` no longer keeps: events with everything that belongs to them, and keys of

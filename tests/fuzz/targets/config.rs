@@ -1,7 +1,7 @@
 //! Whole configurations: any text of `hookyard.toml` makes a snapshot or diagnostics, never a panic.
 //!
 //! Input: the main file; behind a zero byte, where there is one, a file of the `rules` directory; an even length means
-//! `--dev`. Held: what is refused has
+//! `--dev`, a length that eight divides that the faults are drawn, which takes longer than all else. Held: what is refused has
 //! faults, each with a place within its file, words, and a help; they can be shown in colour and as JSON; what is accepted
 //! is accepted again under the same hash, and its rules have a verdict.
 #![no_main]
@@ -26,7 +26,7 @@ fuzz_target!(|input: &[u8]| {
         let (main_path, rules_path) = (path.join("hookyard.toml"), path.join("rules/rules.toml"));
         std::fs::write(&main_path, main).expect("the directory is ours");
         std::fs::write(&rules_path, rules.get(1..).unwrap_or_default()).expect("the directory is ours");
-        check(&main_path, input.len() % 2 == 0);
+        check(&main_path, input.len() % 2 == 0, input.len() % 8 == 0);
     });
 });
 
@@ -37,7 +37,7 @@ fn directory_in_memory() -> TempDir {
     directory
 }
 
-fn check(path: &PathBuf, dev: bool) {
+fn check(path: &PathBuf, dev: bool, drawn: bool) {
     match read(path, dev) {
         Ok(loaded) => {
             let again = read(path, dev).expect("what was accepted is accepted again");
@@ -47,7 +47,7 @@ fn check(path: &PathBuf, dev: bool) {
                 let _verdict = loaded.snapshot.rules.decide(&source.name, Some(true), body);
             }
         }
-        Err(error) => check_words(&error),
+        Err(error) => check_words(&error, drawn),
     }
 }
 
@@ -56,13 +56,15 @@ fn read(path: &PathBuf, dev: bool) -> Result<Loaded, ConfigError> {
     load(LoadOptions { path, dev, env: &env })
 }
 
-fn check_words(error: &ConfigError) {
+fn check_words(error: &ConfigError, drawn: bool) {
     assert!(!error.faults.is_empty(), "refused without a fault");
     for fault in &error.faults {
         assert!(!fault.message().is_empty());
         assert!(fault.help().is_some_and(|help| !help.is_empty()), "no help: {}", fault.message());
         assert!(fault.line().is_none_or(|line| line > 0) && fault.column().is_none_or(|column| column > 0));
     }
-    assert!(!error.render(error.faults.len() % 2 == 0).is_empty());
+    if drawn {
+        assert!(!error.render(error.faults.len() % 2 == 0).is_empty());
+    }
     assert_eq!(error.to_json().as_array().map(Vec::len), Some(error.faults.len() + error.warnings.len()));
 }

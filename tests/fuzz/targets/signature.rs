@@ -20,6 +20,8 @@ const SECRETS: [&str; 2] =
     ["whsec_first", "a secret that is longer than one block of the hash, which HMAC therefore hashes first"];
 const NOW_SECONDS: u64 = 1_796_000_000;
 const TOLERANCE_SECONDS: u64 = 300;
+/// Two lines are refused already; each costs the MACs that stand in it.
+const LINES_MAX: usize = 4;
 
 fuzz_target!(|input: &[u8]| {
     let Some(zero) = input.iter().position(|byte| *byte == 0) else { return };
@@ -55,19 +57,23 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// The header lines as they would come, placeholders filled in; `None` where HTTP could not carry them.
+/// The header lines as they would come, placeholders filled in; `None` where HTTP could not carry them, or they are too many.
 fn headers(lines: &[u8], body: &[u8]) -> Option<HeaderMap> {
     let mut headers = HeaderMap::new();
     if lines.is_empty() {
         return Some(headers);
     }
+    if lines.iter().filter(|byte| **byte == b'\n').count() >= LINES_MAX {
+        return None;
+    }
     for line in lines.split(|byte| *byte == b'\n') {
         let timestamp = timestamp(line).unwrap_or_default();
         let mut line = line.to_vec();
-        for (number, secret) in SECRETS.iter().enumerate() {
-            let placeholder = format!("{{{number}}}");
-            let mac = hex::encode(mac(secret.as_bytes(), timestamp, body));
-            line = replaced(&line, placeholder.as_bytes(), mac.as_bytes());
+        for (placeholder, secret) in [b"{0}", b"{1}"].into_iter().zip(SECRETS) {
+            if line.windows(placeholder.len()).any(|part| part == placeholder) {
+                let mac = hex::encode(mac(secret.as_bytes(), timestamp, body));
+                line = replaced(&line, placeholder, mac.as_bytes());
+            }
         }
         headers.append("stripe-signature", HeaderValue::from_bytes(&line).ok()?);
     }

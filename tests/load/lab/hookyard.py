@@ -37,6 +37,8 @@ class Setup:
     rules: int = 1
     #: Whether the handler puts every event off, so that it stays due.
     later: bool = False
+    #: What the daemon logs.
+    log: str = "warn"
     #: Further lines of [server].
     server: list[str] = field(default_factory=list)
     #: Further lines of [store].
@@ -63,7 +65,7 @@ class Hookyard:
         """Starts it and waits until it is ready. Says how long its door took, in seconds."""
         self.port, self.admin_port = free_port(), free_port()
         (self.folder / "hookyard.toml").write_text(self.config())
-        command = [self.programs / "hookyard", "serve", "--dev", "--log", "warn", "-c", "hookyard.toml"]
+        command = [self.programs / "hookyard", "serve", "--dev", "--log", self.setup.log, "-c", "hookyard.toml"]
         begun = time.monotonic()
         self.process = Process(command, self.folder / "daemon.log", cwd=self.folder, env=ENVIRONMENT)
         wait_until(lambda: connects(self.port), self.process, "the door listens", patience=600)
@@ -171,7 +173,7 @@ class Hookyard:
         return sum(path.stat().st_blocks * 512 for path in (self.folder / "store").rglob("*") if path.is_file())
 
     def config(self) -> str:
-        setup, library = self.setup, self.programs / "libhookyard_test_done.so"
+        setup = self.setup
         lines = [
             "[server]",
             f'listen = "127.0.0.1:{self.port}"',
@@ -184,9 +186,16 @@ class Hookyard:
             'path = "/webhooks/stripe"',
             'scheme = "stripe"',
             'secrets = ["env:STRIPE_WEBHOOK_SECRET"]',
-            "[plugin.done]",
-            f'path = "{library}"',
+            *self.handlers(),
+            "[default]",
+            "unrouted = true",
         ]
+        return "\n".join([*lines, ""])
+
+    def handlers(self) -> list[str]:
+        """The plugins, the handlers and the rules."""
+        setup, library = self.setup, self.programs / "libhookyard_test_done.so"
+        lines = ["[plugin.done]", f'path = "{library}"']
         for number in range(setup.handlers):
             settings = f"settings = {{ later = {str(setup.later).lower()} }}"
             lines += [f"[handler.done-{number}]", 'plugin = "done"', settings]
@@ -195,7 +204,7 @@ class Hookyard:
             lines += rule(f"nobody's {number}", condition)
         if setup.dispatch:
             lines += rule("every event", 'type = { glob = "*" }')
-        return "\n".join([*lines, "[default]", "unrouted = true", ""])
+        return lines
 
 
 def asked(port: int, path: str) -> int | None:
@@ -216,8 +225,8 @@ def first_id(unix_ms: int) -> str:
     return "".join(alphabet[unix_ms >> (5 * place) & 31] for place in range(9, -1, -1)) + "0" * 16
 
 
-def rule(name: str, condition: str) -> list[str]:
-    return ["[[rule]]", f'name = "{name}"', f"when = {{ {condition} }}", 'handlers = ["done-0"]']
+def rule(name: str, condition: str, handlers: str = '"done-0"') -> list[str]:
+    return ["[[rule]]", f'name = "{name}"', f"when = {{ {condition} }}", f"handlers = [{handlers}]"]
 
 
 def spread(values: list[float]) -> dict[str, float]:

@@ -10,7 +10,7 @@ from pathlib import Path
 LOAD = Path(__file__).resolve().parent.parent
 ROOT = LOAD.parent.parent
 VENV = ROOT / "tests" / ".venv"
-PACKAGES = ["hookyard", "hookyard-load", "hookyard-test-done"]
+PACKAGES = ["hookyard", "hookyard-load", "hookyard-test-done", "hookyard-test-outage"]
 
 
 def say(words: str) -> None:

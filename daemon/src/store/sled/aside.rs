@@ -11,6 +11,7 @@ use super::events::{View, read_event};
 use super::fault::Fault;
 use super::keys;
 use super::round::Round;
+use super::waiting;
 use crate::model::clock::UnixMillis;
 use crate::model::delivery::Delivery;
 use crate::model::ids::{EventId, SnapshotHash};
@@ -56,6 +57,9 @@ pub(super) fn due_delivery(round: &mut Round, key: &[u8]) -> Result<Option<(Deli
     };
     tracing::error!(row = %hex::encode(key), %why, "a row of the due index is of no use; moving it aside");
     move_aside(round, key)?;
+    if let Some((id, _)) = keys::due_in(key) {
+        waiting::fewer(round, &id.handler)?;
+    }
     Ok(None)
 }
 

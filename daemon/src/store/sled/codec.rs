@@ -370,7 +370,7 @@ fn cut(text: &str, max: usize) -> String {
     text[..text.floor_char_boundary(max)].to_owned()
 }
 
-fn pack<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
+pub(super) fn pack<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     pack_as(V1, value)
 }
 
@@ -378,7 +378,7 @@ fn pack_as<T: Serialize + ?Sized>(version: u8, value: &T) -> Vec<u8> {
     postcard::to_extend(value, vec![version]).expect("writing plain data into a Vec cannot fail")
 }
 
-fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+pub(super) fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     unpack_as(V1, bytes)
 }
 

@@ -1,10 +1,11 @@
-//! Deliveries and their indexes, which move together: `q` (wants attention), `l` (dead), and the totals.
+//! Deliveries and their indexes, which move together: `q` (wants attention) and `w` (how many do), `l` (dead), and the totals.
 
 use super::codec;
 use super::events::{Record, View};
 use super::fault::Fault;
 use super::keys;
 use super::round::Round;
+use super::waiting;
 use crate::model::attempt::Attempt;
 use crate::model::delivery::{Delivery, DeliveryState, LeaseToken};
 use crate::model::ids::DeliveryId;
@@ -23,7 +24,7 @@ pub(super) fn put_delivery(
     round: &mut Round,
     before: Option<&Delivery>,
     after: &Delivery,
-) -> Result<(), StoreError> {
+) -> Result<(), Fault> {
     if let Some(before) = before {
         down(count_of(&mut round.standing.totals.counts, &before.state));
         if let Some(at) = before.state.wakes_at() {
@@ -37,6 +38,12 @@ pub(super) fn put_delivery(
     *count_of(&mut round.standing.totals.counts, &after.state) += 1;
     if let Some(at) = after.state.wakes_at() {
         round.put(keys::due(&after.id, at), Vec::new())?;
+    }
+    let waits = |delivery: &Delivery| delivery.state.wakes_at().is_some();
+    match (before.is_some_and(waits), waits(after)) {
+        (false, true) => waiting::more(round, &after.id.handler)?,
+        (true, false) => waiting::fewer(round, &after.id.handler)?,
+        (true, true) | (false, false) => {}
     }
     match after.state {
         DeliveryState::Dead { .. } => round.put(keys::delivery(keys::DEAD, &after.id), Vec::new())?,

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use super::codec;
 use super::journal;
 use super::keys;
+use super::waiting;
 use crate::model::ids::{DeliveryId, EventId, HandlerName};
 
 /// How many kinds of values there are.
-pub const KINDS: u8 = 9;
+pub const KINDS: u8 = 10;
 
 /// A kind of row by number, below [`KINDS`], and its bytes: read or refused; what was read is written again as a row that
 /// reads the same. Kind 7 is what stands in a frame of the journal.
@@ -27,6 +28,7 @@ pub fn value(kind: u8, row: &[u8]) {
         5 => again(row, codec::decode_pair, |pair| codec::encode_pair(&pair.value, pair.version)),
         6 => again(row, codec::decode_totals, codec::encode_totals),
         7 => journal::any_rows(row),
+        8 => again(row, waiting::decode, |count| waiting::encode(*count)),
         _ => {
             if let Err(why) = codec::decode_key_entry(row) {
                 assert!(!why.is_empty());
@@ -52,6 +54,9 @@ pub fn key(key: &[u8]) {
         let made = keys::due(&id, at);
         assert_eq!(made[1..], key[1..]);
         assert!(made.starts_with(&keys::due_prefix(&id.handler)));
+    }
+    if let Some(handler) = keys::waiting_in(key) {
+        assert_eq!(keys::waiting(&handler)[1..], key[1..]);
     }
     if let Some((id, number, chunk)) = keys::attempt_in(key) {
         let made = keys::chunk(&keys::attempt(&id, number), chunk);

@@ -7,6 +7,7 @@
 //!  u EventId                  unrouted                                        x EventId        dropped
 //!  d EventId handler          a delivery                                      l EventId handler  it is dead
 //!  q |handler| due EventId    when a delivery wants attention (due, or its lease runs out)
+//!  w |handler|                how many rows of `q` the handler has
 //!  a EventId |handler| number chunk   an attempt
 //!  s EventId |handler| step   a step          v |plugin| key   a key-value pair
 //!  p hash(source, key) slot   taken while sled was not open: EventId, its key not yet looked up
@@ -32,6 +33,7 @@ pub(super) const DROPPED: u8 = b'x';
 pub(super) const DELIVERIES: u8 = b'd';
 pub(super) const DEAD: u8 = b'l';
 pub(super) const DUE: u8 = b'q';
+pub(super) const WAITING: u8 = b'w';
 pub(super) const ATTEMPTS: u8 = b'a';
 pub(super) const STEPS: u8 = b's';
 pub(super) const PAIRS: u8 = b'v';
@@ -58,7 +60,7 @@ pub(super) const HASH_BYTES: usize = 16;
 
 /// Tables that say nothing of their own: each row follows from an event, a decision or a delivery. All but one: a key whose
 /// event is gone is all that is left to tell a duplicate by.
-pub(super) const DERIVED: [u8; 6] = [IDEMPOTENCY, INBOX, UNROUTED, DROPPED, DEAD, DUE];
+pub(super) const DERIVED: [u8; 7] = [IDEMPOTENCY, INBOX, UNROUTED, DROPPED, DEAD, DUE, WAITING];
 
 /// Tables whose rows each begin with the event that they belong to.
 pub(super) const OF_EVENTS: [u8; 12] = [
@@ -152,6 +154,19 @@ pub(super) fn due(id: &DeliveryId, at: UnixMillis) -> Vec<u8> {
     key.extend_from_slice(&at.0.to_be_bytes());
     key.extend_from_slice(&id.event.to_bytes());
     key
+}
+
+/// How many deliveries wait for a handler.
+pub(super) fn waiting(handler: &HandlerName) -> Vec<u8> {
+    let mut key = vec![WAITING];
+    push_name(&mut key, handler.as_str());
+    key
+}
+
+/// The handler that a row of table `w` stands for.
+pub(super) fn waiting_in(key: &[u8]) -> Option<HandlerName> {
+    let (handler, rest) = take_name(key.get(1..)?)?;
+    rest.is_empty().then_some(handler)
 }
 
 /// What all attempts at a delivery begin with.
@@ -275,6 +290,7 @@ mod tests {
             let id = id(event, &handler);
             prop_assert_eq!(delivery_in(&delivery(DELIVERIES, &id)), Some(id.clone()));
             prop_assert_eq!(due_in(&due(&id, UnixMillis(due_ms))), Some((id.clone(), UnixMillis(due_ms))));
+            prop_assert_eq!(waiting_in(&waiting(&id.handler)), Some(id.handler.clone()));
             prop_assert_eq!(attempt_in(&chunk(&attempt(&id, number), part)), Some((id, number, part)));
         }
 

@@ -18,13 +18,13 @@ use super::horizon::Horizon;
 use super::journal::{self, Extent};
 use super::open::{OpenError, refuse_blobs};
 use super::rows::Rows;
-use super::{SledOptions, keys, learn, repair};
+use super::{SledOptions, keys, learn, repair, waiting};
 use crate::model::ids::EventId;
 use crate::store::step_key::StoreKey;
 
-/// The format of the rows as this hookyard writes them. 2: a journal stands in front, keys outlive their events. Rows of 1
-/// are still read as they are.
-pub(super) const SCHEMA_VERSION: u8 = 2;
+/// The format of the rows as this hookyard writes them. 2: a journal stands in front, keys outlive their events. 3: what
+/// waits for each handler is counted. Rows of 1 and 2 are still read as they are.
+pub(super) const SCHEMA_VERSION: u8 = 3;
 
 /// What loading needs.
 #[derive(Debug)]
@@ -93,6 +93,12 @@ fn read_or_make_meta(
     if found < SCHEMA_VERSION {
         let mut batch = Batch::default();
         batch.insert(keys::SCHEMA, &[SCHEMA_VERSION]);
+        let counted = waiting::counted(&engine.rows);
+        for (handler, count) in
+            counted.map_err(|fault| unreadable(dir, &fault.into_store_error().to_string()))?
+        {
+            batch.insert(keys::waiting(&handler), waiting::encode(count));
+        }
         engine.db.apply_batch(batch).map_err(|error| unreadable(dir, &error.to_string()))?;
     }
     let totals = get(keys::TOTALS)?.ok_or_else(|| "its totals are missing".to_owned());

@@ -55,6 +55,7 @@ mod space;
 mod tests;
 mod upkeep;
 mod verify;
+mod waiting;
 mod writer;
 
 use std::path::PathBuf;
@@ -252,7 +253,8 @@ impl Store for SledStore {
     }
 
     async fn waiting_by_handler(&self) -> Result<Vec<(HandlerName, u64)>, StoreError> {
-        self.read(reads::waiting_by_handler).await
+        let counts = self.read(waiting::by_handler).await?;
+        Ok(counts.into_iter().collect())
     }
 
     async fn prune(&self, retention: Retention, after: Option<EventId>) -> Result<Pruned, StoreError> {

@@ -4,8 +4,6 @@
 //! or decides what the writer will order behind it anyway (routing); what a plugin acts upon (`kv_get`, steps, leases) goes
 //! through the writer instead. Every page is bounded in rows returned, rows looked at and bytes held.
 
-use std::collections::BTreeMap;
-
 use super::codec;
 use super::deliveries;
 use super::events::{View, read_event, read_record};
@@ -16,7 +14,7 @@ use super::rows::{Keys, Rows};
 use crate::model::attempt::Attempt;
 use crate::model::delivery::Delivery;
 use crate::model::event::Event;
-use crate::model::ids::{DeliveryId, EventId, HandlerName};
+use crate::model::ids::{DeliveryId, EventId};
 use crate::model::limits::{PAGE_BODY_BYTES_MAX, PAGE_ROWS_MAX, PAGE_SCAN_ROWS_MAX, UNREADABLE_MARKS_MAX};
 use crate::model::verdict::{Decision, Verdict};
 use crate::store::{DeliveryQuery, EventQuery, Page, Routing};
@@ -95,18 +93,6 @@ pub(super) fn to_route_at_once(rows: &Rows, recent: &Recent, max: usize) -> Opti
         return None;
     }
     marks.iter().map(|(mark, _)| recent.get(keys::mark_in(mark)?)).collect()
-}
-
-/// How many unfinished deliveries each handler has.
-pub(super) fn waiting_by_handler(rows: &Rows) -> Result<Vec<(HandlerName, u64)>, Fault> {
-    let mut counts: BTreeMap<HandlerName, u64> = BTreeMap::new();
-    for key in rows.with_prefix(&[keys::DUE]) {
-        // A row that names none is moved aside, and told, by whoever leases or takes back.
-        if let Some((id, _)) = keys::due_in(&key?) {
-            *counts.entry(id.handler).or_default() += 1;
-        }
-    }
-    Ok(counts.into_iter().collect())
 }
 
 /// One page of events.

@@ -1,5 +1,5 @@
 //! Writes the derived rows anew from the events, the decisions and the deliveries: idempotency keys, the marks "to be
-//! routed", "unrouted" and "dropped", the indexes of what is due and what is dead, and the totals.
+//! routed", "unrouted" and "dropped", the indexes of what is due and what is dead, and the counts.
 //!
 //! Never touches an event, a decision, a delivery, an attempt, a step or a pair; what of them cannot be read stays, and so
 //! does every derived row that leads to it. What retention removed is gone: an idempotency key whose event is gone stays
@@ -7,12 +7,12 @@
 //! that it was decided when the event was received, which nothing says better. One call of [`step`] is one bounded commit, synced like any other. A row says
 //! that a repair is under way until its last commit: a kill between two of them leaves a store that opens, and `verify`
 //! tells to repair again. Done twice, the second finds nothing to do.
-//!
-//! First goes what is wrong, then comes what is missing, and the counting is last.
 
 mod slots;
+mod stage;
 
 use sled::IVec;
+use stage::Stage;
 
 use super::codec::{self, Totals};
 use super::deliveries;
@@ -22,6 +22,7 @@ use super::fault::Fault;
 use super::keys;
 use super::reads;
 use super::round::Round;
+use super::waiting;
 use crate::model::clock::UnixMillis;
 use crate::model::delivery::DeliveryState;
 use crate::model::ids::EventId;
@@ -43,52 +44,8 @@ pub(super) struct Progress {
     /// The first row that was not yet looked at.
     from: Vec<u8>,
     counted: Totals,
+    waiting: waiting::Counts,
     done: Repaired,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Begin,
-    /// One of the tables whose rows are held against what they lead to.
-    Wrong(u8),
-    Aside,
-    Events,
-    Deliveries,
-    Count(u8),
-    Totals,
-}
-
-impl Stage {
-    fn next(self) -> Option<Self> {
-        Some(match self {
-            Self::Begin => Self::Wrong(keys::IDEMPOTENCY),
-            Self::Wrong(keys::IDEMPOTENCY) => Self::Wrong(keys::INBOX),
-            Self::Wrong(keys::INBOX) => Self::Wrong(keys::UNROUTED),
-            Self::Wrong(keys::UNROUTED) => Self::Wrong(keys::DROPPED),
-            Self::Wrong(keys::DROPPED) => Self::Wrong(keys::DUE),
-            Self::Wrong(keys::DUE) => Self::Wrong(keys::DEAD),
-            Self::Wrong(keys::DEAD) => Self::Wrong(keys::TOMBSTONES),
-            Self::Wrong(_) => Self::Aside,
-            Self::Aside => Self::Events,
-            Self::Events => Self::Deliveries,
-            Self::Deliveries => Self::Count(keys::INBOX),
-            Self::Count(keys::INBOX) => Self::Count(keys::UNROUTED),
-            Self::Count(keys::UNROUTED) => Self::Count(keys::DROPPED),
-            Self::Count(_) => Self::Totals,
-            Self::Totals => return None,
-        })
-    }
-
-    /// The table that the stage goes through.
-    fn table(self) -> Option<u8> {
-        match self {
-            Self::Wrong(table) | Self::Count(table) => Some(table),
-            Self::Aside => Some(keys::ASIDE),
-            Self::Events => Some(keys::EVENTS),
-            Self::Deliveries => Some(keys::DELIVERIES),
-            Self::Begin | Self::Totals => None,
-        }
-    }
 }
 
 /// How a step ended.
@@ -101,7 +58,13 @@ pub(super) enum Step {
 impl Progress {
     /// The beginning of a repair.
     pub(super) fn begin() -> Self {
-        Self { stage: Stage::Begin, from: Vec::new(), counted: Totals::default(), done: Repaired::default() }
+        Self {
+            stage: Stage::Begin,
+            from: Vec::new(),
+            counted: Totals::default(),
+            waiting: waiting::Counts::new(),
+            done: Repaired::default(),
+        }
     }
 
     fn wrote(&mut self, table: u8) {
@@ -144,6 +107,7 @@ pub(super) fn step(round: &mut Round, mut progress: Progress) -> Result<Step, Fa
         Stage::Wrong(keys::IDEMPOTENCY) => slots::check(round, &mut progress)?,
         Stage::Events => mend_events(round, &mut progress)?,
         Stage::Totals => {
+            set_waiting(round, &mut progress)?;
             set_totals(round, &mut progress);
             return Ok(Step::Done(progress.done));
         }
@@ -202,6 +166,7 @@ fn each_row(round: &mut Round, progress: &mut Progress, stage: Stage) -> Result<
             Stage::Wrong(keys::TOMBSTONES) => check_tombstone(round, progress, key, value)?,
             Stage::Wrong(keys::DUE) => check_due(round, progress, key, value)?,
             Stage::Wrong(keys::DEAD) => check_dead(round, progress, key, value)?,
+            Stage::Wrong(keys::WAITING) => check_waiting(round, progress, key),
             Stage::Wrong(_) => check_mark(round, progress, key, value)?,
             Stage::Aside => {
                 // A primary row is never moved aside; one that stands there all the same is left to a person.
@@ -214,6 +179,7 @@ fn each_row(round: &mut Round, progress: &mut Progress, stage: Stage) -> Result<
                 count_row(&mut progress.counted, key, value);
                 mend_delivery(round, progress, key, value)?;
             }
+            Stage::Count(keys::DUE) => waiting::count_row(&mut progress.waiting, key),
             _ => count_row(&mut progress.counted, key, value),
         }
     }
@@ -293,6 +259,13 @@ fn check_dead(round: &mut Round, progress: &mut Progress, key: &[u8], value: &[u
     Ok(())
 }
 
+/// A count for nobody goes; the others are written at the end.
+fn check_waiting(round: &mut Round, progress: &mut Progress, key: &[u8]) {
+    if keys::waiting_in(key).is_none_or(|handler| !progress.waiting.contains_key(&handler)) {
+        progress.remove(round, key);
+    }
+}
+
 /// The next events, one row of each looked at: their keys and marks. Says whether there are more.
 fn mend_events(round: &mut Round, progress: &mut Progress) -> Result<bool, Fault> {
     for _ in 0..STEP_ROWS {
@@ -350,6 +323,15 @@ fn mend_delivery(round: &mut Round, progress: &mut Progress, key: &[u8], value: 
     Ok(())
 }
 
+/// The end: what waits for each handler is what was counted.
+fn set_waiting(round: &mut Round, progress: &mut Progress) -> Result<(), Fault> {
+    let counted = std::mem::take(&mut progress.waiting);
+    for (handler, count) in counted {
+        progress.ensure(round, keys::waiting(&handler), &waiting::encode(count))?;
+    }
+    Ok(())
+}
+
 /// The end: the totals are what was counted, and the repair is over.
 fn set_totals(round: &mut Round, progress: &mut Progress) {
     let totals = &mut round.standing.totals;
@@ -370,6 +352,7 @@ fn name(table: u8) -> &'static str {
         keys::UNROUTED => "marks \"unrouted\"",
         keys::DROPPED => "marks \"dropped\"",
         keys::DUE => "rows of the due index",
+        keys::WAITING => "counts of what waits",
         keys::DEAD => "rows of the index of the dead",
         keys::TOMBSTONES => "tombstones",
         _ => "rows that were moved aside",

@@ -9,6 +9,8 @@
 
 mod key_rows;
 
+use std::collections::BTreeMap;
+
 use super::codec::{self, Totals};
 use super::deliveries;
 use super::derived::{self, Found, found};
@@ -17,8 +19,9 @@ use super::fault::Fault;
 use super::journal;
 use super::keys;
 use super::reads;
+use super::waiting;
 use crate::model::delivery::DeliveryState;
-use crate::model::ids::{DeliveryId, EventId};
+use crate::model::ids::{DeliveryId, EventId, HandlerName};
 use crate::model::limits::CHUNK_BYTES_MAX;
 use crate::model::verdict::Verdict;
 use crate::store::step_key::StoreKey;
@@ -30,11 +33,18 @@ const SLICE_ROWS: usize = 500;
 
 /// Everything that is wrong; empty where nothing is.
 pub(super) fn verify<R: Scan>(rows: &R) -> Result<Vec<String>, Fault> {
-    let mut check = Check { rows, findings: Vec::new(), seen: Totals::default(), last_event: None };
+    let mut check = Check {
+        rows,
+        findings: Vec::new(),
+        seen: Totals::default(),
+        waiting: BTreeMap::new(),
+        last_event: None,
+    };
     for table in 0..=u8::MAX {
         check.table(table)?;
     }
     if check.findings.len() < FINDINGS_MAX {
+        check.waiting();
         check.totals()?;
     }
     Ok(check.findings)
@@ -44,6 +54,8 @@ struct Check<'a, R> {
     rows: &'a R,
     findings: Vec<String>,
     seen: Totals,
+    /// By handler: what is counted, and what there is.
+    waiting: BTreeMap<HandlerName, (u64, u64)>,
     last_event: Option<EventId>,
 }
 
@@ -92,6 +104,7 @@ impl<R: Scan> Check<'_, R> {
             keys::DELIVERIES => return self.delivery(key, value),
             keys::DUE => return self.due(key, value),
             keys::DEAD => return self.dead(key, value),
+            keys::WAITING => self.count_of_waiting(key, value),
             keys::ATTEMPTS => return self.attempt(key),
             keys::STEPS => {
                 if let Some(key) = whole_of(codec::decode_step(value).is_ok()) {
@@ -281,7 +294,11 @@ impl<R: Scan> Check<'_, R> {
     }
 
     fn due(&mut self, key: &[u8], value: &[u8]) -> Result<(), Fault> {
-        let wakes = match keys::due_in(key).filter(|_| value.is_empty()) {
+        let named = keys::due_in(key);
+        if let Some((id, _)) = &named {
+            self.waiting.entry(id.handler.clone()).or_default().1 += 1;
+        }
+        let wakes = match named.filter(|_| value.is_empty()) {
             None => false,
             Some((id, due)) => match found(deliveries::get(self.rows, &id))? {
                 Found::Whole(delivery) => delivery.state.wakes_at() == Some(due),
@@ -291,6 +308,21 @@ impl<R: Scan> Check<'_, R> {
         };
         self.must(wakes, || format!("the due mark {} has no delivery that is due then", hex::encode(key)));
         Ok(())
+    }
+
+    fn count_of_waiting(&mut self, key: &[u8], value: &[u8]) {
+        match keys::waiting_in(key).zip(waiting::decode(value).ok()) {
+            Some((handler, count)) => self.waiting.entry(handler).or_default().0 = count,
+            None => self.say(format!("the count of what waits {} is unreadable", hex::encode(key))),
+        }
+    }
+
+    fn waiting(&mut self) {
+        for (handler, (counted, seen)) in std::mem::take(&mut self.waiting) {
+            self.must(counted == seen, || {
+                format!("{counted} deliveries are counted that wait for {handler}, but there are {seen}")
+            });
+        }
     }
 
     fn dead(&mut self, key: &[u8], value: &[u8]) -> Result<(), Fault> {

@@ -4,7 +4,8 @@ use std::fs;
 
 use super::{Place, tree};
 use crate::model::event::Appended;
-use crate::store::contract::bench::{body, envelope, with_body};
+use crate::model::ids::HandlerName;
+use crate::store::contract::bench::{body, deliver, envelope, with_body};
 use crate::store::sled::{OpenError, SledOptions, SledStore, keys};
 use crate::store::{Health, Store};
 
@@ -159,8 +160,27 @@ async fn a_store_of_a_newer_hookyard_is_refused() {
     let place = place_with(3).await;
     place.edit(|tree| drop(tree.insert(keys::SCHEMA, &[9]).unwrap()));
     let refused = place.refusal();
-    assert!(matches!(refused, OpenError::Newer { found: 9, known: 2, .. }), "{refused}");
+    assert!(matches!(refused, OpenError::Newer { found: 9, known: 3, .. }), "{refused}");
     assert!(refused.to_string().contains("start the newer hookyard"), "{refused}");
+}
+
+#[tokio::test]
+async fn what_waits_is_counted_in_a_store_of_the_version_before() {
+    let place = place_with(3).await;
+    let store = place.open();
+    for event in store.to_route(3).await.unwrap() {
+        store.route(vec![(event.id, deliver(&["sumo", "direct"]))]).await.unwrap();
+    }
+    let waiting = store.waiting_by_handler().await.unwrap();
+    assert_eq!(waiting, [(HandlerName::new("direct"), 3), (HandlerName::new("sumo"), 3)]);
+    store.close().await.unwrap();
+    place.edit(|tree| {
+        tree.scan_prefix([keys::WAITING]).keys().for_each(|key| drop(tree.remove(key.unwrap()).unwrap()));
+        tree.insert(keys::SCHEMA, &[2]).unwrap();
+    });
+    let store = place.open();
+    assert_eq!(store.waiting_by_handler().await.unwrap(), waiting);
+    assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -105,7 +105,7 @@ async fn furnished(store: &SledStore) -> [EventId; 4] {
 #[tokio::test]
 async fn verify_finds_every_kind_of_damage() {
     type Damage = fn(&Tree, &[EventId; 4]);
-    let kinds: [(&str, Damage); 22] = [
+    let kinds: [(&str, Damage); 23] = [
         ("checksum", |tree, ids| {
             put(tree, keys::chunk(&keys::of_event(keys::EVENTS, ids[0]), 2), &[1; 1000]);
         }),
@@ -121,6 +121,7 @@ async fn verify_finds_every_kind_of_damage() {
         ("no delivery that is due", |tree, ids| {
             put(tree, keys::due(&delivery_id(ids[1], "other"), UnixMillis(5)), &[]);
         }),
+        ("are counted that wait for", |tree, _| cut_first(tree, keys::WAITING)),
         ("index of the dead", |tree, _| cut_first(tree, keys::DEAD)),
         ("is not recorded", |tree, _| cut_first(tree, keys::ATTEMPTS)),
         ("no idempotency key", |tree, _| cut_first(tree, keys::IDEMPOTENCY)),

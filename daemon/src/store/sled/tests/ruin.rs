@@ -7,6 +7,9 @@
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
 
 use super::{Place, copy};
 use crate::model::ids::EventId;
@@ -15,6 +18,8 @@ use crate::store::sled::SledStore;
 use crate::store::{EventQuery, Store};
 
 const RUINS: u64 = 60;
+/// Ruins at once: most of what each takes is waiting.
+const AT_ONCE: usize = 8;
 const EVENTS: usize = 60;
 const PAGE: u64 = 4096;
 /// Files that hold nothing, or what no event is in.
@@ -211,15 +216,30 @@ async fn a_ruined_file_of_a_store_that_was_killed_at_once_is_told_or_harmless() 
     ruin_many(End::Begun).await;
 }
 
+/// One ruin of a copy, and what becomes of it.
+async fn ruined(place: Arc<Place>, ids: Arc<Vec<EventId>>, number: u64) -> (u64, String, Fate) {
+    let dir = tempfile::tempdir().unwrap();
+    copy(place.dir.path(), dir.path()).unwrap();
+    let how = ruin(dir.path(), &mut Dice(number));
+    let fate = fate(&dir, &ids).await;
+    (number, how, fate)
+}
+
 async fn ruin_many(end: End) {
     let (place, ids) = furnished(end).await;
     let ruins = std::env::var("HOOKYARD_RUINS").ok().map_or(RUINS, |ruins| ruins.parse().unwrap());
+    let (place, ids) = (Arc::new(place), Arc::new(ids));
     let (mut refused, mut whole, mut told, mut silent) = (0, 0, 0, Vec::new());
-    for number in 0..ruins {
-        let dir = tempfile::tempdir().unwrap();
-        copy(place.dir.path(), dir.path()).unwrap();
-        let how = ruin(dir.path(), &mut Dice(number));
-        let fate = fate(&dir, &ids).await;
+    let mut numbers = 0..ruins;
+    let mut ruining = JoinSet::new();
+    for number in numbers.by_ref().take(AT_ONCE) {
+        ruining.spawn(ruined(Arc::clone(&place), Arc::clone(&ids), number));
+    }
+    while let Some(ended) = ruining.join_next().await {
+        let (number, how, fate) = ended.unwrap();
+        if let Some(next) = numbers.next() {
+            ruining.spawn(ruined(Arc::clone(&place), Arc::clone(&ids), next));
+        }
         eprintln!("{number}: {how}: {fate:?}");
         match fate {
             Fate::Refused(why) => {
