@@ -20,6 +20,10 @@ pub mod failure;
 
 use std::time::Duration;
 
+/// hookyard's own, so that what is compared is never the allocator.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// `60s`, `5m`, `500ms`: as hookyard's own configuration writes durations.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no duration such as 60s, 5m or 500ms");
