@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
@@ -20,15 +21,16 @@ use crate::store::{Store, StoreError};
 #[derive(Debug)]
 pub struct RoutingTable {
     pub snapshot: SnapshotHash,
-    pub rules: RuleSet,
+    pub rules: Arc<RuleSet>,
 }
 
-/// Routes until `shutdown`; what is then still marked is routed after the next start.
-pub async fn run(store: Arc<dyn Store>, table: Arc<RoutingTable>, shutdown: CancellationToken) {
+/// Routes until `shutdown`, each batch by the table that stands in `tables` when it begins; what is then still marked is
+/// routed after the next start.
+pub async fn run(store: Arc<dyn Store>, tables: Arc<ArcSwap<RoutingTable>>, shutdown: CancellationToken) {
     let mut bell = store.wakes().on_events();
     while !shutdown.is_cancelled() {
         bell.borrow_and_update();
-        match route_batch(&*store, &table).await {
+        match route_batch(&*store, &tables.load_full()).await {
             Ok(0) => {}
             Ok(_) => continue,
             Err(error) => error!(%error, "routing waits: the store did not answer"),

@@ -23,6 +23,7 @@ mod outage;
 mod plugin_abi;
 mod plugin_faults;
 mod power_cut;
+mod reload;
 mod retention;
 mod signature_sdk;
 mod smtp;

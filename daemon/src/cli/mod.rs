@@ -5,12 +5,14 @@
 
 mod check;
 mod client;
+mod config;
 mod deliveries;
 mod doctor;
 mod events;
 mod exit;
 mod output;
 mod page;
+mod reload;
 mod send;
 mod serve;
 mod status;
@@ -66,6 +68,11 @@ enum Command {
     /// Look at deliveries
     #[command(subcommand)]
     Deliveries(deliveries::DeliveriesCommand),
+    /// Have the running daemon read its configuration again: whole, or not at all
+    Reload(reload::ReloadArgs),
+    /// Look at the configurations that ran here last, and roll back to one
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// How the daemon, its handlers and its store are
     Status,
     /// Say whether this installation keeps the promises: disk, clock, file modes, store, plugins, configuration
@@ -108,6 +115,8 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Send(args) => send::run(&common, &args).await,
         Command::Events(command) => events::run(&common, command).await,
         Command::Deliveries(command) => deliveries::run(&common, command).await,
+        Command::Reload(args) => reload::run(&common, &args).await,
+        Command::Config(command) => config::run(&common, command).await,
         Command::Status => status::run(&common).await,
         Command::Doctor(args) => doctor::run(&common, &args).await,
         Command::Store(command) => store::run(&common, command).await,

@@ -12,6 +12,14 @@ pub(super) async fn run(common: &Common) -> Result<(), Failure> {
     }
     let dev = if status.dev { " (--dev: throw-away secrets)" } else { "" };
     say!("hookyard {}{dev}, configuration {}", status.version, status.snapshot);
+    if status.rolled_back {
+        say!(
+            "            rolled back: the files say something else, and the next reload or start takes them"
+        );
+    }
+    if let Some(refused) = &status.reload_refused {
+        say!("reload      refused at {}: {}", refused.at, refused.why);
+    }
     say!("door        {}", status.door);
     say!("store       {}", status.store);
     say!("events      {}", events_words(&status.counts));
@@ -37,7 +45,10 @@ fn deliveries_words(counts: &CountsView) -> String {
 }
 
 fn handler_row(handler: &HandlerView) -> Vec<String> {
-    let state = if handler.up { "up".to_owned() } else { format!("down: {}", handler.why_down) };
+    let mut state = if handler.up { "up".to_owned() } else { format!("down: {}", handler.why_down) };
+    if handler.draining > 0 {
+        state.push_str(", the one before still finishes");
+    }
     vec![
         handler.handler.clone(),
         format!("{} {}", handler.plugin_id, handler.plugin_version),

@@ -14,6 +14,14 @@ use crate::config::{self, LoadOptions, Scheme, Snapshot, StoreSettings};
 /// Stands for a variable that is not set in this shell: the daemon's may be.
 const NOT_SET: &str = "\u{1}not set in this shell";
 
+fn options(common: &Common) -> LoadOptions<'_> {
+    LoadOptions {
+        path: &common.config,
+        dev: true,
+        env: &|name| Some(std::env::var(name).unwrap_or_else(|_| NOT_SET.to_owned())),
+    }
+}
+
 /// The daemon that a configuration starts.
 #[derive(Debug)]
 pub(super) struct Target {
@@ -24,11 +32,31 @@ pub(super) struct Target {
 impl Target {
     /// Reads the configuration and the runtime file.
     pub(super) fn find(common: &Common) -> Result<Self, Failure> {
-        let env = |name: &str| Some(std::env::var(name).unwrap_or_else(|_| NOT_SET.to_owned()));
-        let loaded = config::load(LoadOptions { path: &common.config, dev: true, env: &env })
-            .map_err(|faults| config_failure(&common.config, &faults))?;
-        let runtime = RuntimeFile::read(&loaded.snapshot.store.path);
-        Ok(Self { snapshot: loaded.snapshot, runtime })
+        let loaded =
+            config::load(options(common)).map_err(|faults| config_failure(&common.config, &faults))?;
+        Ok(Self::of(loaded.snapshot))
+    }
+
+    /// The same for a command that only asks the daemon something: a daemon that runs on an earlier configuration is
+    /// found though the files have faults by now.
+    pub(super) fn running(common: &Common) -> Result<Self, Failure> {
+        match config::load(options(common)) {
+            Ok(loaded) => Ok(Self::of(loaded.snapshot)),
+            Err(faults) if !common.config.exists() => Err(config_failure(&common.config, &faults)),
+            Err(faults) => {
+                let found = Self::of(config::glance(options(common)));
+                if found.runtime.is_none() {
+                    return Err(config_failure(&common.config, &faults));
+                }
+                eprintln!("attention: {faults} (`hookyard check` shows them); asking the daemon that runs");
+                Ok(found)
+            }
+        }
+    }
+
+    fn of(snapshot: Snapshot) -> Self {
+        let runtime = RuntimeFile::read(&snapshot.store.path);
+        Self { snapshot, runtime }
     }
 
     /// Where the daemon's store is, and how it is opened.

@@ -4,9 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::sync::Arc;
 
 use super::LoadOptions;
 use super::faults::{Faults, Spot, Spotted};
+use super::outline::Outline;
 use super::raw::{RawConfig, RawFallback, RawHandler, RawPlugin, RawRule, RawServer, RawSource};
 use super::rule_cost;
 use super::secrets::fetch;
@@ -17,7 +19,7 @@ use crate::rules::{Fault, RuleSet, nearest};
 /// The snapshot that `raw` describes. To be used only if `faults` stayed empty.
 pub(super) fn check(
     raw: RawConfig,
-    hash: SnapshotHash,
+    (hash, outline): (SnapshotHash, Outline),
     options: LoadOptions<'_>,
     faults: &mut Faults<'_>,
 ) -> Snapshot {
@@ -34,7 +36,7 @@ pub(super) fn check(
     let livemodes = sources.iter().map(|source| (source.name.clone(), source.livemode)).collect();
     let rules = RuleSet::new(rules, raw.fallback.fallback, raw.watch, livemodes);
     rule_cost::check(&rules, &spots, faults);
-    Snapshot { hash, server, store: raw.store, sources, plugins, handlers, rules }
+    Snapshot { hash, outline, server, store: raw.store, sources, plugins, handlers, rules: Arc::new(rules) }
 }
 
 fn check_server(raw: RawServer, options: LoadOptions<'_>, faults: &mut Faults<'_>) -> Server {

@@ -13,19 +13,26 @@
 //! one that does is masked wherever the file's text is shown.
 
 mod check;
+pub mod diff;
 mod diagnostic;
 mod elements;
 mod faults;
 mod files;
 mod hash;
 mod json;
+mod outline;
 mod raw;
 mod reader;
+pub mod restart;
 mod rule_cost;
 mod secrets;
 mod snapshot;
 
 use std::path::{Path, PathBuf};
+
+pub use diff::{Change, How, Part};
+pub use files::ConfigFile;
+pub use outline::Outline;
 
 pub use diagnostic::{ConfigError, Diagnostic, Severity};
 pub use snapshot::{
@@ -34,7 +41,8 @@ pub use snapshot::{
     TOLERANCE_DEFAULT, Tls,
 };
 
-use faults::Faults;
+use crate::rules::Fault;
+use faults::{Faults, FileId};
 
 /// Where the configuration is, and what stands around it.
 #[derive(Clone, Copy)]
@@ -62,8 +70,8 @@ pub struct Loaded {
     pub snapshot: Snapshot,
     /// What is allowed and probably not meant, in the order of the files.
     pub warnings: Vec<Diagnostic>,
-    /// The files that it was read from.
-    pub files: Vec<PathBuf>,
+    /// The files that it was read from, with what they said: the main one first.
+    pub files: Vec<ConfigFile>,
     /// The files that its secrets were read from.
     pub secret_files: Vec<PathBuf>,
 }
@@ -74,19 +82,52 @@ pub struct Loaded {
 /// [`ConfigError`] with every fault of every file.
 pub fn load(options: LoadOptions<'_>) -> Result<Loaded, ConfigError> {
     let (files, unreadable) = files::read(options.path);
+    load_read(files, unreadable, options)
+}
+
+/// The same over what was read before, the main file first: a snapshot that was kept, or a candidate that is not on this
+/// disk. Of `options` the path counts for nothing.
+///
+/// # Errors
+/// [`ConfigError`] with every fault of every file.
+pub fn load_files(files: Vec<ConfigFile>, options: LoadOptions<'_>) -> Result<Loaded, ConfigError> {
+    load_read(files, Vec::new(), options)
+}
+
+/// What can be made out of a configuration though it has faults: enough to find the daemon that runs on it. Never to be
+/// run.
+pub fn glance(options: LoadOptions<'_>) -> Snapshot {
+    let (files, unreadable) = files::read(options.path);
     let mut faults = Faults::new(&files, unreadable);
-    let documents = files::parse(&files, &mut faults);
-    let raw = raw::read(&documents, &mut faults);
-    let hash = hash::of(&documents);
-    let snapshot = check::check(raw, hash, options, &mut faults);
+    read(&files, options, &mut faults)
+}
+
+fn load_read(
+    files: Vec<ConfigFile>,
+    unreadable: Vec<(FileId, Fault)>,
+    options: LoadOptions<'_>,
+) -> Result<Loaded, ConfigError> {
+    let mut faults = Faults::new(&files, unreadable);
+    let snapshot = read(&files, options, &mut faults);
     let secret_files = faults.take_secret_files();
     let (faults, warnings) = faults.into_diagnostics();
     if faults.is_empty() {
-        let files = files.into_iter().map(|file| file.path).collect();
         Ok(Loaded { snapshot, warnings, files, secret_files })
     } else {
         Err(ConfigError::new(faults, warnings))
     }
+}
+
+/// The snapshot that the files describe. To be used only if `faults` stayed empty.
+fn read<'files>(
+    files: &'files [ConfigFile],
+    options: LoadOptions<'_>,
+    faults: &mut Faults<'files>,
+) -> Snapshot {
+    let documents = files::parse(files, faults);
+    let raw = raw::read(&documents, faults);
+    let name = hash::of(&documents);
+    check::check(raw, name, options, faults)
 }
 
 #[cfg(test)]

@@ -226,3 +226,6 @@ pub const RETAIN_PAUSE: Duration = Duration::from_millis(50);
 
 /// Rows of one page of the operator API.
 pub const PAGE_ROWS_MAX: usize = 1000;
+
+/// Configurations that are kept to be shown and rolled back to: a month of one change a day; each is some kilobytes.
+pub const SNAPSHOTS_KEPT_MAX: usize = 32;

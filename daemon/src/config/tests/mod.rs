@@ -1,5 +1,6 @@
 //! Whole configurations: what each says once loaded, and every fault with its line.
 
+mod differing;
 mod faults;
 mod loading;
 mod rule_cost;
