@@ -25,8 +25,10 @@ mod raw;
 mod reader;
 pub mod restart;
 mod rule_cost;
+pub mod schema;
 mod secrets;
 mod snapshot;
+mod testing;
 
 use std::path::{Path, PathBuf};
 
@@ -40,6 +42,7 @@ pub use snapshot::{
     LISTEN_DEFAULT, Plugin, RateLimit, STORE_PATH_DEFAULT, Scheme, Server, Snapshot, Source, StoreSettings,
     TOLERANCE_DEFAULT, Tls,
 };
+pub use testing::{RuleTest, TestRun, Tested};
 
 use crate::rules::Fault;
 use faults::{Faults, FileId};
@@ -72,6 +75,8 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// The files that it was read from, with what they said: the main one first.
     pub files: Vec<ConfigFile>,
+    /// Its `[[test]]` tables, not yet run, in the order of the files.
+    pub tests: Vec<RuleTest>,
     /// The files that its secrets were read from.
     pub secret_files: Vec<PathBuf>,
 }
@@ -83,6 +88,17 @@ pub struct Loaded {
 pub fn load(options: LoadOptions<'_>) -> Result<Loaded, ConfigError> {
     let (files, unreadable) = files::read(options.path);
     load_read(files, unreadable, options)
+}
+
+/// As [`load`], and every `[[test]]` passes.
+///
+/// # Errors
+/// [`ConfigError`] with every fault of every file; where there is none, with every test that fails.
+pub fn load_tested(options: LoadOptions<'_>) -> Result<Loaded, ConfigError> {
+    let loaded = load(options)?;
+    let failures: Vec<Diagnostic> =
+        loaded.run_tests().tests.into_iter().filter_map(|tested| tested.failure).collect();
+    if failures.is_empty() { Ok(loaded) } else { Err(ConfigError::new(failures, loaded.warnings)) }
 }
 
 /// The same over what was read before, the main file first: a snapshot that was kept, or a candidate that is not on this
@@ -99,7 +115,7 @@ pub fn load_files(files: Vec<ConfigFile>, options: LoadOptions<'_>) -> Result<Lo
 pub fn glance(options: LoadOptions<'_>) -> Snapshot {
     let (files, unreadable) = files::read(options.path);
     let mut faults = Faults::new(&files, unreadable);
-    read(&files, options, &mut faults)
+    read(&files, options, &mut faults).0
 }
 
 fn load_read(
@@ -108,22 +124,22 @@ fn load_read(
     options: LoadOptions<'_>,
 ) -> Result<Loaded, ConfigError> {
     let mut faults = Faults::new(&files, unreadable);
-    let snapshot = read(&files, options, &mut faults);
+    let (snapshot, tests) = read(&files, options, &mut faults);
     let secret_files = faults.take_secret_files();
     let (faults, warnings) = faults.into_diagnostics();
     if faults.is_empty() {
-        Ok(Loaded { snapshot, warnings, files, secret_files })
+        Ok(Loaded { snapshot, warnings, files, tests, secret_files })
     } else {
         Err(ConfigError::new(faults, warnings))
     }
 }
 
-/// The snapshot that the files describe. To be used only if `faults` stayed empty.
+/// The snapshot that the files describe, and its tests. To be used only if `faults` stayed empty.
 fn read<'files>(
     files: &'files [ConfigFile],
     options: LoadOptions<'_>,
     faults: &mut Faults<'files>,
-) -> Snapshot {
+) -> (Snapshot, Vec<RuleTest>) {
     let documents = files::parse(files, faults);
     let raw = raw::read(&documents, faults);
     let name = hash::of(&documents);

@@ -5,8 +5,10 @@ mod faults;
 mod loading;
 mod rule_cost;
 mod rule_faults;
+mod schema;
 mod shipped;
 mod showing;
+mod testing;
 
 use std::path::Path;
 
