@@ -25,6 +25,7 @@ mod plugin_faults;
 mod power_cut;
 mod reload;
 mod retention;
+mod routing;
 mod signature_sdk;
 mod smtp;
 mod stopping;

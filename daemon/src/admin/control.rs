@@ -5,7 +5,13 @@ use std::fmt;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::dry_run::{DryRunRequest, DryRunView};
+use super::explain::ExplainView;
+use super::rules::{MatchedView, ReplayView};
 use super::view::{HandlerView, RefusalView};
+use crate::model::event::Event;
+use crate::model::ids::EventId;
+use crate::store::StoreError;
 
 /// The running daemon, as operators may see and change it.
 #[async_trait]
@@ -22,14 +28,37 @@ pub trait Control: Send + Sync + fmt::Debug + 'static {
     /// The last reload, where it was refused.
     fn reload_refused(&self) -> Option<RefusalView>;
 
-    /// Replaces what runs by what the files say, or by the kept snapshot whose hash begins so.
-    async fn reload(&self, kept: Option<String>) -> Result<ReloadView, Refused>;
+    /// Why each rule that runs takes this event or does not.
+    async fn explain(&self, event: Event) -> ExplainView;
+
+    /// How often each rule that runs took an event, in file order; the default last.
+    fn rules(&self) -> Vec<MatchedView>;
+
+    /// Routes one page of unrouted events by the rules that run.
+    async fn replay_unrouted(&self, after: Option<EventId>) -> Result<ReplayView, StoreError>;
+
+    /// What a candidate configuration would do with stored events.
+    async fn dry_run(&self, request: DryRunRequest) -> Result<DryRunView, Refused>;
+
+    /// Replaces what runs by what the request names.
+    async fn reload(&self, request: ReloadRequest) -> Result<ReloadView, Refused>;
 
     /// The kept snapshots, newest first.
     async fn kept(&self) -> Vec<KeptView>;
 
     /// One kept snapshot with its files; `None` where none, or more than one, begins so.
     async fn kept_files(&self, hash: &str) -> Option<KeptFilesView>;
+}
+
+/// What a reload takes, and what it must show first.
+#[derive(Debug, Clone, Default)]
+pub struct ReloadRequest {
+    /// The kept snapshot whose hash begins so; without it the files.
+    pub kept: Option<String>,
+    /// `last=30d`: it is tried against these events first.
+    pub against: Option<String>,
+    /// How many of those may go elsewhere; more refuse the reload.
+    pub changes_max: u64,
 }
 
 /// Why something was refused; nothing has changed.
@@ -56,6 +85,9 @@ pub struct ReloadView {
     pub waiting_for_nobody: Vec<WaitingView>,
     /// What is allowed and probably not meant, as `hookyard check` shows it.
     pub warnings: Vec<String>,
+    /// What the dry run said, where one was demanded.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub dry_run: Option<DryRunView>,
 }
 
 /// One difference between two configurations.

@@ -11,8 +11,13 @@
 //! | `GET /v1/status` | versions, handlers, counts |
 //! | `GET /v1/events?…` | a page of events |
 //! | `GET /v1/events/{id}` | one event, its decision, deliveries and attempts |
+//! | `GET /v1/events/{id}/explain` | why each rule that runs now would take it, or not |
+//! | `POST /v1/events/replay?unrouted=true` | a page of unrouted events, routed by the rules that run now |
 //! | `GET /v1/deliveries?…` | a page of deliveries |
-//! | `POST /v1/reload` | the configuration's files take the place of what runs, or 422 with every fault |
+//! | `GET /v1/rules` | how often each rule took an event, and when last |
+//! | `GET /metrics` | the same and more for Prometheus |
+//! | `POST /v1/dry-run` | what a candidate configuration would do with stored events |
+//! | `POST /v1/reload?…` | the configuration's files take the place of what runs, or 422 with every fault |
 //! | `GET /v1/config` | the snapshots that are kept |
 //! | `GET /v1/config/{hash}` | one of them, with its files |
 //! | `POST /v1/config/{hash}/rollback` | it takes the place of what runs |
@@ -21,7 +26,11 @@ mod answer;
 mod auth;
 mod config;
 pub mod control;
+pub mod dry_run;
+pub mod explain;
+mod metrics;
 mod pages;
+pub mod rules;
 pub mod view;
 
 use std::net::SocketAddr;
@@ -29,7 +38,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -38,6 +47,7 @@ use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::model::limits::CANDIDATE_BYTES_MAX;
 use crate::store::{Health, Store};
 use answer::{Failure, Pretty};
 pub use control::{Control, Refused};
@@ -68,6 +78,11 @@ pub async fn serve(listener: TcpListener, admin: Admin, shutdown: CancellationTo
         .route("/v1/status", get(status))
         .route("/v1/events", get(pages::events))
         .route("/v1/events/{id}", get(pages::event))
+        .route("/v1/events/{id}/explain", get(pages::explain))
+        .route("/v1/events/replay", post(rules::replay))
+        .route("/v1/rules", get(rules))
+        .route("/v1/dry-run", post(dry_run::run).layer(DefaultBodyLimit::max(CANDIDATE_BYTES_MAX)))
+        .route("/metrics", get(metrics::metrics))
         .route("/v1/deliveries", get(pages::deliveries))
         .route("/v1/reload", post(config::reload))
         .route("/v1/config", get(config::list))
@@ -103,6 +118,10 @@ async fn ready(State(admin): State<Arc<Admin>>) -> Response {
     }
 }
 
+async fn rules(State(admin): State<Arc<Admin>>) -> Pretty<Vec<rules::MatchedView>> {
+    Pretty(admin.control.rules())
+}
+
 async fn status(State(admin): State<Arc<Admin>>) -> Result<Pretty<StatusView>, Failure> {
     let counts = admin.store.counts().await?;
     let waiting = admin.store.waiting_by_handler().await?;
@@ -116,6 +135,7 @@ async fn status(State(admin): State<Arc<Admin>>) -> Result<Pretty<StatusView>, F
         store: view::health_words(&admin.store.health()),
         store_lag_bytes: admin.store.lag_bytes(),
         counts: counts.into(),
+        rules: admin.control.rules(),
         handlers: view::with_waiting(admin.control.handlers(), waiting),
     }))
 }

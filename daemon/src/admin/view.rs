@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::rules::MatchedView;
 use crate::model::attempt::Attempt;
 use crate::model::clock::UnixMillis;
 use crate::model::delivery::{Delivery, DeliveryState};
@@ -30,6 +31,9 @@ pub struct StatusView {
     /// How far the store is behind its journal.
     pub store_lag_bytes: u64,
     pub counts: CountsView,
+    /// How often each rule took an event.
+    #[serde(default)]
+    pub rules: Vec<MatchedView>,
     pub handlers: Vec<HandlerView>,
 }
 

@@ -10,10 +10,13 @@
 mod control;
 pub mod descriptors;
 mod door;
+pub mod dry_run;
+pub mod explain;
 mod handlers;
 mod kept;
 pub mod reload;
 pub mod runtime_file;
+mod tally_file;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,7 +35,7 @@ use crate::config::{ConfigFile, Loaded, Snapshot, StoreSettings};
 use crate::host::HostError;
 use crate::ingest::{DoorError, Sources};
 use crate::model::clock::{Clock, SystemClock};
-use crate::route;
+use crate::route::{self, Tally};
 pub use crate::store::sled::OpenError;
 pub use crate::store::sled::{CompactError, CompactPhase, CompactProgress, Compacted};
 use crate::store::sled::{SledOptions, SledStore};
@@ -201,12 +204,14 @@ impl Start {
         let dev = loader.dev;
         let (listener, token) = admin_listener.unzip();
         let token = token.map(|token| Arc::new(ArcSwap::from_pointee(token)));
+        let tally = Arc::new(Tally::new(Arc::clone(&clock), tally_file::read(&snapshot.store.path)));
         let parts = Parts {
             loader,
             clock,
             store: Arc::clone(&store),
             sources,
             token: token.clone(),
+            tally: Arc::clone(&tally),
             runtime_file: RuntimeFile::new(&snapshot, dev, door, admin),
             work: stop.work.clone(),
             tasks: stop.work_tasks.clone(),
@@ -228,7 +233,9 @@ impl Start {
         take_back_leases(&*store).await?;
         reload::tell_of_the_unnamed(&reload::unnamed(&*store, &snapshot).await?);
         reloader.begin(&files, prepared);
-        stop.work_tasks.spawn(route::run(store, Arc::clone(&reloader.tables), stop.work.clone()));
+        let writing = tally_file::run(snapshot.store.path.clone(), Arc::clone(&tally), stop.work.clone());
+        stop.work_tasks.spawn(writing);
+        stop.work_tasks.spawn(route::run(store, Arc::clone(&reloader.tables), tally, stop.work.clone()));
         Ok(reloader)
     }
 }

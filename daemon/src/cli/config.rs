@@ -1,4 +1,4 @@
-//! `hookyard config list`, `show` and `rollback`: the configurations that ran here last.
+//! `hookyard config list`, `show` and `rollback`: the configurations that ran here last; `schema`, for editors.
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use super::output::say;
 use super::page::escape;
 use super::{Common, Failure, output, reload};
 use crate::admin::control::{FileView, KeptFilesView, KeptView, ReloadView};
+use crate::config::schema;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
@@ -23,6 +24,12 @@ pub(super) enum ConfigCommand {
         #[arg(long)]
         to: Option<PathBuf>,
     },
+    /// Print the JSON Schema of a configuration, for editors
+    Schema {
+        /// Of the files in the `rules` directory instead of the main one
+        #[arg(long)]
+        rules: bool,
+    },
     /// Have the daemon run one of them again; the files on disk stay as they are
     Rollback {
         /// The beginning of its hash; without it the one that ran before
@@ -31,11 +38,13 @@ pub(super) enum ConfigCommand {
 }
 
 pub(super) async fn run(common: &Common, command: ConfigCommand) -> Result<(), Failure> {
-    let operator = Operator::of(common)?;
     match command {
-        ConfigCommand::List => list(common, &operator).await,
-        ConfigCommand::Show { hash, to } => show(common, &operator, &hash, to.as_deref()).await,
-        ConfigCommand::Rollback { hash } => rollback(common, &operator, hash).await,
+        ConfigCommand::List => list(common, &Operator::of(common)?).await,
+        ConfigCommand::Show { hash, to } => show(common, &Operator::of(common)?, &hash, to.as_deref()).await,
+        ConfigCommand::Schema { rules } => {
+            output::json(&if rules { schema::rules() } else { schema::main() })
+        }
+        ConfigCommand::Rollback { hash } => rollback(common, &Operator::of(common)?, hash).await,
     }
 }
 

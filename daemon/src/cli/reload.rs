@@ -5,14 +5,28 @@ use clap::Args;
 
 use super::client::Operator;
 use super::output::say;
+use super::page::escape;
 use super::{Common, Failure, output};
 use crate::admin::control::{ChangeView, ReloadView};
 
 #[derive(Debug, Args)]
-pub(super) struct ReloadArgs {}
+pub(super) struct ReloadArgs {
+    /// Try the new rules against stored events first: last=30d, or last=1000 for the newest thousand
+    #[arg(long, value_name = "last=…")]
+    against: Option<String>,
+    /// How many of those may go elsewhere; where it would be more, the reload is refused
+    #[arg(long, requires = "against", default_value_t = 0)]
+    changes_max: u64,
+}
 
-pub(super) async fn run(common: &Common, _args: &ReloadArgs) -> Result<(), Failure> {
-    let reloaded: ReloadView = Operator::of(common)?.post("/v1/reload", Bytes::new()).await?;
+pub(super) async fn run(common: &Common, args: &ReloadArgs) -> Result<(), Failure> {
+    let path = match &args.against {
+        Some(against) => {
+            format!("/v1/reload?against={}&changes_max={}", escape(against), args.changes_max)
+        }
+        None => "/v1/reload".to_owned(),
+    };
+    let reloaded: ReloadView = Operator::of(common)?.post(&path, Bytes::new()).await?;
     if common.json {
         return output::json(&reloaded);
     }
@@ -24,6 +38,9 @@ pub(super) async fn run(common: &Common, _args: &ReloadArgs) -> Result<(), Failu
 pub(super) fn print(reloaded: &ReloadView) {
     for warning in &reloaded.warnings {
         eprintln!("{warning}");
+    }
+    if let Some(dry_run) = &reloaded.dry_run {
+        say!("{}\n", dry_run.words());
     }
     let before = &reloaded.before;
     match reloaded.changes.is_empty() && reloaded.new_hosts.is_empty() {

@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{Common, Failure, color_on_stderr, config_failure};
-use crate::app::reload::{From, Loader, Reloader};
+use crate::app::reload::{Loader, Origin, Reloader};
 use crate::app::{Daemon, Ended, StartError};
 use crate::observe::{self, LogFormat};
 
@@ -78,7 +78,7 @@ async fn run_until_signalled(daemon: Daemon, mut signals: Signals) -> Result<End
 /// Beside whatever else the daemon does; its log tells how it went.
 fn reload(reloader: &Arc<Reloader>) {
     let reloader = Arc::clone(reloader);
-    tokio::spawn(async move { drop(reloader.reload(From::Files).await) });
+    tokio::spawn(async move { drop(reloader.reload(Origin::Files, None).await) });
 }
 
 /// What a signal asks for.

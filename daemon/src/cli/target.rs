@@ -9,7 +9,8 @@ use secrecy::ExposeSecret;
 
 use super::{Common, Failure, config_failure};
 use crate::app::runtime_file::{Runtime, RuntimeFile};
-use crate::config::{self, LoadOptions, Scheme, Snapshot, StoreSettings};
+use crate::config::{self, LoadOptions, Scheme, Snapshot, Source, StoreSettings};
+use crate::model::ids::SourceName;
 
 /// Stands for a variable that is not set in this shell: the daemon's may be.
 const NOT_SET: &str = "\u{1}not set in this shell";
@@ -64,6 +65,28 @@ impl Target {
         &self.snapshot.store
     }
 
+    /// What the files say.
+    pub(super) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// A source by its name; the first where none is named.
+    pub(super) fn source_name(&self, name: Option<&str>) -> Result<&SourceName, Failure> {
+        Ok(&self.named_source(name)?.name)
+    }
+
+    fn named_source(&self, name: Option<&str>) -> Result<&Source, Failure> {
+        let sources = &self.snapshot.sources;
+        let found = match name {
+            Some(name) => sources.iter().find(|source| source.name.as_str() == name),
+            None => sources.first(),
+        };
+        found.ok_or_else(|| {
+            let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+            Failure::config(format!("no such source; the configuration has: {}", names.join(", ")))
+        })
+    }
+
     /// Whether the daemon can be asked anything.
     pub(super) fn has_admin(&self) -> bool {
         self.snapshot.server.admin.is_some()
@@ -95,15 +118,7 @@ impl Target {
 
     /// A source's URL and its first secret; the first source where none is named.
     pub(super) fn source(&self, name: Option<&str>) -> Result<(String, String), Failure> {
-        let sources = &self.snapshot.sources;
-        let found = match name {
-            Some(name) => sources.iter().find(|source| source.name.as_str() == name),
-            None => sources.first(),
-        };
-        let source = found.ok_or_else(|| {
-            let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
-            Failure::config(format!("no such source; the configuration has: {}", names.join(", ")))
-        })?;
+        let source = self.named_source(name)?;
         let listen = self.runtime.as_ref().map_or(self.snapshot.server.listen, |runtime| runtime.door);
         let Scheme::Stripe { secrets, .. } = &source.scheme;
         let configured = secrets.first().map(|secret| secret.expose_secret().to_owned()).unwrap_or_default();

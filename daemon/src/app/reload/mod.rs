@@ -12,7 +12,9 @@
 //! host that it began with. A kill before the exchange leaves the old snapshot, after it the new one, since a start reads
 //! the files.
 
-use std::path::PathBuf;
+mod error;
+mod loader;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -21,34 +23,26 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use super::dry_run::Demand;
 use super::handlers::{Handlers, Prepared};
 use super::kept::{Kept, KeptSnapshots};
 use super::runtime_file::RuntimeFile;
 use super::{StartError, door};
-use crate::config::restart::{self, NeedsRestart};
-use crate::config::{self, Change, ConfigError, ConfigFile, Diagnostic, LoadOptions, Loaded, Snapshot, diff};
+use crate::config::{Change, ConfigFile, Diagnostic, Loaded, Part, Snapshot, diff, restart};
 use crate::ingest::Sources;
 use crate::model::clock::{Clock, UnixMillis};
 use crate::model::ids::HandlerName;
 use crate::observe::with_causes;
+use crate::replay::dry_run::DryRun;
 use crate::retain;
-use crate::route::RoutingTable;
-use crate::store::Store;
-
-/// Reads the configuration as this daemon was told to at its start.
-#[derive(Clone)]
-pub struct Loader {
-    pub path: PathBuf,
-    pub dev: bool,
-    pub env: Env,
-}
-
-/// The value of an environment variable.
-pub type Env = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+use crate::route::{RoutingTable, Tally};
+use crate::store::{Store, StoreError};
+pub use error::ReloadError;
+pub use loader::{Env, Loader};
 
 /// Where a reload takes the configuration from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum From {
+pub enum Origin {
     Files,
     /// A snapshot that ran before, by the beginning of its hash.
     Kept(String),
@@ -64,25 +58,10 @@ pub struct Reloaded {
     /// Handlers whose host was exchanged.
     pub fresh: Vec<HandlerName>,
     pub warnings: Vec<Diagnostic>,
+    /// Where one was demanded.
+    pub dry_run: Option<DryRun>,
     /// Handlers that the new snapshot does not name, with how many deliveries wait for each.
     pub unnamed: Vec<(HandlerName, u64)>,
-}
-
-/// Why a reload was refused. The snapshot before runs on.
-#[derive(Debug, thiserror::Error)]
-pub enum ReloadError {
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error("the new configuration changes what only a restart can change")]
-    NeedsRestart(Vec<NeedsRestart>),
-    #[error(transparent)]
-    Start(#[from] StartError),
-    #[error("no kept snapshot, or more than one, begins with `{0}`; `hookyard config list` shows them")]
-    NotKept(String),
-    #[error("the daemon is stopping")]
-    Stopping,
-    #[error("the daemon's own task for the reload failed: {0}")]
-    Task(#[from] tokio::task::JoinError),
 }
 
 /// The last reload that was refused.
@@ -96,7 +75,7 @@ pub struct Refusal {
 #[derive(Debug)]
 struct Current {
     snapshot: Arc<Snapshot>,
-    from: From,
+    from: Origin,
 }
 
 /// Everything of a running daemon that a reload exchanges.
@@ -107,6 +86,7 @@ pub struct Reloader {
     pub(super) store: Arc<dyn Store>,
     pub(super) handlers: Handlers,
     pub(super) tables: Arc<ArcSwap<RoutingTable>>,
+    pub(super) tally: Arc<Tally>,
     pub(super) kept: KeptSnapshots,
     sources: Arc<ArcSwap<Sources>>,
     token: Option<Arc<ArcSwap<SecretString>>>,
@@ -126,6 +106,7 @@ pub(super) struct Parts {
     pub(super) store: Arc<dyn Store>,
     pub(super) sources: Arc<ArcSwap<Sources>>,
     pub(super) token: Option<Arc<ArcSwap<SecretString>>>,
+    pub(super) tally: Arc<Tally>,
     pub(super) runtime_file: RuntimeFile,
     pub(super) work: CancellationToken,
     pub(super) tasks: TaskTracker,
@@ -134,13 +115,13 @@ pub(super) struct Parts {
 impl Reloader {
     /// Of a daemon whose door is open already, with the first snapshot's sources; nothing else runs yet.
     pub(super) fn new(snapshot: Arc<Snapshot>, parts: Parts) -> Self {
-        let Parts { loader, clock, store, sources, token, runtime_file, work, tasks } = parts;
+        let Parts { loader, clock, store, sources, token, tally, runtime_file, work, tasks } = parts;
         Self {
             handlers: Handlers::new(Arc::clone(&store), Arc::clone(&clock), work.clone(), tasks.clone()),
             tables: Arc::new(ArcSwap::from_pointee(table(&snapshot))),
             kept: KeptSnapshots::of(&snapshot.store.path),
             retaining: Mutex::new(work.child_token()),
-            current: ArcSwap::from_pointee(Current { snapshot, from: From::Files }),
+            current: ArcSwap::from_pointee(Current { snapshot, from: Origin::Files }),
             refusal: Mutex::default(),
             one_at_a_time: tokio::sync::Mutex::default(),
             loader,
@@ -148,6 +129,7 @@ impl Reloader {
             store,
             sources,
             token,
+            tally,
             runtime_file,
             work,
             tasks,
@@ -158,6 +140,7 @@ impl Reloader {
     pub(super) fn begin(&self, files: &[ConfigFile], prepared: Prepared) {
         let snapshot = self.snapshot();
         self.keep(&snapshot, files);
+        self.tally.follow(&snapshot.rules);
         self.handlers.adopt(prepared);
         self.retain(&snapshot);
     }
@@ -169,7 +152,7 @@ impl Reloader {
 
     /// Whether a kept snapshot runs, and not what the files said.
     pub fn is_rolled_back(&self) -> bool {
-        matches!(self.current.load().from, From::Kept(_))
+        matches!(self.current.load().from, Origin::Kept(_))
     }
 
     /// The last reload, where it was refused.
@@ -177,25 +160,34 @@ impl Reloader {
         self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Replaces what runs by what `from` says. Goes on though its caller goes away.
-    pub async fn reload(self: &Arc<Self>, from: From) -> Result<Reloaded, ReloadError> {
+    /// Replaces what runs by what `from` says, where it does what is demanded. Goes on though its caller goes away.
+    pub async fn reload(
+        self: &Arc<Self>,
+        from: Origin,
+        demand: Option<Demand>,
+    ) -> Result<Reloaded, ReloadError> {
         let this = Arc::clone(self);
         let reloading = async move {
             let _one_at_a_time = this.one_at_a_time.lock().await;
-            let result = this.exchange(from).await;
+            let result = this.exchange(from, demand).await;
             this.tell(&result);
             result
         };
         tokio::spawn(reloading).await?
     }
 
-    async fn exchange(self: &Arc<Self>, from: From) -> Result<Reloaded, ReloadError> {
+    async fn exchange(
+        self: &Arc<Self>,
+        from: Origin,
+        demand: Option<Demand>,
+    ) -> Result<Reloaded, ReloadError> {
         let loaded = self.load(from.clone()).await?;
         let (before, after) = (self.snapshot(), Arc::new(loaded.snapshot));
         let needed = restart::needed(&before, &after);
         if !needed.is_empty() {
             return Err(ReloadError::NeedsRestart(needed));
         }
+        let dry_run = self.meet(demand, &after).await?;
         let sources = door::sources(&after)?;
         let prepared = self.handlers.prepare(&after).await?;
         if self.work.is_cancelled() {
@@ -209,10 +201,21 @@ impl Reloader {
             changes: diff::between(&before, &after),
             fresh,
             warnings: loaded.warnings,
+            dry_run,
             unnamed: self.unnamed(&after).await,
             before,
             after,
         })
+    }
+
+    /// Tries the new rules against history, where that is demanded.
+    async fn meet(&self, demand: Option<Demand>, after: &Snapshot) -> Result<Option<DryRun>, ReloadError> {
+        let Some(demand) = demand else { return Ok(None) };
+        let dry_run = self.dry_run(&after.rules, demand.last).await?;
+        match dry_run.changed > demand.changes_max {
+            true => Err(ReloadError::Changes { dry_run: Box::new(dry_run), max: demand.changes_max }),
+            false => Ok(Some(dry_run)),
+        }
     }
 
     /// The exchange itself. Handlers first: what the new rules say is then delivered at once.
@@ -220,14 +223,15 @@ impl Reloader {
         &self,
         before: &Snapshot,
         after: &Arc<Snapshot>,
-        from: From,
+        from: Origin,
         sources: Sources,
         prepared: Prepared,
     ) {
         self.handlers.adopt(prepared);
+        self.tally.follow(&after.rules);
         self.tables.store(Arc::new(table(after)));
         // A source's spent rate starts anew, so it is left alone where nothing of it changed.
-        if diff::between(before, after).iter().any(|change| change.part == config::Part::Source) {
+        if diff::between(before, after).iter().any(|change| change.part == Part::Source) {
             self.sources.store(Arc::new(sources));
         }
         if let (Some(token), Some(admin)) = (&self.token, &after.server.admin) {
@@ -242,11 +246,11 @@ impl Reloader {
         }
     }
 
-    async fn load(self: &Arc<Self>, from: From) -> Result<Loaded, ReloadError> {
+    async fn load(self: &Arc<Self>, from: Origin) -> Result<Loaded, ReloadError> {
         let this = Arc::clone(self);
         let loading = tokio::task::spawn_blocking(move || match from {
-            From::Files => Ok(this.loader.files()?),
-            From::Kept(hash) => {
+            Origin::Files => Ok(this.loader.files()?),
+            Origin::Kept(hash) => {
                 let kept = this.kept.find(&hash).ok_or(ReloadError::NotKept(hash))?;
                 Ok(this.loader.load(kept.files())?)
             }
@@ -320,62 +324,11 @@ impl Reloader {
     }
 }
 
-impl Loader {
-    /// From the files as they are now.
-    ///
-    /// # Errors
-    /// Every fault.
-    pub fn files(&self) -> Result<Loaded, ConfigError> {
-        config::load(self.options())
-    }
-
-    /// From files that were read before.
-    ///
-    /// # Errors
-    /// Every fault.
-    pub fn load(&self, files: Vec<ConfigFile>) -> Result<Loaded, ConfigError> {
-        config::load_files(files, self.options())
-    }
-
-    fn options(&self) -> LoadOptions<'_> {
-        LoadOptions { path: &self.path, dev: self.dev, env: &*self.env }
-    }
-}
-
-impl ReloadError {
-    /// What is wrong, in one line for the log: faults with their places.
-    pub fn sentences(&self) -> String {
-        let each = match self {
-            Self::Config(error) => error.faults.iter().map(Diagnostic::line_of_log).collect(),
-            Self::NeedsRestart(needed) => needed.iter().map(ToString::to_string).collect(),
-            _ => Vec::new(),
-        };
-        match each[..] {
-            [] => with_causes(self),
-            _ => format!("{self}: {}", each.join("; ")),
-        }
-    }
-
-    /// What is wrong, for an operator's terminal.
-    pub fn report(&self) -> String {
-        match self {
-            Self::Config(error) => error.render(false),
-            Self::NeedsRestart(needed) => {
-                let lines: String = needed.iter().map(|needed| format!("\n  {needed}")).collect();
-                format!(
-                    "{self}:{lines}\nrestart the daemon for it, or take the change back and reload the rest"
-                )
-            }
-            _ => with_causes(self),
-        }
-    }
-}
-
 /// Handlers that deliveries wait for and that the snapshot does not name.
 pub(super) async fn unnamed(
     store: &dyn Store,
     snapshot: &Snapshot,
-) -> Result<Vec<(HandlerName, u64)>, crate::store::StoreError> {
+) -> Result<Vec<(HandlerName, u64)>, StoreError> {
     let mut waiting = store.waiting_by_handler().await?;
     waiting.retain(|(handler, _)| !snapshot.handlers.contains_key(handler));
     Ok(waiting)
@@ -390,10 +343,4 @@ pub(super) fn tell_of_the_unnamed(unnamed: &[(HandlerName, u64)]) {
 
 fn table(snapshot: &Snapshot) -> RoutingTable {
     RoutingTable { snapshot: snapshot.hash.clone(), rules: Arc::clone(&snapshot.rules) }
-}
-
-impl std::fmt::Debug for Loader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Loader").field("path", &self.path).field("dev", &self.dev).finish_non_exhaustive()
-    }
 }
