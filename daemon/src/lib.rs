@@ -22,6 +22,7 @@ pub mod store;
 pub mod host;
 pub mod ingest;
 pub mod route;
+pub mod replay;
 pub mod dispatch;
 pub mod retain;
 pub mod admin;

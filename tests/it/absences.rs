@@ -15,6 +15,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("host", &["model", "observe"]),
     ("ingest", &["model", "observe", "verify", "store"]),
     ("route", &["model", "observe", "rules", "store"]),
+    ("replay", &["model", "observe", "rules", "store", "route"]),
     ("dispatch", &["model", "observe", "store", "host"]),
     ("retain", &["model", "observe", "store"]),
     ("admin", &["model", "observe", "store"]),
@@ -22,7 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "app",
         &[
             "model", "observe", "rules", "verify", "config", "store", "host", "ingest", "route", "dispatch",
-            "retain", "admin",
+            "retain", "admin", "replay",
         ],
     ),
     ("doctor", &["model", "observe", "config", "store", "host", "admin", "app"]),

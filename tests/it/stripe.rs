@@ -129,6 +129,11 @@ impl Poster {
         Self { client, url: format!("http://{door}/webhooks/stripe") }
     }
 
+    /// The same door, at another source's path.
+    pub(crate) fn at_path(&self, path: &str) -> Self {
+        Self { client: self.client.clone(), url: self.url.replace("/webhooks/stripe", path) }
+    }
+
     /// Posts a body, signed now by the official SDK; panics where nobody answers.
     pub(crate) async fn post(&self, body: &[u8]) -> Answer {
         self.try_post(body, &sign(body, SECRET, now())).await.expect("the door answers")

@@ -166,6 +166,23 @@ impl Yard {
         daemon.wait().unwrap()
     }
 
+    /// SIGHUP: the daemon reads its configuration again.
+    pub(crate) fn hang_up(&self) {
+        let pid = rustix::process::Pid::from_child(self.daemon.as_ref().unwrap());
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    }
+
+    /// Waits until the daemon has logged these words.
+    pub(crate) async fn wait_for_log(&self, words: &str) {
+        for _ in 0..LOOKS_MAX {
+            if self.log().contains(words) {
+                return;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        panic!("never logged `{words}`:\n{}", self.log());
+    }
+
     /// SIGTERM, and the exit status.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
         let mut daemon = self.daemon.take().unwrap();

@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::control::Refused;
 use crate::store::{Health, StoreError};
 
 /// A JSON answer that a person can read with curl.
@@ -23,31 +24,41 @@ impl<T: Serialize> IntoResponse for Pretty<T> {
     }
 }
 
-/// An error answer: `{"error": "…"}`.
+/// An error answer: `{"error": "…"}`, and where a configuration was refused also `report` and `faults`.
 #[derive(Debug)]
 pub(super) struct Failure {
     status: StatusCode,
     error: String,
+    refused: Option<Refused>,
 }
 
 impl Failure {
     pub(super) fn not_found(error: impl Into<String>) -> Self {
-        Self { status: StatusCode::NOT_FOUND, error: error.into() }
+        Self::new(StatusCode::NOT_FOUND, error)
     }
 
     pub(super) fn bad_request(error: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, error: error.into() }
+        Self::new(StatusCode::BAD_REQUEST, error)
     }
 
     pub(super) fn loading() -> Self {
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, error: super::view::health_words(&Health::Loading) }
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, super::view::health_words(&Health::Loading))
     }
 
     pub(super) fn unauthorized() -> Self {
-        Self {
-            status: StatusCode::UNAUTHORIZED,
-            error: "the operator token is missing or wrong: send `Authorization: Bearer <token>`".to_owned(),
-        }
+        let error = "the operator token is missing or wrong: send `Authorization: Bearer <token>`";
+        Self::new(StatusCode::UNAUTHORIZED, error)
+    }
+
+    fn new(status: StatusCode, error: impl Into<String>) -> Self {
+        Self { status, error: error.into(), refused: None }
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        let failure = Self::new(StatusCode::UNPROCESSABLE_ENTITY, refused.error.clone());
+        Self { refused: Some(refused), ..failure }
     }
 }
 
@@ -62,12 +73,15 @@ impl From<StoreError> for Failure {
             StoreError::TooLarge { .. } => StatusCode::BAD_REQUEST,
             StoreError::Corrupt { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        Self { status, error: error.to_string() }
+        Self::new(status, error.to_string())
     }
 }
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        (self.status, Json(serde_json::json!({ "error": self.error }))).into_response()
+        match self.refused {
+            Some(refused) => (self.status, Json(refused)).into_response(),
+            None => (self.status, Json(serde_json::json!({ "error": self.error }))).into_response(),
+        }
     }
 }

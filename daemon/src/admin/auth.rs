@@ -20,7 +20,7 @@ pub(super) async fn require_token(State(admin): State<Arc<Admin>>, request: Requ
         .get(AUTHORIZATION)
         .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "))
         .unwrap_or_default();
-    if same(given, admin.token.expose_secret().as_bytes()) {
+    if same(given, admin.token.load().expose_secret().as_bytes()) {
         next.run(request).await
     } else {
         Failure::unauthorized().into_response()

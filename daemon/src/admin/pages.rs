@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Admin;
 use super::answer::{Failure, Pretty};
+use super::explain::ExplainView;
 use super::view::{self, AttemptView, DeliveryView, EventDetailView, EventView, PageView};
 use crate::model::ids::{DeliveryId, EventId, HandlerName};
 use crate::store::{DeliveryQuery, EventQuery, Page, Routing, Store, StoreError};
@@ -87,6 +88,16 @@ pub(super) async fn event(
     }))
 }
 
+pub(super) async fn explain(
+    State(admin): State<Arc<Admin>>,
+    Path(id): Path<String>,
+) -> Result<Pretty<ExplainView>, Failure> {
+    let event = find(&*admin.store, &id).await?;
+    let decision = admin.store.decision(event.id).await?;
+    let explained = admin.control.explain(event).await;
+    Ok(Pretty(ExplainView { decided: Some(view::routing_words(decision.as_ref())), ..explained }))
+}
+
 pub(super) async fn deliveries(
     State(admin): State<Arc<Admin>>,
     Query(query): Query<DeliveriesQuery>,
@@ -151,7 +162,7 @@ async fn deliveries_with_tries(store: &dyn Store, event: EventId) -> Result<Vec<
     Ok(views)
 }
 
-fn event_id(text: &str) -> Result<EventId, Failure> {
+pub(super) fn event_id(text: &str) -> Result<EventId, Failure> {
     text.parse().map_err(|error: crate::model::ids::NotAnEventId| Failure::bad_request(error.to_string()))
 }
 

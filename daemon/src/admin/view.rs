@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::rules::MatchedView;
 use crate::model::attempt::Attempt;
 use crate::model::clock::UnixMillis;
 use crate::model::delivery::{Delivery, DeliveryState};
@@ -16,6 +17,12 @@ use crate::store::{Counts, Health};
 pub struct StatusView {
     pub version: String,
     pub snapshot: String,
+    /// A kept snapshot runs, and not what the files say.
+    #[serde(default)]
+    pub rolled_back: bool,
+    /// The last reload, where it was refused.
+    #[serde(default)]
+    pub reload_refused: Option<RefusalView>,
     /// Where the door listens.
     pub door: String,
     pub dev: bool,
@@ -24,7 +31,17 @@ pub struct StatusView {
     /// How far the store is behind its journal.
     pub store_lag_bytes: u64,
     pub counts: CountsView,
+    /// How often each rule took an event.
+    #[serde(default)]
+    pub rules: Vec<MatchedView>,
     pub handlers: Vec<HandlerView>,
+}
+
+/// A reload that was refused.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RefusalView {
+    pub at: String,
+    pub why: String,
 }
 
 /// How many of what the store holds.
@@ -56,6 +73,9 @@ pub struct HandlerView {
     pub in_flight: usize,
     pub restarts: u64,
     pub crashes: u64,
+    /// Hosts from before a reload that still finish what they began.
+    #[serde(default)]
+    pub draining: usize,
     /// Deliveries that are pending or under way.
     pub waiting: u64,
 }
@@ -251,7 +271,7 @@ pub fn health_words(health: &Health) -> String {
 }
 
 /// RFC 3339 with milliseconds.
-fn time(at: UnixMillis) -> String {
+pub fn time(at: UnixMillis) -> String {
     let millis = i64::try_from(at.0).unwrap_or(i64::MAX);
     Timestamp::from_millisecond(millis).map_or_else(|_| millis.to_string(), |at| format!("{at:.3}"))
 }

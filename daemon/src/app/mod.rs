@@ -3,50 +3,51 @@
 //! Order of the start: bind the operator listener, open the store, serve the door, start a host for each handler, serve
 //! operators, take back the leases of the process before, then dispatch and route. The door is early because what it takes
 //! is safe whatever comes after; a large store is still being read then, and everything behind the door waits for that.
+//! `reload` exchanges everything that may change while it runs.
 //! Order of the end: close the door and answer what it took, finish the attempts under way, stop the hosts, close the
 //! store. A kill at any point of either loses nothing: the store is the only state.
 
+mod control;
 pub mod descriptors;
-mod hosts;
+mod door;
+pub mod dry_run;
+pub mod explain;
+mod handlers;
+mod kept;
+pub mod reload;
 pub mod runtime_file;
+mod tally_file;
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::admin::{self, Admin, Facts};
-use crate::config::{Snapshot, StoreSettings};
-use crate::dispatch::HandlerLoop;
+use crate::config::{ConfigFile, Loaded, Snapshot, StoreSettings};
 use crate::host::HostError;
-use crate::ingest::{Door, DoorError, DoorSettings, DoorSource, RateLimit, TlsFiles};
+use crate::ingest::{DoorError, Sources};
 use crate::model::clock::{Clock, SystemClock};
-use crate::model::limits::SETTLING_MAX;
-use crate::retain;
-use crate::route::{self, RoutingTable};
+use crate::route::{self, Tally};
 pub use crate::store::sled::OpenError;
 pub use crate::store::sled::{CompactError, CompactPhase, CompactProgress, Compacted};
 use crate::store::sled::{SledOptions, SledStore};
 use crate::store::{Health, Store, Upkeep};
-use crate::verify::Scheme;
-use crate::verify::stripe::{SchemeError, StripeScheme};
-use hosts::Hosts;
-pub use hosts::LIBRARY_CACHE;
+use crate::verify::stripe::SchemeError;
+use control::Operations;
+pub use handlers::LIBRARY_CACHE;
+use reload::{Loader, Parts, Reloader};
 use runtime_file::RuntimeFile;
 
 /// How often the store's health is looked at: a failed store ends the daemon within this time.
 const HEALTH_POLL: Duration = Duration::from_millis(250);
-/// What the hosts get to end by themselves after the last attempt.
-const HOST_STOP_GRACE: Duration = Duration::from_secs(2);
-
 /// What operators' requests under way get at the end.
 const ADMIN_CLOSE_MAX: Duration = Duration::from_secs(1);
 /// A disk that hangs must not keep the process.
@@ -57,10 +58,8 @@ const STORE_CLOSE_MAX: Duration = Duration::from_secs(10);
 pub struct Daemon {
     door: SocketAddr,
     admin: Option<SocketAddr>,
-    drain: Duration,
     store: Arc<dyn Store>,
-    hosts: Arc<Hosts>,
-    runtime_file: RuntimeFile,
+    reloader: Arc<Reloader>,
     stop: Stop,
 }
 
@@ -104,20 +103,23 @@ struct Stop {
 }
 
 impl Daemon {
-    /// Starts everything; on an error nothing is left running.
-    pub async fn start(snapshot: Snapshot, dev: bool) -> Result<Self, StartError> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    /// Starts everything; on an error nothing is left running. `loader` is asked again at each reload.
+    pub async fn start(loaded: Loaded, loader: Loader) -> Result<Self, StartError> {
+        let (snapshot, clock): (_, Arc<dyn Clock>) = (Arc::new(loaded.snapshot), Arc::new(SystemClock));
         let admin_listener = bind_admin(&snapshot).await?;
         let store = open_store(&snapshot, Arc::clone(&clock)).await?;
-        let door = bind_door(&snapshot, Arc::clone(&store), Arc::clone(&clock)).await?;
+        let door = door::bind(&snapshot, Arc::clone(&store), Arc::clone(&clock)).await?;
         let stop = Stop::default();
-        let (door_addr, drain) = (door.local_addr(), snapshot.server.drain_timeout);
-        stop.door_tasks.spawn(door.serve(stop.door.clone(), drain));
-        info!(door = %door_addr, "the door is open");
-        match start_behind(snapshot, dev, door_addr, admin_listener, &store, &clock, &stop).await {
-            Ok((admin, hosts, runtime_file)) => {
-                info!(door = %door_addr, ?admin, "listening");
-                Ok(Self { door: door_addr, admin, drain, store, hosts, runtime_file, stop })
+        let (address, sources) = (door.local_addr(), door.sources());
+        stop.door_tasks.spawn(door.serve(stop.door.clone(), snapshot.server.drain_timeout));
+        info!(door = %address, "the door is open");
+        let admin = admin_listener.as_ref().and_then(|(listener, _)| listener.local_addr().ok());
+        let (files, for_start) = (loaded.files, Arc::clone(&store));
+        let start = Start { snapshot, files, loader, door: address, sources, store: for_start, clock };
+        match start.behind(admin_listener, &stop).await {
+            Ok(reloader) => {
+                info!(door = %address, ?admin, "listening");
+                Ok(Self { door: address, admin, store, reloader, stop })
             }
             Err(error) => {
                 stop.end_all().await;
@@ -137,6 +139,11 @@ impl Daemon {
         self.admin
     }
 
+    /// What exchanges the configuration while the daemon runs.
+    pub fn reloader(&self) -> Arc<Reloader> {
+        Arc::clone(&self.reloader)
+    }
+
     /// Runs until `asked` resolves or the store fails, then ends in order.
     pub async fn run_until(self, asked: impl Future<Output = ()>) -> Ended {
         let ended = tokio::select! {
@@ -151,16 +158,16 @@ impl Daemon {
         info!("stopping: the door closes, what was accepted is answered");
         close_stage(self.stop.door, self.stop.door_tasks).await;
         info!("stopping: attempts under way are finished");
-        if tokio::time::timeout(self.drain, close_stage(self.stop.work, self.stop.work_tasks)).await.is_err()
-        {
-            warn!(drain = ?self.drain, "attempts were still under way after the drain time: they are made again");
+        let drain = self.reloader.snapshot().server.drain_timeout;
+        if tokio::time::timeout(drain, close_stage(self.stop.work, self.stop.work_tasks)).await.is_err() {
+            warn!(?drain, "attempts were still under way after the drain time: they are made again");
         }
-        self.hosts.stop(HOST_STOP_GRACE).await;
+        self.reloader.handlers.stop().await;
         // A client that holds half a request open must not keep the process.
         drop(
             tokio::time::timeout(ADMIN_CLOSE_MAX, close_stage(self.stop.admin, self.stop.admin_tasks)).await,
         );
-        self.runtime_file.remove();
+        self.reloader.remove_runtime_file();
         close_store(&*self.store).await;
         info!("stopped");
     }
@@ -175,54 +182,62 @@ impl Stop {
     }
 }
 
-/// Starts everything behind the door.
-async fn start_behind(
-    snapshot: Snapshot,
-    dev: bool,
+/// What a start has when its door is open.
+struct Start {
+    snapshot: Arc<Snapshot>,
+    files: Vec<ConfigFile>,
+    loader: Loader,
     door: SocketAddr,
-    admin_listener: Option<(TcpListener, SecretString)>,
-    store: &Arc<dyn Store>,
-    clock: &Arc<dyn Clock>,
-    stop: &Stop,
-) -> Result<(Option<SocketAddr>, Arc<Hosts>, RuntimeFile), StartError> {
-    let hosts = Arc::new(Hosts::start(&snapshot, Arc::clone(store)).await?);
-    let admin = admin_listener.as_ref().and_then(|(listener, _)| listener.local_addr().ok());
-    let runtime_file = RuntimeFile::write(&snapshot, dev, door, admin)?;
-    if let Some((listener, token)) = admin_listener {
-        let facts =
-            Facts { version: env!("CARGO_PKG_VERSION"), snapshot: snapshot.hash.to_string(), door, dev };
-        let admin = Admin { store: Arc::clone(store), token, facts, handlers: Arc::clone(&hosts) as _ };
-        let serving = admin::serve(listener, admin, stop.admin.clone());
-        stop.admin_tasks.spawn(async move {
-            if let Err(error) = serving.await {
-                error!(%error, "the operator listener ended");
-            }
-        });
-    }
-    take_back_leases(&**store).await?;
-    tell_of_the_unnamed(&**store, &snapshot).await?;
-    for (handler, host) in hosts.iter() {
-        let handler = &snapshot.handlers[handler];
-        let handler_loop = HandlerLoop {
-            name: handler.name.clone(),
-            attempts: Arc::clone(host) as Arc<dyn crate::dispatch::Attempts>,
-            // Deliveries of a serial plugin wait in the store, not in front of its one worker.
-            concurrency: if host.status().serial { 1 } else { handler.concurrency },
-            timeout: handler.timeout,
-            retry: handler.retry,
-            store: Arc::clone(store),
-            clock: Arc::clone(clock),
-            under_way: Arc::default(),
-            settling: Arc::new(Semaphore::new(SETTLING_MAX)),
+    sources: Arc<ArcSwap<Sources>>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Start {
+    async fn behind(
+        self,
+        admin_listener: Option<(TcpListener, SecretString)>,
+        stop: &Stop,
+    ) -> Result<Arc<Reloader>, StartError> {
+        let Self { snapshot, files, loader, door, sources, store, clock } = self;
+        let admin = admin_listener.as_ref().and_then(|(listener, _)| listener.local_addr().ok());
+        let dev = loader.dev;
+        let (listener, token) = admin_listener.unzip();
+        let token = token.map(|token| Arc::new(ArcSwap::from_pointee(token)));
+        let tally = Arc::new(Tally::new(Arc::clone(&clock), tally_file::read(&snapshot.store.path)));
+        let parts = Parts {
+            loader,
+            clock,
+            store: Arc::clone(&store),
+            sources,
+            token: token.clone(),
+            tally: Arc::clone(&tally),
+            runtime_file: RuntimeFile::new(&snapshot, dev, door, admin),
+            work: stop.work.clone(),
+            tasks: stop.work_tasks.clone(),
         };
-        stop.work_tasks.spawn(handler_loop.run(stop.work.clone()));
+        let reloader = Arc::new(Reloader::new(Arc::clone(&snapshot), parts));
+        let prepared = reloader.handlers.prepare(&snapshot).await?;
+        reloader.write_runtime_file()?;
+        if let (Some(listener), Some(token)) = (listener, token) {
+            let facts = Facts { version: env!("CARGO_PKG_VERSION"), door, dev };
+            let control = Arc::new(Operations { reloader: Arc::clone(&reloader) });
+            let admin = Admin { store: Arc::clone(&store), token, facts, control };
+            let serving = admin::serve(listener, admin, stop.admin.clone());
+            stop.admin_tasks.spawn(async move {
+                if let Err(error) = serving.await {
+                    error!(%error, "the operator listener ended");
+                }
+            });
+        }
+        take_back_leases(&*store).await?;
+        reload::tell_of_the_unnamed(&reload::unnamed(&*store, &snapshot).await?);
+        reloader.begin(&files, prepared);
+        let writing = tally_file::run(snapshot.store.path.clone(), Arc::clone(&tally), stop.work.clone());
+        stop.work_tasks.spawn(writing);
+        stop.work_tasks.spawn(route::run(store, Arc::clone(&reloader.tables), tally, stop.work.clone()));
+        Ok(reloader)
     }
-    let table = Arc::new(RoutingTable { snapshot: snapshot.hash, rules: snapshot.rules });
-    stop.work_tasks.spawn(route::run(Arc::clone(store), table, stop.work.clone()));
-    let retaining =
-        retain::run(Arc::clone(store), Arc::clone(clock), snapshot.store.retention, stop.work.clone());
-    stop.work_tasks.spawn(retaining);
-    Ok((admin, hosts, runtime_file))
 }
 
 async fn close_store(store: &dyn Store) {
@@ -282,57 +297,10 @@ async fn open_engine(
     opening.await.expect("opening catches its own panics")
 }
 
-async fn bind_door(
-    snapshot: &Snapshot,
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-) -> Result<Door, StartError> {
-    let server = &snapshot.server;
-    let settings = DoorSettings {
-        listen: server.listen,
-        tls: server
-            .tls
-            .as_ref()
-            .map(|tls| TlsFiles { certificate: tls.certificate.clone(), key: tls.key.clone() }),
-        body_bytes_max: server.body_bytes_max,
-        connections_max: at_least_one(descriptors::connections_max(server.connections_max)),
-        in_flight_max: at_least_one(server.in_flight_max),
-        header_timeout: server.header_timeout,
-        body_timeout: server.body_timeout,
-        idle_timeout: server.idle_timeout,
-    };
-    let sources = snapshot.sources.iter().map(door_source).collect::<Result<Vec<_>, _>>()?;
-    Ok(Door::bind(settings, sources, store, clock).await?)
-}
-
-fn door_source(source: &crate::config::Source) -> Result<DoorSource, StartError> {
-    let crate::config::Scheme::Stripe { secrets, tolerance } = &source.scheme;
-    let scheme = StripeScheme::new(secrets.clone(), *tolerance)
-        .map(Scheme::Stripe)
-        .map_err(|error| StartError::Scheme { source_name: source.name.to_string(), source: error })?;
-    let rate = source.rate_limit.map(|rate| RateLimit { per_second: rate.per_second, burst: rate.burst });
-    Ok(DoorSource { name: source.name.clone(), path: source.path.clone(), scheme, rate })
-}
-
-/// The configuration's check has refused 0 already.
-fn at_least_one(count: usize) -> NonZeroUsize {
-    NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN)
-}
-
 async fn take_back_leases(store: &dyn Store) -> Result<(), StartError> {
     let interrupted = store.take_back_leases().await?;
     if interrupted > 0 {
         warn!(interrupted, "the process before ended in the middle of attempts: they are made again");
-    }
-    Ok(())
-}
-
-/// Deliveries of a handler that was renamed or taken out of the configuration wait for it: somebody must know.
-async fn tell_of_the_unnamed(store: &dyn Store, snapshot: &Snapshot) -> Result<(), StartError> {
-    for (handler, waiting) in store.waiting_by_handler().await? {
-        if !snapshot.handlers.contains_key(&handler) {
-            error!(%handler, waiting, "deliveries wait for a handler that the configuration does not name");
-        }
     }
     Ok(())
 }

@@ -51,27 +51,28 @@ impl std::fmt::Debug for DevSecrets {
 #[derive(Debug)]
 pub struct RuntimeFile {
     path: PathBuf,
+    door: SocketAddr,
+    admin: Option<SocketAddr>,
+    dev: bool,
 }
 
 impl RuntimeFile {
-    /// Writes it, atomically.
-    pub(super) fn write(
-        snapshot: &Snapshot,
-        dev: bool,
-        door: SocketAddr,
-        admin: Option<SocketAddr>,
-    ) -> Result<Self, StartError> {
+    /// Not written yet.
+    pub(super) fn new(snapshot: &Snapshot, dev: bool, door: SocketAddr, admin: Option<SocketAddr>) -> Self {
+        Self { path: Self::path(&snapshot.store.path), door, admin, dev }
+    }
+
+    /// Writes it, atomically; again after a reload, which with `--dev` may have brought other secrets.
+    pub(super) fn write(&self, snapshot: &Snapshot) -> Result<(), StartError> {
         let runtime = Runtime {
             pid: std::process::id(),
-            door,
+            door: self.door,
             tls: snapshot.server.tls.is_some(),
-            admin,
-            dev: dev.then(|| dev_secrets(snapshot)),
+            admin: self.admin,
+            dev: self.dev.then(|| dev_secrets(snapshot)),
         };
-        let path = Self::path(&snapshot.store.path);
-        write_private(&path, &runtime)
-            .map_err(|source| StartError::RuntimeFile { path: path.clone(), source })?;
-        Ok(Self { path })
+        write_private(&self.path, &runtime)
+            .map_err(|source| StartError::RuntimeFile { path: self.path.clone(), source })
     }
 
     /// Reads what the daemon on this store wrote; `None` where no daemon has.

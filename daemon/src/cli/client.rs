@@ -11,9 +11,13 @@ use hyper_util::rt::TokioExecutor;
 use serde::de::DeserializeOwned;
 
 use super::{Common, Failure, target::Target};
+use crate::admin::Refused;
 
 /// No answer of a local daemon takes longer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Hosts are started side by side, and each may take its time; a long history is gone through.
+const WORK_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// The operator listener of one daemon.
 #[derive(Debug)]
@@ -24,7 +28,7 @@ pub(super) struct Operator {
 
 impl Operator {
     pub(super) fn of(common: &Common) -> Result<Self, Failure> {
-        Self::at(&Target::find(common)?)
+        Self::at(&Target::running(common)?)
     }
 
     pub(super) fn at(target: &Target) -> Result<Self, Failure> {
@@ -34,11 +38,29 @@ impl Operator {
 
     /// `GET path`, read as `T`.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        let request = Request::get(format!("{}{path}", self.base))
+        self.ask(Method::GET, path, Bytes::new(), ANSWER_TIMEOUT).await
+    }
+
+    /// `POST path` with a body, read as `T`. Work that is asked for may take a while.
+    pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: Bytes) -> Result<T, Failure> {
+        self.ask(Method::POST, path, body, WORK_TIMEOUT).await
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        patience: Duration,
+    ) -> Result<T, Failure> {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base))
             .header(AUTHORIZATION, format!("Bearer {}", self.token))
-            .body(Full::default())
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
             .map_err(|error| Failure::internal(format!("{path} is no path: {error}")))?;
-        let (status, body) = exchange(request).await?;
+        let (status, body) = exchange(request, patience).await?;
         match status {
             StatusCode::OK => serde_json::from_slice(&body).map_err(|error| {
                 Failure::internal(format!(
@@ -47,6 +69,7 @@ impl Operator {
             }),
             StatusCode::UNAUTHORIZED => Err(Failure::denied(error_text(&body))),
             StatusCode::SERVICE_UNAVAILABLE => Err(Failure::unavailable(error_text(&body))),
+            StatusCode::UNPROCESSABLE_ENTITY => Err(refusal(&body)),
             _ => Err(Failure::bad_data(error_text(&body))),
         }
     }
@@ -68,10 +91,10 @@ pub(super) async fn post(
     let request = request
         .body(Full::new(body))
         .map_err(|error| Failure::bad_data(format!("{url} cannot be posted to: {error}")))?;
-    exchange(request).await
+    exchange(request, ANSWER_TIMEOUT).await
 }
 
-async fn exchange(request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Failure> {
+async fn exchange(request: Request<Full<Bytes>>, patience: Duration) -> Result<(StatusCode, Bytes), Failure> {
     let uri = request.uri().clone();
     if uri.scheme_str() == Some("https") {
         return Err(Failure::bad_data(format!(
@@ -92,9 +115,17 @@ async fn exchange(request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), 
         let body = answer.into_body().collect().await.map_err(|error| unreachable(error.to_string()))?;
         Ok((status, body.to_bytes()))
     };
-    tokio::time::timeout(ANSWER_TIMEOUT, asking)
+    tokio::time::timeout(patience, asking)
         .await
         .unwrap_or_else(|_| Err(unreachable("no answer in time".to_owned())))
+}
+
+/// A configuration that the daemon refused, with its own report.
+fn refusal(body: &[u8]) -> Failure {
+    match serde_json::from_slice::<Refused>(body) {
+        Ok(refused) => Failure::config(refused.report),
+        Err(_) => Failure::config(error_text(body)),
+    }
 }
 
 /// The `error` of a JSON answer, or the answer itself.

@@ -58,7 +58,7 @@ pub(super) async fn run(common: &Common, args: &DoctorArgs) -> Result<(), Failur
 
 /// What the daemon says that this configuration starts; most of all whether there is one.
 async fn ask(common: &Common) -> Daemon {
-    let target = match Target::find(common) {
+    let target = match Target::running(common) {
         Ok(target) => target,
         Err(_) => return Daemon::Silent("the configuration does not say where it would listen".to_owned()),
     };

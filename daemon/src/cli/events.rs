@@ -1,4 +1,4 @@
-//! `hookyard events list` and `hookyard events show`.
+//! `hookyard events list` and `hookyard events show`; `events replay` is next door.
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use super::client::Operator;
 use super::output::say;
 use super::page::{PageArgs, escape, query_string};
+use super::replay::{self, ReplayArgs};
 use super::{Common, Failure, output};
 use crate::admin::view::{AttemptView, DeliveryView, EventDetailView, EventView, PageView};
 
@@ -13,6 +14,8 @@ use crate::admin::view::{AttemptView, DeliveryView, EventDetailView, EventView, 
 pub(super) enum EventsCommand {
     /// List stored events, newest first
     List(ListArgs),
+    /// Route past events again, by the rules that run now
+    Replay(ReplayArgs),
     /// Show one event: where it was routed, and every attempt at it
     Show(ShowArgs),
 }
@@ -42,6 +45,7 @@ pub(super) struct ShowArgs {
 pub(super) async fn run(common: &Common, command: EventsCommand) -> Result<(), Failure> {
     match command {
         EventsCommand::List(args) => list(common, args).await,
+        EventsCommand::Replay(args) => replay::run(common, &args).await,
         EventsCommand::Show(args) => show(common, &args).await,
     }
 }

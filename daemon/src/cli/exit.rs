@@ -5,8 +5,8 @@ use std::process::ExitCode;
 /// Shown below `--help`.
 pub(super) const HELP: &str = "\
 Exit codes: 0 done, 64 wrong usage, 65 bad data or refused by the door, 66 a file is missing, 69 the daemon is not \
-reachable, 70 internal fault, 74 the store failed, 77 wrong operator token, 78 the configuration has faults, or \
-`doctor` found some.";
+reachable, 70 internal fault, 74 the store failed, 77 wrong operator token, 78 the configuration has faults, one of its \
+tests fails, a reload is refused, or `doctor` found some.";
 
 /// A command that did not do what it was asked for.
 #[derive(Debug)]

@@ -5,17 +5,22 @@
 
 mod check;
 mod client;
+mod config;
 mod deliveries;
 mod doctor;
 mod events;
 mod exit;
+mod explain;
 mod output;
 mod page;
+mod reload;
+mod replay;
 mod send;
 mod serve;
 mod status;
 mod store;
 mod target;
+mod test;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -58,6 +63,10 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Check the configuration and report every fault
     Check(check::CheckArgs),
+    /// Run the tests that stand beside the rules, and say which rules they reach
+    Test(test::TestArgs),
+    /// Say why each rule takes an event, or does not: every clause, with the value that it found
+    Explain(explain::ExplainArgs),
     /// Sign an event file as Stripe would, post it, and show what became of it
     Send(send::SendArgs),
     /// Look at stored events
@@ -66,8 +75,13 @@ enum Command {
     /// Look at deliveries
     #[command(subcommand)]
     Deliveries(deliveries::DeliveriesCommand),
+    /// Have the running daemon read its configuration again: whole, or not at all
+    Reload(reload::ReloadArgs),
+    /// Look at the configurations that ran here last, and roll back to one
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// How the daemon, its handlers and its store are
-    Status,
+    Status(status::StatusArgs),
     /// Say whether this installation keeps the promises: disk, clock, file modes, store, plugins, configuration
     Doctor(doctor::DoctorArgs),
     /// Look after the store itself, while no daemon runs
@@ -104,11 +118,15 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
     let common = cli.common;
     match cli.command {
         Command::Serve(args) => serve::run(&common, args).await,
-        Command::Check(args) => check::run(&common, &args),
+        Command::Check(args) => check::run(&common, &args).await,
+        Command::Test(args) => test::run(&common, &args),
+        Command::Explain(args) => explain::run(&common, &args).await,
         Command::Send(args) => send::run(&common, &args).await,
         Command::Events(command) => events::run(&common, command).await,
         Command::Deliveries(command) => deliveries::run(&common, command).await,
-        Command::Status => status::run(&common).await,
+        Command::Reload(args) => reload::run(&common, &args).await,
+        Command::Config(command) => config::run(&common, command).await,
+        Command::Status(args) => status::run(&common, &args).await,
         Command::Doctor(args) => doctor::run(&common, &args).await,
         Command::Store(command) => store::run(&common, command).await,
         Command::PluginHost => unreachable!("answered before the runtime was made"),

@@ -1,15 +1,16 @@
 //! `hookyard serve`: the daemon's whole life on one screen.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{Common, Failure, color_on_stderr, config_failure};
+use crate::app::reload::{Loader, Origin, Reloader};
 use crate::app::{Daemon, Ended, StartError};
-use crate::config::{self, LoadOptions};
 use crate::observe::{self, LogFormat};
 
 #[derive(Debug, Args)]
@@ -25,19 +26,19 @@ pub(super) struct ServeArgs {
 pub(super) async fn run(common: &Common, args: ServeArgs) -> Result<(), Failure> {
     let format = if common.json { LogFormat::Json } else { LogFormat::Text };
     observe::init(format, &args.log).map_err(|error| Failure::bad_data(error.to_string()))?;
-    let made_up = MadeUp::default();
-    let env = |name: &str| std::env::var(name).ok().or_else(|| args.dev.then(|| made_up.secret(name)));
-    let loaded = config::load(LoadOptions { path: &common.config, dev: args.dev, env: &env })
-        .map_err(|faults| config_failure(&common.config, &faults))?;
+    let (made_up, dev) = (MadeUp::default(), args.dev);
+    let env = move |name: &str| std::env::var(name).ok().or_else(|| dev.then(|| made_up.secret(name)));
+    let loader = Loader { path: common.config.clone(), dev, env: Arc::new(env) };
+    let loaded = loader.files().map_err(|faults| config_failure(&common.config, &faults))?;
     for warning in &loaded.warnings {
         eprintln!("{}", warning.render(color_on_stderr()));
     }
     let mut signals = Signals::listen()?;
     let daemon = tokio::select! {
         biased;
-        started = Daemon::start(loaded.snapshot, args.dev) => started.map_err(|error| start_failure(&error))?,
+        started = Daemon::start(loaded, loader) => started.map_err(|error| start_failure(&error))?,
         // Nothing was accepted yet: dropping the half-started daemon ends its hosts.
-        () = signals.next() => return Ok(()),
+        () = signals.stop() => return Ok(()),
     };
     if args.dev {
         greet(&daemon);
@@ -51,51 +52,87 @@ pub(super) async fn run(common: &Common, args: ServeArgs) -> Result<(), Failure>
     }
 }
 
-/// The first signal stops in order, the second at once.
+/// SIGHUP reloads; the first signal to stop stops in order, the second at once.
 async fn run_until_signalled(daemon: Daemon, mut signals: Signals) -> Result<Ended, Failure> {
     let stop = CancellationToken::new();
+    let reloader = daemon.reloader();
     let running = daemon.run_until(stop.clone().cancelled_owned());
     tokio::pin!(running);
-    tokio::select! {
-        ended = &mut running => return Ok(ended),
-        () = signals.next() => stop.cancel(),
+    loop {
+        tokio::select! {
+            ended = &mut running => return Ok(ended),
+            wanted = signals.next() => match wanted {
+                Wanted::Reload => reload(&reloader),
+                Wanted::Stop => break stop.cancel(),
+            },
+        }
     }
     tokio::select! {
         ended = &mut running => Ok(ended),
-        () = signals.next() => {
+        () = signals.stop() => {
             Err(Failure::internal("stopped at once by a second signal; attempts under way are made again"))
         }
     }
 }
 
-/// SIGTERM and SIGINT. Heard from the moment this is made, so that no early one kills.
+/// Beside whatever else the daemon does; its log tells how it went.
+fn reload(reloader: &Arc<Reloader>) {
+    let reloader = Arc::clone(reloader);
+    tokio::spawn(async move { drop(reloader.reload(Origin::Files, None).await) });
+}
+
+/// What a signal asks for.
+enum Wanted {
+    Stop,
+    Reload,
+}
+
+/// SIGTERM, SIGINT and SIGHUP. Heard from the moment this is made, so that no early one kills.
 #[derive(Debug)]
 struct Signals {
     term: Signal,
     int: Signal,
+    hup: Signal,
+    /// Started by a person at a terminal.
+    at_terminal: bool,
 }
 
 impl Signals {
     fn listen() -> Result<Self, Failure> {
         let listen = |kind| signal(kind).map_err(|error| Failure::internal(format!("no signals: {error}")));
-        Ok(Self { term: listen(SignalKind::terminate())?, int: listen(SignalKind::interrupt())? })
+        Ok(Self {
+            term: listen(SignalKind::terminate())?,
+            int: listen(SignalKind::interrupt())?,
+            hup: listen(SignalKind::hangup())?,
+            at_terminal: std::io::stdin().is_terminal(),
+        })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Wanted {
         tokio::select! {
-            _ = self.term.recv() => {}
-            _ = self.int.recv() => {}
+            _ = self.term.recv() => Wanted::Stop,
+            _ = self.int.recv() => Wanted::Stop,
+            // The same signal says that the terminal was closed: nobody is there any more to stop this daemon.
+            _ = self.hup.recv() => match self.at_terminal && !std::io::stdin().is_terminal() {
+                true => Wanted::Stop,
+                false => Wanted::Reload,
+            },
         }
+    }
+
+    /// Waits for one that stops.
+    async fn stop(&mut self) {
+        while matches!(self.next().await, Wanted::Reload) {}
     }
 }
 
 /// Secrets for the variables that nobody set, the same for the same name.
 #[derive(Debug, Default)]
-struct MadeUp(RefCell<BTreeMap<String, String>>);
+struct MadeUp(Mutex<BTreeMap<String, String>>);
 
 impl MadeUp {
     fn secret(&self, name: &str) -> String {
-        let mut made = self.0.borrow_mut();
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let secret = made.entry(name.to_owned()).or_insert_with(|| {
             let random =
                 [getrandom::u64(), getrandom::u64()].map(|half| half.expect("the kernel gives randomness"));

@@ -1,25 +1,76 @@
 //! `hookyard status`.
 
+use clap::Args;
+
 use super::client::Operator;
 use super::output::say;
 use super::{Common, Failure, output};
+use crate::admin::rules::MatchedView;
 use crate::admin::view::{CountsView, HandlerView, StatusView};
+use crate::model::limits::RULES_NAMED_MAX;
 
-pub(super) async fn run(common: &Common) -> Result<(), Failure> {
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// Also list every rule: how many events it took, and when last
+    #[arg(long)]
+    rules: bool,
+    /// Name the rules that took no event for so many days
+    #[arg(long, value_name = "DAYS", default_value_t = 30)]
+    quiet_days: u64,
+}
+
+pub(super) async fn run(common: &Common, args: &StatusArgs) -> Result<(), Failure> {
     let status: StatusView = Operator::of(common)?.get("/v1/status").await?;
     if common.json {
         return output::json(&status);
     }
     let dev = if status.dev { " (--dev: throw-away secrets)" } else { "" };
     say!("hookyard {}{dev}, configuration {}", status.version, status.snapshot);
+    if status.rolled_back {
+        say!(
+            "            rolled back: the files say something else, and the next reload or start takes them"
+        );
+    }
+    if let Some(refused) = &status.reload_refused {
+        say!("reload      refused at {}: {}", refused.at, refused.why);
+    }
     say!("door        {}", status.door);
     say!("store       {}", status.store);
     say!("events      {}", events_words(&status.counts));
     say!("deliveries  {}", deliveries_words(&status.counts));
+    say!("rules       {}", rules_words(&status.rules, args.quiet_days));
     say!("");
     let rows: Vec<Vec<String>> = status.handlers.iter().map(handler_row).collect();
     output::table(&["HANDLER", "PLUGIN", "STATE", "PID", "WAITING", "CRASHES", "LIBRARY"], &rows);
+    if args.rules {
+        say!("");
+        let rows: Vec<Vec<String>> = status.rules.iter().map(rule_row).collect();
+        output::table(&["RULE", "MATCHED", "LAST MATCHED", "COUNTED SINCE"], &rows);
+    }
     Ok(())
+}
+
+/// How many there are, and those that look forgotten.
+fn rules_words(rules: &[MatchedView], days: u64) -> String {
+    let rules: Vec<&MatchedView> = rules.iter().filter(|rule| rule.rule != "default").collect();
+    let quiet: Vec<String> = rules
+        .iter()
+        .filter(|rule| rule.quiet_days >= days)
+        .map(|rule| format!("\"{}\"", rule.rule))
+        .collect();
+    let count = rules.len();
+    match quiet.len() {
+        0 => format!("{count}, none of them quiet for {days} days or more"),
+        many if many > RULES_NAMED_MAX => {
+            format!("{count}, of which {many} took no event for {days} days or more (`--rules` lists them)")
+        }
+        _ => format!("{count}, of which {} took no event for {days} days or more", quiet.join(", ")),
+    }
+}
+
+fn rule_row(rule: &MatchedView) -> Vec<String> {
+    let last = rule.last_matched.clone().unwrap_or_else(|| "never".to_owned());
+    vec![rule.rule.clone(), rule.matched.to_string(), last, rule.counted_since.clone()]
 }
 
 fn events_words(counts: &CountsView) -> String {
@@ -37,7 +88,10 @@ fn deliveries_words(counts: &CountsView) -> String {
 }
 
 fn handler_row(handler: &HandlerView) -> Vec<String> {
-    let state = if handler.up { "up".to_owned() } else { format!("down: {}", handler.why_down) };
+    let mut state = if handler.up { "up".to_owned() } else { format!("down: {}", handler.why_down) };
+    if handler.draining > 0 {
+        state.push_str(", the one before still finishes");
+    }
     vec![
         handler.handler.clone(),
         format!("{} {}", handler.plugin_id, handler.plugin_version),

@@ -9,10 +9,19 @@ use secrecy::ExposeSecret;
 
 use super::{Common, Failure, config_failure};
 use crate::app::runtime_file::{Runtime, RuntimeFile};
-use crate::config::{self, LoadOptions, Scheme, Snapshot, StoreSettings};
+use crate::config::{self, LoadOptions, Scheme, Snapshot, Source, StoreSettings};
+use crate::model::ids::SourceName;
 
 /// Stands for a variable that is not set in this shell: the daemon's may be.
 const NOT_SET: &str = "\u{1}not set in this shell";
+
+fn options(common: &Common) -> LoadOptions<'_> {
+    LoadOptions {
+        path: &common.config,
+        dev: true,
+        env: &|name| Some(std::env::var(name).unwrap_or_else(|_| NOT_SET.to_owned())),
+    }
+}
 
 /// The daemon that a configuration starts.
 #[derive(Debug)]
@@ -24,16 +33,58 @@ pub(super) struct Target {
 impl Target {
     /// Reads the configuration and the runtime file.
     pub(super) fn find(common: &Common) -> Result<Self, Failure> {
-        let env = |name: &str| Some(std::env::var(name).unwrap_or_else(|_| NOT_SET.to_owned()));
-        let loaded = config::load(LoadOptions { path: &common.config, dev: true, env: &env })
-            .map_err(|faults| config_failure(&common.config, &faults))?;
-        let runtime = RuntimeFile::read(&loaded.snapshot.store.path);
-        Ok(Self { snapshot: loaded.snapshot, runtime })
+        let loaded =
+            config::load(options(common)).map_err(|faults| config_failure(&common.config, &faults))?;
+        Ok(Self::of(loaded.snapshot))
+    }
+
+    /// The same for a command that only asks the daemon something: a daemon that runs on an earlier configuration is
+    /// found though the files have faults by now.
+    pub(super) fn running(common: &Common) -> Result<Self, Failure> {
+        match config::load(options(common)) {
+            Ok(loaded) => Ok(Self::of(loaded.snapshot)),
+            Err(faults) if !common.config.exists() => Err(config_failure(&common.config, &faults)),
+            Err(faults) => {
+                let found = Self::of(config::glance(options(common)));
+                if found.runtime.is_none() {
+                    return Err(config_failure(&common.config, &faults));
+                }
+                eprintln!("attention: {faults} (`hookyard check` shows them); asking the daemon that runs");
+                Ok(found)
+            }
+        }
+    }
+
+    fn of(snapshot: Snapshot) -> Self {
+        let runtime = RuntimeFile::read(&snapshot.store.path);
+        Self { snapshot, runtime }
     }
 
     /// Where the daemon's store is, and how it is opened.
     pub(super) fn store(&self) -> &StoreSettings {
         &self.snapshot.store
+    }
+
+    /// What the files say.
+    pub(super) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// A source by its name; the first where none is named.
+    pub(super) fn source_name(&self, name: Option<&str>) -> Result<&SourceName, Failure> {
+        Ok(&self.named_source(name)?.name)
+    }
+
+    fn named_source(&self, name: Option<&str>) -> Result<&Source, Failure> {
+        let sources = &self.snapshot.sources;
+        let found = match name {
+            Some(name) => sources.iter().find(|source| source.name.as_str() == name),
+            None => sources.first(),
+        };
+        found.ok_or_else(|| {
+            let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+            Failure::config(format!("no such source; the configuration has: {}", names.join(", ")))
+        })
     }
 
     /// Whether the daemon can be asked anything.
@@ -67,15 +118,7 @@ impl Target {
 
     /// A source's URL and its first secret; the first source where none is named.
     pub(super) fn source(&self, name: Option<&str>) -> Result<(String, String), Failure> {
-        let sources = &self.snapshot.sources;
-        let found = match name {
-            Some(name) => sources.iter().find(|source| source.name.as_str() == name),
-            None => sources.first(),
-        };
-        let source = found.ok_or_else(|| {
-            let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
-            Failure::config(format!("no such source; the configuration has: {}", names.join(", ")))
-        })?;
+        let source = self.named_source(name)?;
         let listen = self.runtime.as_ref().map_or(self.snapshot.server.listen, |runtime| runtime.door);
         let Scheme::Stripe { secrets, .. } = &source.scheme;
         let configured = secrets.first().map(|secret| secret.expose_secret().to_owned()).unwrap_or_default();

@@ -4,28 +4,33 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::sync::Arc;
 
 use super::LoadOptions;
 use super::faults::{Faults, Spot, Spotted};
+use super::outline::Outline;
 use super::raw::{RawConfig, RawFallback, RawHandler, RawPlugin, RawRule, RawServer, RawSource};
 use super::rule_cost;
 use super::secrets::fetch;
 use super::snapshot::{Admin, Handler, Plugin, Scheme, Server, Snapshot, Source};
+use super::testing::RuleTest;
 use crate::model::ids::{HandlerName, PluginName, RuleName, SnapshotHash, SourceName};
 use crate::rules::{Fault, RuleSet, nearest};
 
 /// The snapshot that `raw` describes. To be used only if `faults` stayed empty.
 pub(super) fn check(
     raw: RawConfig,
-    hash: SnapshotHash,
+    (hash, outline): (SnapshotHash, Outline),
     options: LoadOptions<'_>,
     faults: &mut Faults<'_>,
-) -> Snapshot {
+) -> (Snapshot, Vec<RuleTest>) {
     let plugins = check_plugins(&raw.plugins, options, faults);
     check_handler_references(&raw, faults);
+    check_test_references(&raw, faults);
     if faults.is_sound() {
         warn_of_unused(&raw, faults);
     }
+    let tests = check_tests(&raw, faults);
     let server = check_server(raw.server, options, faults);
     let sources = check_sources(raw.sources, options, faults);
     let handlers = raw.handlers.into_iter().map(|handler| check_handler(handler, options, faults)).collect();
@@ -34,7 +39,8 @@ pub(super) fn check(
     let livemodes = sources.iter().map(|source| (source.name.clone(), source.livemode)).collect();
     let rules = RuleSet::new(rules, raw.fallback.fallback, raw.watch, livemodes);
     rule_cost::check(&rules, &spots, faults);
-    Snapshot { hash, server, store: raw.store, sources, plugins, handlers, rules }
+    let rules = Arc::new(rules);
+    (Snapshot { hash, outline, server, store: raw.store, sources, plugins, handlers, rules }, tests)
 }
 
 fn check_server(raw: RawServer, options: LoadOptions<'_>, faults: &mut Faults<'_>) -> Server {
@@ -169,6 +175,47 @@ fn look_up(kind: &str, name: &str, spot: &Spot, known: &[&str], faults: &mut Fau
     };
     let fault = Fault::new(spot.span.clone(), format!("there is no {kind} `{name}`")).help(help);
     faults.fault(spot.file, fault.about_the_whole());
+}
+
+/// The handlers and rules that tests expect must be there: a mistyped one would be a test of nothing.
+fn check_test_references(raw: &RawConfig, faults: &mut Faults<'_>) {
+    let handlers: Vec<&str> = raw.handlers.iter().map(|handler| handler.name.value.as_str()).collect();
+    let names = raw.rules.iter().map(|rule| rule.name.value.as_str());
+    let rules: Vec<&str> = names.chain([crate::rules::DEFAULT_RULE]).collect();
+    for test in &raw.tests {
+        for handler in &test.handlers {
+            look_up("handler", &handler.value, &handler.spot, &handlers, faults);
+        }
+        for rule in test.rules.iter().flatten() {
+            look_up("rule", &rule.value, &rule.spot, &rules, faults);
+        }
+    }
+}
+
+/// Each test with its source, which has to be named where it makes a difference.
+fn check_tests(raw: &RawConfig, faults: &mut Faults<'_>) -> Vec<RuleTest> {
+    let sources = &raw.sources;
+    let names: Vec<&str> = sources.iter().map(|source| source.name.value.as_str()).collect();
+    let livemodes_differ = sources.windows(2).any(|pair| pair[0].livemode != pair[1].livemode);
+    let alike = !livemodes_differ && raw.rules.iter().all(|rule| rule.sources.is_empty());
+    let mut tests = Vec::new();
+    for test in &raw.tests {
+        let source = match (&test.source, &names[..]) {
+            (Some(source), _) => {
+                look_up("source", &source.value, &source.spot, &names, faults);
+                source.value.as_str()
+            }
+            (None, [first, others @ ..]) if alike || others.is_empty() => first,
+            (None, _) => {
+                let message = "the test does not say which source its event comes from";
+                let help = format!("write source = \"…\", one of {}", names.join(", "));
+                faults.fault(test.spot.file, Fault::new(test.spot.span.clone(), message).help(help));
+                continue;
+            }
+        };
+        tests.push(RuleTest::new(test, source));
+    }
+    tests
 }
 
 fn check_rules(raw: Vec<RawRule>, sources: &[Source], faults: &mut Faults<'_>) -> Vec<crate::rules::Rule> {

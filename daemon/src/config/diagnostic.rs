@@ -117,6 +117,14 @@ impl Diagnostic {
             .map_or_else(|fmt::Error| format!("{self}\n"), |()| report)
     }
 
+    /// `file:line: message`, for a log.
+    pub fn line_of_log(&self) -> String {
+        match self.line() {
+            Some(line) => format!("{}:{line}: {}", self.file.display(), self.message()),
+            None => format!("{}: {}", self.file.display(), self.message()),
+        }
+    }
+
     /// `{severity, file, line, column, message, help}`; what is not known is null.
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({

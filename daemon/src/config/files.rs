@@ -15,11 +15,11 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 const FILES_MAX: usize = 256;
 
 /// A file that was read.
-#[derive(Debug)]
-pub(super) struct ConfigFile {
-    pub(super) path: PathBuf,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigFile {
+    pub path: PathBuf,
     /// Empty where it could not be read.
-    pub(super) text: String,
+    pub text: String,
 }
 
 /// A file's tables, as far as its syntax allows.

@@ -13,19 +13,28 @@
 //! one that does is masked wherever the file's text is shown.
 
 mod check;
+pub mod diff;
 mod diagnostic;
 mod elements;
 mod faults;
 mod files;
 mod hash;
 mod json;
+mod outline;
 mod raw;
 mod reader;
+pub mod restart;
 mod rule_cost;
+pub mod schema;
 mod secrets;
 mod snapshot;
+mod testing;
 
 use std::path::{Path, PathBuf};
+
+pub use diff::{Change, How, Part};
+pub use files::ConfigFile;
+pub use outline::Outline;
 
 pub use diagnostic::{ConfigError, Diagnostic, Severity};
 pub use snapshot::{
@@ -33,8 +42,10 @@ pub use snapshot::{
     LISTEN_DEFAULT, Plugin, RateLimit, STORE_PATH_DEFAULT, Scheme, Server, Snapshot, Source, StoreSettings,
     TOLERANCE_DEFAULT, Tls,
 };
+pub use testing::{RuleTest, TestRun, Tested};
 
-use faults::Faults;
+use crate::rules::Fault;
+use faults::{Faults, FileId};
 
 /// Where the configuration is, and what stands around it.
 #[derive(Clone, Copy)]
@@ -62,8 +73,10 @@ pub struct Loaded {
     pub snapshot: Snapshot,
     /// What is allowed and probably not meant, in the order of the files.
     pub warnings: Vec<Diagnostic>,
-    /// The files that it was read from.
-    pub files: Vec<PathBuf>,
+    /// The files that it was read from, with what they said: the main one first.
+    pub files: Vec<ConfigFile>,
+    /// Its `[[test]]` tables, not yet run, in the order of the files.
+    pub tests: Vec<RuleTest>,
     /// The files that its secrets were read from.
     pub secret_files: Vec<PathBuf>,
 }
@@ -74,19 +87,63 @@ pub struct Loaded {
 /// [`ConfigError`] with every fault of every file.
 pub fn load(options: LoadOptions<'_>) -> Result<Loaded, ConfigError> {
     let (files, unreadable) = files::read(options.path);
+    load_read(files, unreadable, options)
+}
+
+/// As [`load`], and every `[[test]]` passes.
+///
+/// # Errors
+/// [`ConfigError`] with every fault of every file; where there is none, with every test that fails.
+pub fn load_tested(options: LoadOptions<'_>) -> Result<Loaded, ConfigError> {
+    let loaded = load(options)?;
+    let failures: Vec<Diagnostic> =
+        loaded.run_tests().tests.into_iter().filter_map(|tested| tested.failure).collect();
+    if failures.is_empty() { Ok(loaded) } else { Err(ConfigError::new(failures, loaded.warnings)) }
+}
+
+/// The same over what was read before, the main file first: a snapshot that was kept, or a candidate that is not on this
+/// disk. Of `options` the path counts for nothing.
+///
+/// # Errors
+/// [`ConfigError`] with every fault of every file.
+pub fn load_files(files: Vec<ConfigFile>, options: LoadOptions<'_>) -> Result<Loaded, ConfigError> {
+    load_read(files, Vec::new(), options)
+}
+
+/// What can be made out of a configuration though it has faults: enough to find the daemon that runs on it. Never to be
+/// run.
+pub fn glance(options: LoadOptions<'_>) -> Snapshot {
+    let (files, unreadable) = files::read(options.path);
     let mut faults = Faults::new(&files, unreadable);
-    let documents = files::parse(&files, &mut faults);
-    let raw = raw::read(&documents, &mut faults);
-    let hash = hash::of(&documents);
-    let snapshot = check::check(raw, hash, options, &mut faults);
+    read(&files, options, &mut faults).0
+}
+
+fn load_read(
+    files: Vec<ConfigFile>,
+    unreadable: Vec<(FileId, Fault)>,
+    options: LoadOptions<'_>,
+) -> Result<Loaded, ConfigError> {
+    let mut faults = Faults::new(&files, unreadable);
+    let (snapshot, tests) = read(&files, options, &mut faults);
     let secret_files = faults.take_secret_files();
     let (faults, warnings) = faults.into_diagnostics();
     if faults.is_empty() {
-        let files = files.into_iter().map(|file| file.path).collect();
-        Ok(Loaded { snapshot, warnings, files, secret_files })
+        Ok(Loaded { snapshot, warnings, files, tests, secret_files })
     } else {
         Err(ConfigError::new(faults, warnings))
     }
+}
+
+/// The snapshot that the files describe, and its tests. To be used only if `faults` stayed empty.
+fn read<'files>(
+    files: &'files [ConfigFile],
+    options: LoadOptions<'_>,
+    faults: &mut Faults<'files>,
+) -> (Snapshot, Vec<RuleTest>) {
+    let documents = files::parse(files, faults);
+    let raw = raw::read(&documents, faults);
+    let name = hash::of(&documents);
+    check::check(raw, name, options, faults)
 }
 
 #[cfg(test)]

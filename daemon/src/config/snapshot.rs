@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::outline::Outline;
 use crate::model::ids::{HandlerName, PluginName, SnapshotHash, SourceName};
 use crate::model::retention::Retention;
 use crate::model::retry::RetrySchedule;
@@ -36,13 +38,15 @@ pub struct Snapshot {
     /// Over what the files say, comments and order of keys aside. Secrets are not in it: a rolled secret behind an
     /// unchanged reference leaves the hash as it was.
     pub hash: SnapshotHash,
+    /// What the hash is over, part by part.
+    pub outline: Outline,
     pub server: Server,
     pub store: StoreSettings,
     /// In the order of their names.
     pub sources: Vec<Source>,
     pub plugins: BTreeMap<PluginName, Plugin>,
     pub handlers: BTreeMap<HandlerName, Handler>,
-    pub rules: RuleSet,
+    pub rules: Arc<RuleSet>,
 }
 
 /// `[server]`

@@ -71,7 +71,7 @@ pub(super) async fn make(
 }
 
 impl Worker {
-    /// Waits for a worker that is free. `None` where there is none in time, or the daemon stops.
+    /// Waits for a worker that is free. `None` where there is none in time, or the loop is to end.
     async fn begin(&self) -> Option<OwnedSemaphorePermit> {
         tokio::select! {
             biased;

@@ -1,20 +1,21 @@
 //! Dispatch: due deliveries → one attempt each → settled.
 //!
-//! One loop a handler, started by `app`, so that no handler waits for another. A loop leases as many due deliveries as the
-//! handler works on at once and a few ahead (`pace.rs`), and runs each as a task: wait for a worker, call the host, turn
-//! the outcome into the next state, settle. What was not begun at a stop is given back. The next call may begin while the last one's outcome is on its way to disk; how many of those there are
-//! is bounded too. A crash between lease and settle costs one attempt: [`Store::take_back_leases`] finds it at the next
-//! start. Dispatch never talks to routing: the store rings.
+//! One loop a handler, started by `app`, so that no handler waits for another; for a while two, where a reload changed the
+//! handler (`lane.rs`). A loop leases as many due deliveries as the handler works on at once and a few ahead (`pace.rs`),
+//! and runs each as a task: wait for a worker, call the host, turn the outcome into the next state, settle. What was not
+//! begun when the loop is to end is given back. The next call may begin while the last one's outcome is on its way to disk;
+//! how many of those there are is bounded too. A crash between lease and settle costs one attempt:
+//! [`Store::take_back_leases`] finds it at the next start. Dispatch never talks to routing: the store rings.
 
 mod attempt;
+mod lane;
 mod pace;
 pub mod services;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,12 +25,13 @@ use tokio_util::task::TaskTracker;
 use tracing::error;
 
 use attempt::{UnderWay, Worker};
+pub use lane::Lane;
 use pace::Pace;
 
 use crate::host::{Host, Report};
 use crate::model::clock::{Clock, UnixMillis};
 use crate::model::event::Event;
-use crate::model::ids::{EventId, HandlerName, RuleName};
+use crate::model::ids::{HandlerName, RuleName};
 use crate::model::limits::{AHEAD_WAIT_MAX, CALL_GRACE_MAX, IDLE_POLL};
 use crate::model::retry::RetrySchedule;
 use crate::store::{LeaseRequest, Leased, Store, StoreError};
@@ -56,14 +58,13 @@ impl Attempts for Host {
 pub struct HandlerLoop {
     pub name: HandlerName,
     pub attempts: Arc<dyn Attempts>,
-    pub concurrency: usize,
+    /// Shared with the loop before and after this one.
+    pub lane: Lane,
     /// The deadline of one attempt.
     pub timeout: Duration,
     pub retry: RetrySchedule,
     pub store: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
-    /// The events of this handler's attempts under way: never leased again meanwhile, whatever the wall clock says.
-    pub under_way: Arc<Mutex<BTreeSet<EventId>>>,
     /// Outcomes that may be on their way to disk at once.
     pub settling: Arc<Semaphore>,
 }
@@ -72,8 +73,8 @@ impl HandlerLoop {
     /// Takes due deliveries until `shutdown`, then waits for the attempts under way.
     pub async fn run(self, shutdown: CancellationToken) {
         let worker = Worker {
-            calls: Arc::new(Semaphore::new(self.concurrency)),
-            pace: Pace::new(self.concurrency),
+            calls: Arc::clone(&self.lane.permits),
+            pace: Pace::new(self.lane.width()),
             shutdown: shutdown.clone(),
         };
         let tasks = TaskTracker::new();
@@ -87,7 +88,7 @@ impl HandlerLoop {
             let all_taken = leased.deliveries.len() == asked;
             for delivery in leased.deliveries {
                 let place = worker.pace.hold();
-                let under_way = UnderWay::begin(&self.under_way, delivery.event.id);
+                let under_way = UnderWay::begin(&self.lane.under_way, delivery.event.id);
                 tasks.spawn(attempt::make(self.clone(), delivery, worker.clone(), place, under_way));
             }
             if !all_taken {
@@ -104,7 +105,7 @@ impl HandlerLoop {
 
     async fn lease(&self, max: usize) -> Result<Leased, StoreError> {
         let lease = AHEAD_WAIT_MAX + self.timeout + CALL_GRACE_MAX + SETTLE_MAX;
-        let except = self.under_way.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let except = self.lane.events_under_way();
         self.store.lease(LeaseRequest { handler: self.name.clone(), max, lease, except }).await
     }
 

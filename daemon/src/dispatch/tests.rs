@@ -65,12 +65,11 @@ impl Bench {
         let handler = HandlerLoop {
             name: HandlerName::new("sumo"),
             attempts: Arc::clone(&script) as Arc<dyn Attempts>,
-            concurrency: 3,
+            lane: Lane::new(3),
             timeout: Duration::from_secs(30),
             retry: RetrySchedule { attempts: 3, jitter: 0.0, ..RetrySchedule::default() },
             store: Arc::clone(&store) as Arc<dyn Store>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            under_way: Arc::default(),
             settling: Arc::new(Semaphore::new(1)),
         };
         let running = tokio::spawn(handler.run(shutdown.clone()));

@@ -30,7 +30,8 @@ pub(super) fn check(loaded: &Loaded) -> Vec<Check> {
     for file in loaded.secret_files.iter().chain(&key) {
         checks.extend(closed_to(file, OWNER_ONLY, "holds a secret and", "chmod 600"));
     }
-    let configs = loaded.files.iter().flat_map(|file| [Some(file.clone()), parent(file)]).flatten();
+    let configs =
+        loaded.files.iter().flat_map(|file| [Some(file.path.clone()), parent(&file.path)]).flatten();
     let mut writable: Vec<PathBuf> = configs.collect();
     writable.sort();
     writable.dedup();

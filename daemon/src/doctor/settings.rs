@@ -17,6 +17,9 @@ pub(super) fn check(request: &Request<'_>) -> (Option<Loaded>, Vec<Check>) {
     match load(request.dev, &lenient) {
         Ok(loaded) => {
             let mut checks: Vec<Check> = loaded.warnings.iter().map(warning).collect();
+            // The daemon would not start on rules whose own tests fail.
+            let tested = loaded.run_tests().tests;
+            checks.extend(tested.iter().filter_map(|tested| tested.failure.as_ref()).map(fault));
             if checks.is_empty() {
                 let (file, hash) = (request.config.display(), &loaded.snapshot.hash);
                 checks.push(Check::ok("config", format!("{file} is good (configuration {hash})")));

@@ -41,6 +41,11 @@ pub(super) fn load(library: &Path, pin: Option<&str>, cache: &Path) -> Result<Ch
     Ok(Checked { path, sha256 })
 }
 
+/// The hash of what stands at the path now. Blocks.
+pub(super) fn hash(library: &Path) -> Result<String, HostError> {
+    Ok(hex::encode(Sha256::digest(read(library)?)))
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, HostError> {
     let unreadable = |source| HostError::Unreadable { path: path.to_owned(), source };
     let file = File::open(path).map_err(unreadable)?;

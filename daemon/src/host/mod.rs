@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinHandle;
 use tokio_util::sync::DropGuard;
 
@@ -63,6 +63,25 @@ pub struct HostSpec {
     pub concurrency: usize,
     /// How long one call may take, waiting for the host included.
     pub timeout: Duration,
+}
+
+impl HostSpec {
+    /// Whether both make the same host, as far as they say.
+    fn is_like(&self, other: &Self) -> bool {
+        let secrets = |spec: &Self| -> Vec<(String, String)> {
+            spec.secrets
+                .iter()
+                .map(|(name, secret)| (name.clone(), secret.expose_secret().to_owned()))
+                .collect()
+        };
+        self.handler == other.handler
+            && self.library == other.library
+            && self.sha256 == other.sha256
+            && self.settings_json == other.settings_json
+            && self.concurrency == other.concurrency
+            && self.timeout == other.timeout
+            && secrets(self) == secrets(other)
+    }
 }
 
 /// The program that becomes the child.
@@ -188,9 +207,29 @@ impl Host {
         }
     }
 
+    /// Whether a host that is started now by `spec` would be another one than this: other settings, secrets or limits, or
+    /// another library behind the same path.
+    pub async fn differs_from(&self, spec: &HostSpec) -> Result<bool, HostError> {
+        if !self.shared.spec.is_like(spec) {
+            return Ok(true);
+        }
+        let Self { shared, .. } = self;
+        if shared.spec.sha256.is_some() {
+            return Ok(false);
+        }
+        let path = spec.library.clone();
+        let hashing = tokio::task::spawn_blocking(move || library::hash(&path));
+        Ok(hashing.await.map_err(HostError::Task)?? != self.status().sha256)
+    }
+
     /// How it is now.
     pub fn status(&self) -> HostStatus {
         self.shared.status()
+    }
+
+    /// Whether [`Self::stop`] was called.
+    pub fn is_stopped(&self) -> bool {
+        self.shared.is_stopped()
     }
 
     /// Takes no more calls, waits up to `grace` for those that run, then ends the child; what still runs is reported as

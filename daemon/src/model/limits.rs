@@ -226,3 +226,17 @@ pub const RETAIN_PAUSE: Duration = Duration::from_millis(50);
 
 /// Rows of one page of the operator API.
 pub const PAGE_ROWS_MAX: usize = 1000;
+
+/// Configurations that are kept to be shown and rolled back to: a month of one change a day; each is some kilobytes.
+pub const SNAPSHOTS_KEPT_MAX: usize = 32;
+/// Ways from one place to another that a dry run tells one by one, and the examples of each: what a person reads.
+pub const DRY_RUN_WAYS_MAX: usize = 100;
+pub const DRY_RUN_EXAMPLES_MAX: usize = 3;
+/// A candidate configuration that is sent to the daemon: ten thousand rules are 3 MB.
+pub const CANDIDATE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How often the counts of rules are written beside the store: what a kill may cost of them.
+pub const TALLY_WRITE_EVERY: Duration = Duration::from_secs(60);
+/// Rules that are told by name where many have something in common.
+pub const RULES_NAMED_MAX: usize = 10;
+/// Rules that are gone whose counts are remembered: more than a team renames between two looks.
+pub const RULES_GONE_MAX: usize = 1000;

@@ -20,6 +20,21 @@ pub enum Verdict {
     Dropped { rule: RuleName, reason: String },
 }
 
+impl Verdict {
+    /// The rules that took the event, each once, in file order.
+    pub fn rules(&self) -> Vec<&RuleName> {
+        match self {
+            Self::Deliver(assignments) => {
+                let mut rules: Vec<&RuleName> = assignments.iter().map(|one| &one.rule).collect();
+                rules.dedup();
+                rules
+            }
+            Self::Unrouted { .. } => Vec::new(),
+            Self::Dropped { rule, .. } => vec![rule],
+        }
+    }
+}
+
 /// A handler and the rule that named it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {

@@ -1,4 +1,7 @@
-//! Logs: one subscriber for the process, to stderr, set up once by `hookyard serve`; and how an error is told in one line.
+//! Logs: one subscriber for the process, to stderr, set up once by `hookyard serve`; how an error is told in one line; the
+//! names of the metrics.
+
+pub mod names;
 
 use std::io::IsTerminal;
 

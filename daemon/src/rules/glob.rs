@@ -49,6 +49,17 @@ impl Glob {
     }
 }
 
+impl std::fmt::Display for Glob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.head)?;
+        let Some(tail) = &self.tail else { return Ok(()) };
+        for piece in self.middle.iter().chain([tail]) {
+            write!(f, "*{piece}")?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

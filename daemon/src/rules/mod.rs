@@ -18,6 +18,7 @@
 
 mod condition;
 mod evaluate;
+mod explain;
 mod extract;
 mod fault;
 mod glob;
@@ -27,18 +28,22 @@ mod number;
 mod operators;
 mod parse;
 mod path;
+mod place;
 mod ruleset;
 mod suggest;
 mod watch;
 
 pub use condition::{Bound, Check, Condition, Kind, Literal, Test};
 pub use evaluate::holds;
+pub use explain::{Clause, Explained, Explanation, Outcome, Shown};
 pub use extract::{Extracted, Found, Unreadable, extract};
 pub use fault::Fault;
 pub use glob::Glob;
 pub use number::Number;
+pub use operators::OPERATORS;
 pub use parse::Parser;
 pub use path::{Path, PathFault, Step};
+pub use place::place;
 pub use ruleset::{Action, Cost, DEFAULT_RULE, Fallback, Livemode, Rule, RuleSet};
 pub use suggest::nearest;
 pub use watch::{Watch, Watched};

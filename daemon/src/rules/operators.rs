@@ -13,7 +13,7 @@ use super::path::Step;
 use super::suggest::nearest;
 
 /// Every operator. A closed set: a field with one of these names is written as a whole path in quotes.
-pub(super) const OPERATORS: [&str; 17] = [
+pub const OPERATORS: [&str; 17] = [
     "contains", "eq", "ge", "glob", "gt", "ieq", "in", "is", "le", "len", "lt", "ne", "not_in", "prefix",
     "present", "some", "suffix",
 ];

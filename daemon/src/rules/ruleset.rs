@@ -127,22 +127,33 @@ impl RuleSet {
         body: &[u8],
         candidates: impl FnOnce(&Found<'_>) -> Rules,
     ) -> Verdict {
-        let expected = self.livemodes.get(source).copied().unwrap_or_default();
-        if let Some(reason) = expected.refuses(livemode) {
-            return unrouted(reason);
+        match self.found(source, livemode, body) {
+            Ok(root) => self
+                .first_match(candidates(&root).filter(|rule| rule.sees(source) && holds(&rule.when, &root))),
+            Err(obstacle) => unrouted(obstacle),
         }
-        let extracted = match extract(&self.watch, body) {
-            Ok(extracted) => extracted,
-            Err(unreadable) => return unrouted(unreadable.to_string()),
-        };
-        if let Some(key) = extracted.duplicate {
-            return unrouted(format!("the key `{key}`, which rules look at, stands twice in one object"));
-        }
-        let root = &extracted.root;
-        self.first_match(candidates(root).filter(|rule| rule.sees(source) && holds(&rule.when, root)))
     }
 
-    fn first_match<'rules>(&self, matching: impl Iterator<Item = &'rules Rule>) -> Verdict {
+    /// What rules look at in this body, or why none is asked.
+    pub(super) fn found<'body>(
+        &self,
+        source: &SourceName,
+        livemode: Option<bool>,
+        body: &'body [u8],
+    ) -> Result<Found<'body>, String> {
+        let expected = self.livemodes.get(source).copied().unwrap_or_default();
+        if let Some(reason) = expected.refuses(livemode) {
+            return Err(reason.to_owned());
+        }
+        let extracted = extract(&self.watch, body).map_err(|unreadable| unreadable.to_string())?;
+        match extracted.duplicate {
+            Some(key) => Err(format!("the key `{key}`, which rules look at, stands twice in one object")),
+            None => Ok(extracted.root),
+        }
+    }
+
+    /// The verdict of rules that match, in file order.
+    pub(super) fn first_match<'rules>(&self, matching: impl Iterator<Item = &'rules Rule>) -> Verdict {
         let mut assignments = Vec::new();
         for rule in matching {
             match &rule.action {
@@ -164,7 +175,7 @@ impl RuleSet {
 }
 
 impl Rule {
-    fn sees(&self, source: &SourceName) -> bool {
+    pub(super) fn sees(&self, source: &SourceName) -> bool {
         self.enabled && (self.sources.is_empty() || self.sources.contains(source))
     }
 }
@@ -191,6 +202,6 @@ fn assign(assignments: &mut Vec<Assignment>, handlers: &[HandlerName], rule: &Ru
     }
 }
 
-fn unrouted(reason: impl Into<String>) -> Verdict {
+pub(super) fn unrouted(reason: impl Into<String>) -> Verdict {
     Verdict::Unrouted { reason: reason.into() }
 }

@@ -9,6 +9,7 @@ mod events;
 mod leases;
 mod memory;
 mod prune;
+mod reroute;
 
 use bench::Bench;
 
@@ -68,6 +69,10 @@ contract! {
         of_many_writers_that_expect_one_version_one_wins,
         pairs_are_apart_by_plugin,
         keys_and_values_have_limits;
+    reroute:
+        an_unrouted_event_is_routed_again_once,
+        only_unrouted_events_are_routed_again,
+        a_long_decision_is_replaced_whole;
     prune:
         what_is_finished_goes_after_its_time_and_not_before,
         dead_letters_and_unrouted_events_stay_longer,

@@ -82,6 +82,19 @@ impl State {
         self.attempts.entry(id.clone()).or_default().push(attempt);
     }
 
+    /// Stores a decision and makes its deliveries.
+    fn decide(&mut self, event: EventId, decision: Decision, now: UnixMillis, wakes: &Wakes) {
+        if let Verdict::Deliver(to) = &decision.verdict {
+            for one in to {
+                let id = DeliveryId { event, handler: one.handler.clone() };
+                let fresh = Delivery::new(id.clone(), one.rule.clone(), decision.snapshot.clone(), now);
+                self.deliveries.entry(id).or_insert(fresh);
+            }
+            wakes.deliveries_changed();
+        }
+        self.decisions.insert(event, (decision, now));
+    }
+
     /// When each unfinished delivery that fits wants attention; the longest due first.
     fn waiting(&self, fits: impl Fn(&Delivery) -> bool) -> Vec<(UnixMillis, DeliveryId)> {
         let mut waiting: Vec<_> = self
@@ -137,22 +150,25 @@ impl Store for MemoryStore {
             if !state.to_route.remove(&event) {
                 continue;
             }
-            if let Verdict::Deliver(to) = &decision.verdict {
-                for one in to {
-                    let id = DeliveryId { event, handler: one.handler.clone() };
-                    let fresh = Delivery::new(
-                        id.clone(),
-                        one.rule.clone(),
-                        decision.snapshot.clone(),
-                        self.clock.now(),
-                    );
-                    state.deliveries.entry(id).or_insert(fresh);
-                }
-                self.wakes.deliveries_changed();
-            }
-            state.decisions.insert(event, (decision, self.clock.now()));
+            state.decide(event, decision, self.clock.now(), &self.wakes);
         }
         Ok(())
+    }
+
+    async fn route_unrouted(&self, decisions: Vec<(EventId, Decision)>) -> Result<usize, StoreError> {
+        for (_, decision) in &decisions {
+            check::decision(decision)?;
+        }
+        let mut state = self.open()?;
+        let mut routed = 0;
+        for (event, decision) in decisions {
+            let stays = matches!(decision.verdict, Verdict::Unrouted { .. });
+            if !stays && state.routing(event) == Some(Routing::Unrouted) {
+                state.decide(event, decision, self.clock.now(), &self.wakes);
+                routed += 1;
+            }
+        }
+        Ok(routed)
     }
 
     async fn lease(&self, request: LeaseRequest) -> Result<Leased, StoreError> {

@@ -46,6 +46,10 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// write. An event that carries no mark any more is left as it is.
     async fn route(&self, decisions: Vec<(EventId, Decision)>) -> Result<(), StoreError>;
 
+    /// For each event that is unrouted: where the decision says otherwise, it takes the old one's place, and its deliveries
+    /// are made, in one atomic write. What is not unrouted any more is left as it is. Returns how many were routed.
+    async fn route_unrouted(&self, decisions: Vec<(EventId, Decision)>) -> Result<usize, StoreError>;
+
     /// Takes up to `request.max` due deliveries of one handler, those due longest first; never more than
     /// [`crate::model::limits::LEASE_MAX`]. One whose lease ran out gets an attempt
     /// [`crate::model::attempt::Outcome::Interrupted`]. One whose event cannot be read becomes a dead letter. A row that

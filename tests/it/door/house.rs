@@ -256,6 +256,10 @@ impl Store for Shelf {
         Err(StoreError::Closed)
     }
 
+    async fn route_unrouted(&self, _: Vec<(EventId, Decision)>) -> Result<usize, StoreError> {
+        Err(StoreError::Closed)
+    }
+
     async fn route(&self, _: Vec<(EventId, Decision)>) -> Result<(), StoreError> {
         Err(StoreError::Closed)
     }

@@ -8,6 +8,7 @@ mod rule;
 mod server;
 mod source;
 mod store;
+mod test;
 
 use toml::de::DeTable;
 
@@ -23,6 +24,7 @@ pub(super) use plugin::RawPlugin;
 pub(super) use rule::RawRule;
 pub(super) use server::RawServer;
 pub(super) use source::RawSource;
+pub(super) use test::{RawTest, TestEvent};
 
 /// Everything that the files say.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub(super) struct RawConfig {
     /// The main file's, then those of the other files in the order of their names.
     pub(super) rules: Vec<RawRule>,
     pub(super) fallback: RawFallback,
+    /// In the order of the files.
+    pub(super) tests: Vec<RawTest>,
     /// The paths that the rules look at.
     pub(super) watch: Watch,
 }
@@ -65,27 +69,37 @@ pub(super) fn read(documents: &[Document<'_>], faults: &mut Faults<'_>) -> RawCo
         handlers: handler::read_all(&mut reader),
         rules: rule::read_all(&mut reader, &mut watch),
         fallback: rule::read_default(&mut reader),
+        tests: test::read_all(&mut reader),
         watch: Watch::default(),
     };
-    reader.not_yet("test");
     reader.finish();
     for document in others {
-        raw.rules.extend(read_rules_file(document, &mut watch, faults));
+        let (rules, tests) = read_rules_file(document, &mut watch, faults);
+        raw.rules.extend(rules);
+        raw.tests.extend(tests);
     }
     raw.watch = watch;
     raw
 }
 
-fn read_rules_file(document: &Document<'_>, watch: &mut Watch, faults: &mut Faults<'_>) -> Vec<RawRule> {
+fn read_rules_file(
+    document: &Document<'_>,
+    watch: &mut Watch,
+    faults: &mut Faults<'_>,
+) -> (Vec<RawRule>, Vec<RawTest>) {
     let mut reader = Reader::new(document.file, "a rules file", 0..0, &document.table, faults);
     let rules = rule::read_all(&mut reader, watch);
-    reader.not_yet("test");
+    let tests = test::read_all(&mut reader);
     for section in ["server", "store", "source", "plugin", "handler", "default"] {
         let message = format!("[{section}] stands in a rules file");
-        reader.refuse(section, message, "it belongs in the main file: here stand only [[rule]] tables");
+        reader.refuse(
+            section,
+            message,
+            "it belongs in the main file: here stand only [[rule]] and [[test]] tables",
+        );
     }
     reader.finish();
-    rules
+    (rules, tests)
 }
 
 /// A fault that stands for a whole file or section that is missing.

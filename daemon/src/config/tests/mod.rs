@@ -1,11 +1,14 @@
 //! Whole configurations: what each says once loaded, and every fault with its line.
 
+mod differing;
 mod faults;
 mod loading;
 mod rule_cost;
 mod rule_faults;
+mod schema;
 mod shipped;
 mod showing;
+mod testing;
 
 use std::path::Path;
 

@@ -80,7 +80,9 @@ handlers = "sumo"
             r#"[[test]]
 event = { type = "a" }
 "#,
-            &["16:3 `test` is not supported yet | take it away until a later version does"],
+            &[
+                "16:1 a test has no `expect` | write expect = [\"a handler\"], or expect = [] where nobody should get it",
+            ],
         ),
         (
             r#"handlers = ["sumo"]
@@ -159,7 +161,7 @@ fn faults_of_every_file_come_together() {
         format!("a.toml:1:4 this is not TOML: extra `=`, expected nothing | {mend}"),
         format!("a.toml:1:6 this is not TOML: unexpected key or value, expected newline, `#` | {mend}"),
         "b.toml:1:2 [default] stands in a rules file | \
-         it belongs in the main file: here stand only [[rule]] tables"
+         it belongs in the main file: here stand only [[rule]] and [[test]] tables"
             .to_owned(),
         "b.toml:4:8 two rules are named \"sumo purchase\" | \
          the other is at DIR/hookyard.toml:11; a name tells which rule took an event"

@@ -1,5 +1,6 @@
 //! The rule language by its examples, its laws, and its refusals; and the index by the language.
 
+mod explained;
 mod index;
 mod properties;
 mod refusals;

@@ -32,6 +32,10 @@ enum Command {
         max: usize,
         how: u8,
     },
+    /// Routes unrouted events again, whichever of the first there are.
+    Reroute {
+        how: u8,
+    },
     /// `except`: a bit for each of the first events.
     Lease {
         handler: usize,
@@ -90,6 +94,7 @@ fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         6 => (0_u8..12, bytes).prop_map(|(key, bytes)| Command::Append { key, bytes }),
         4 => (0_usize..5, any::<u8>()).prop_map(|(max, how)| Command::Route { max, how }),
+        2 => any::<u8>().prop_map(|how| Command::Reroute { how }),
         6 => (0_usize..3, 0_usize..4, 0_u64..20, prop_oneof![Just(0), any::<u8>()])
             .prop_map(|(handler, max, seconds, except)| Command::Lease { handler, max, seconds, except }),
         8 => (prop_oneof![0_usize..6, 0_usize..30], any::<u8>())
@@ -160,6 +165,10 @@ impl Side {
                 let decisions = waiting.iter().map(|event| (event.id, decided(*how))).collect();
                 self.store.route(decisions).await.unwrap();
                 format!("{plain:?}")
+            }
+            Command::Reroute { how } => {
+                let decisions = self.events.iter().take(5).map(|id| (*id, decided(*how))).collect();
+                format!("{}", self.store.route_unrouted(decisions).await.unwrap())
             }
             Command::Lease { handler, max, seconds, except } => {
                 let handler = HandlerName::new(HANDLERS[*handler]);

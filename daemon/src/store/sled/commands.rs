@@ -147,18 +147,24 @@ pub(super) fn route(round: &mut Round, decisions: &[(EventId, Decision)]) -> Res
         }
         round.remove(mark);
         down(&mut round.standing.totals.counts.to_route);
-        let record = Record::plain(&codec::encode_decision(decision));
-        round.put_record(&keys::of_event(keys::DECISIONS, *id), &record)?;
-        match &decision.verdict {
-            Verdict::Deliver(to) => deliver(round, *id, decision, to)?,
-            Verdict::Unrouted { .. } => {
-                round.put(keys::of_event(keys::UNROUTED, *id), codec::encode_decided(round.now))?;
-                round.standing.totals.counts.unrouted += 1;
-            }
-            Verdict::Dropped { .. } => {
-                round.put(keys::of_event(keys::DROPPED, *id), codec::encode_decided(round.now))?;
-                round.standing.totals.counts.dropped += 1;
-            }
+        decide(round, *id, decision)?;
+    }
+    Ok(())
+}
+
+/// Stores a decision and what follows from it.
+pub(super) fn decide(round: &mut Round, id: EventId, decision: &Decision) -> Result<(), Fault> {
+    let record = Record::plain(&codec::encode_decision(decision));
+    round.put_record(&keys::of_event(keys::DECISIONS, id), &record)?;
+    match &decision.verdict {
+        Verdict::Deliver(to) => deliver(round, id, decision, to)?,
+        Verdict::Unrouted { .. } => {
+            round.put(keys::of_event(keys::UNROUTED, id), codec::encode_decided(round.now))?;
+            round.standing.totals.counts.unrouted += 1;
+        }
+        Verdict::Dropped { .. } => {
+            round.put(keys::of_event(keys::DROPPED, id), codec::encode_decided(round.now))?;
+            round.standing.totals.counts.dropped += 1;
         }
     }
     Ok(())

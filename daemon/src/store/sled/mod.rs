@@ -47,6 +47,7 @@ mod prune;
 mod reads;
 mod recent;
 mod repair;
+mod reroute;
 mod round;
 mod rows;
 mod shared;
@@ -199,27 +200,18 @@ impl Store for SledStore {
     }
 
     async fn route(&self, decisions: Vec<(EventId, Decision)>) -> Result<(), StoreError> {
-        for (_, decision) in &decisions {
-            check::decision(decision)?;
+        for (bytes, batch) in batches(decisions)? {
+            self.write(bytes, move |round| commands::route(round, &batch)).await?;
         }
-        let mut batch = Vec::new();
-        let mut bytes = 0;
-        for (id, decision) in decisions {
-            let more = decision_bytes(&decision);
-            if !batch.is_empty()
-                && (bytes + more > COMMIT_BYTES_MAX / 2 || batch.len() == COMMIT_COMMANDS_MAX)
-            {
-                let full = std::mem::take(&mut batch);
-                self.write(bytes, move |round| commands::route(round, &full)).await?;
-                bytes = 0;
-            }
-            bytes += more;
-            batch.push((id, decision));
+        Ok(())
+    }
+
+    async fn route_unrouted(&self, decisions: Vec<(EventId, Decision)>) -> Result<usize, StoreError> {
+        let mut routed = 0;
+        for (bytes, batch) in batches(decisions)? {
+            routed += self.write(bytes, move |round| reroute::route_unrouted(round, &batch)).await?;
         }
-        if batch.is_empty() {
-            return Ok(());
-        }
-        self.write(bytes, move |round| commands::route(round, &batch)).await
+        Ok(routed)
     }
 
     async fn lease(&self, request: LeaseRequest) -> Result<Leased, StoreError> {
@@ -367,6 +359,27 @@ impl Store for SledStore {
         let dropped = tokio::task::spawn_blocking(move || drop(engine)).await;
         dropped.map_err(|error| read_panicked(&error))
     }
+}
+
+type Batch = Vec<(EventId, Decision)>;
+
+/// Decisions in commits of a bounded size, each with its bytes; refused where one is too large.
+fn batches(decisions: Batch) -> Result<Vec<(usize, Batch)>, StoreError> {
+    let mut batches: Vec<(usize, Batch)> = Vec::new();
+    for (id, decision) in decisions {
+        check::decision(&decision)?;
+        let more = decision_bytes(&decision);
+        match batches.last_mut() {
+            Some((bytes, batch))
+                if *bytes + more <= COMMIT_BYTES_MAX / 2 && batch.len() < COMMIT_COMMANDS_MAX =>
+            {
+                *bytes += more;
+                batch.push((id, decision));
+            }
+            _ => batches.push((more, vec![(id, decision)])),
+        }
+    }
+    Ok(batches)
 }
 
 fn decision_bytes(decision: &Decision) -> usize {

@@ -4,8 +4,11 @@
 //! verdicts back to the store, which makes the deliveries and takes the marks away in one atomic write. A crash anywhere
 //! leaves the marks, and the round is done again with nothing doubled. Routing never talks to dispatch: the store rings.
 
+mod tally;
+
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
@@ -15,20 +18,27 @@ use crate::model::limits::{IDLE_POLL, ROUTE_BATCH_MAX};
 use crate::model::verdict::{Decision, Verdict};
 use crate::rules::RuleSet;
 use crate::store::{Store, StoreError};
+pub use tally::{Matched, Tally};
 
 /// The rules and the configuration that they stand in.
 #[derive(Debug)]
 pub struct RoutingTable {
     pub snapshot: SnapshotHash,
-    pub rules: RuleSet,
+    pub rules: Arc<RuleSet>,
 }
 
-/// Routes until `shutdown`; what is then still marked is routed after the next start.
-pub async fn run(store: Arc<dyn Store>, table: Arc<RoutingTable>, shutdown: CancellationToken) {
+/// Routes until `shutdown`, each batch by the table that stands in `tables` when it begins; what is then still marked is
+/// routed after the next start.
+pub async fn run(
+    store: Arc<dyn Store>,
+    tables: Arc<ArcSwap<RoutingTable>>,
+    tally: Arc<Tally>,
+    shutdown: CancellationToken,
+) {
     let mut bell = store.wakes().on_events();
     while !shutdown.is_cancelled() {
         bell.borrow_and_update();
-        match route_batch(&*store, &table).await {
+        match route_batch(&*store, &tables.load_full(), &tally).await {
             Ok(0) => {}
             Ok(_) => continue,
             Err(error) => error!(%error, "routing waits: the store did not answer"),
@@ -42,24 +52,29 @@ pub async fn run(store: Arc<dyn Store>, table: Arc<RoutingTable>, shutdown: Canc
 }
 
 /// Routes up to [`ROUTE_BATCH_MAX`] events and says how many there were.
-async fn route_batch(store: &dyn Store, table: &RoutingTable) -> Result<usize, StoreError> {
+async fn route_batch(store: &dyn Store, table: &RoutingTable, tally: &Tally) -> Result<usize, StoreError> {
     let events = store.to_route(ROUTE_BATCH_MAX).await?;
     if events.is_empty() {
         return Ok(0);
     }
     let decisions: Vec<(EventId, Decision)> =
-        events.iter().map(|event| (event.id, decide(table, event))).collect();
+        events.iter().map(|event| (event.id, table.decide(event))).collect();
     for (id, decision) in &decisions {
         tell(*id, &decision.verdict);
     }
+    let verdicts: Vec<Verdict> = decisions.iter().map(|(_, decision)| decision.verdict.clone()).collect();
     store.route(decisions).await?;
+    verdicts.iter().for_each(|verdict| tally.count(verdict));
     Ok(events.len())
 }
 
-fn decide(table: &RoutingTable, event: &Event) -> Decision {
-    let envelope = &event.envelope;
-    let verdict = table.rules.decide(&envelope.source, envelope.livemode, &envelope.body);
-    Decision { snapshot: table.snapshot.clone(), verdict }
+impl RoutingTable {
+    /// Where the event goes.
+    pub fn decide(&self, event: &Event) -> Decision {
+        let envelope = &event.envelope;
+        let verdict = self.rules.decide(&envelope.source, envelope.livemode, &envelope.body);
+        Decision { snapshot: self.snapshot.clone(), verdict }
+    }
 }
 
 fn tell(event: EventId, verdict: &Verdict) {

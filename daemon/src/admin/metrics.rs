@@ -1,0 +1,101 @@
+//! `/metrics` for Prometheus: what the daemon knows of itself at the moment that it is asked.
+//!
+//! A recorder is filled for each answer and thrown away, so that no series of a rule or a handler outlives it.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use metrics::{counter, gauge};
+use metrics_exporter_prometheus::PrometheusBuilder;
+
+use super::Admin;
+use super::answer::Failure;
+use super::rules::MatchedView;
+use super::view::{HandlerView, with_waiting};
+use crate::observe::names;
+use crate::store::{Counts, Health};
+
+/// The text format that every Prometheus reads.
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+pub(super) async fn metrics(State(admin): State<Arc<Admin>>) -> Result<Response, Failure> {
+    let counts = admin.store.counts().await?;
+    let handlers = with_waiting(admin.control.handlers(), admin.store.waiting_by_handler().await?);
+    let recorder = PrometheusBuilder::new().build_recorder();
+    metrics::with_local_recorder(&recorder, || {
+        describe();
+        of_daemon(&admin);
+        of_counts(&counts);
+        handlers.iter().for_each(of_handler);
+        admin.control.rules().iter().for_each(of_rule);
+    });
+    Ok(([(CONTENT_TYPE, TEXT)], recorder.handle().render()).into_response())
+}
+
+fn describe() {
+    for (name, help) in names::GAUGES {
+        metrics::describe_gauge!(*name, *help);
+    }
+    for (name, help) in names::COUNTERS {
+        metrics::describe_counter!(*name, *help);
+    }
+}
+
+fn of_daemon(admin: &Admin) {
+    let version = admin.facts.version;
+    gauge!(names::INFO, "version" => version, "snapshot" => admin.control.snapshot()).set(1.0);
+    gauge!(names::STORE_READY).set(truth(admin.store.health() == Health::Ready));
+    gauge!(names::STORE_LAG_BYTES).set(float(admin.store.lag_bytes()));
+    gauge!(names::RELOAD_REFUSED).set(truth(admin.control.reload_refused().is_some()));
+    gauge!(names::ROLLED_BACK).set(truth(admin.control.is_rolled_back()));
+}
+
+fn of_counts(counts: &Counts) {
+    let events = [
+        ("waiting", counts.to_route),
+        ("unrouted", counts.unrouted),
+        ("dropped", counts.dropped),
+        ("stored", counts.events),
+    ];
+    for (routing, count) in events {
+        gauge!(names::EVENTS, "routing" => routing).set(float(count));
+    }
+    let deliveries = [
+        ("pending", counts.pending),
+        ("leased", counts.leased),
+        ("delivered", counts.delivered),
+        ("ignored", counts.ignored),
+        ("dead", counts.dead),
+        ("cancelled", counts.cancelled),
+    ];
+    for (state, count) in deliveries {
+        gauge!(names::DELIVERIES, "state" => state).set(float(count));
+    }
+}
+
+fn of_handler(handler: &HandlerView) {
+    let name = || handler.handler.clone();
+    gauge!(names::HANDLER_UP, "handler" => name()).set(truth(handler.up));
+    gauge!(names::HANDLER_WAITING, "handler" => name()).set(float(handler.waiting));
+    counter!(names::HANDLER_CRASHES, "handler" => name()).absolute(handler.crashes);
+}
+
+fn of_rule(rule: &MatchedView) {
+    counter!(names::RULE_MATCHED, "rule" => rule.rule.clone()).absolute(rule.matched);
+    let last = rule.last_matched.as_ref().and_then(|last| last.parse::<jiff::Timestamp>().ok());
+    if let Some(last) = last {
+        let seconds = last.as_millisecond() as f64 / 1000.0;
+        gauge!(names::RULE_LAST_MATCHED, "rule" => rule.rule.clone()).set(seconds);
+    }
+}
+
+fn truth(holds: bool) -> f64 {
+    if holds { 1.0 } else { 0.0 }
+}
+
+/// Counts are below 2^53, where a double is exact.
+fn float(count: u64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,280 @@
+//! The handlers that run: for each a host (its plugin in a child process) and a loop of dispatch.
+//!
+//! A start and a reload go the same way. [`Handlers::prepare`] starts hosts for what is new or changed, beside those that
+//! run; where one cannot start, the others are stopped again and nothing has changed. [`Handlers::adopt`] cannot fail: it
+//! begins the new loops, and tells the old ones to lease no more. An old loop finishes the attempts that it began, with the
+//! host that it had, and then that host is stopped. What is pending is leased by whoever holds the handler's name then; a
+//! handler that is gone leaves its deliveries in the store, where they wait and are shown.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::info;
+
+use super::StartError;
+use crate::admin::view::HandlerView;
+use crate::config::{Handler, Snapshot};
+use crate::dispatch::services::StoreServices;
+use crate::dispatch::{HandlerLoop, Lane};
+use crate::host::{Host, HostSpec, Services};
+use crate::model::clock::Clock;
+use crate::model::ids::HandlerName;
+use crate::model::limits::SETTLING_MAX;
+use crate::store::Store;
+
+/// The directory, below the store's, where libraries are kept by their content.
+pub const LIBRARY_CACHE: &str = "plugins";
+/// What a host gets to end by itself after the last attempt.
+const HOST_STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// Every handler, by name.
+#[derive(Debug)]
+pub(super) struct Handlers {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    work: CancellationToken,
+    tasks: TaskTracker,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    running: BTreeMap<HandlerName, Running>,
+    /// One for each name that ever ran here: a handler that comes back meets what it left under way.
+    lanes: BTreeMap<HandlerName, Lane>,
+    /// Hosts that finish what they began.
+    draining: Vec<(HandlerName, Arc<Host>)>,
+}
+
+/// One handler's loop and host.
+#[derive(Debug)]
+struct Running {
+    handler: Handler,
+    host: Arc<Host>,
+    stop: CancellationToken,
+    finished: JoinHandle<()>,
+}
+
+/// What a snapshot's handlers need, started and not yet used.
+#[derive(Debug)]
+pub(super) struct Prepared(Vec<(Handler, NextHost)>);
+
+#[derive(Debug)]
+enum NextHost {
+    Same(Arc<Host>),
+    Fresh(Arc<Host>),
+}
+
+impl Handlers {
+    /// None yet. Loops run in `tasks` until `work` ends.
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        work: CancellationToken,
+        tasks: TaskTracker,
+    ) -> Self {
+        Self { store, clock, work, tasks, state: Mutex::default() }
+    }
+
+    /// Starts, side by side, the hosts that `snapshot` needs and that do not run already.
+    pub(super) async fn prepare(&self, snapshot: &Snapshot) -> Result<Prepared, StartError> {
+        let services: Arc<dyn Services> = Arc::new(StoreServices(Arc::clone(&self.store)));
+        let mut starting = JoinSet::new();
+        for handler in snapshot.handlers.values().cloned() {
+            let running = self.state().running.get(&handler.name).map(|running| Arc::clone(&running.host));
+            let (spec, services) = (spec(snapshot, &handler), Arc::clone(&services));
+            starting.spawn(async move {
+                let host = next_host(running, spec, services).await;
+                (handler, host)
+            });
+        }
+        let (mut prepared, mut failed) = (Prepared(Vec::new()), None);
+        for (handler, host) in starting.join_all().await {
+            match host {
+                Ok(host) => prepared.0.push((handler, host)),
+                Err(source) => {
+                    failed = Some(StartError::Handler { handler: handler.name.to_string(), source });
+                }
+            }
+        }
+        match failed {
+            None => Ok(prepared),
+            Some(error) => {
+                prepared.abandon().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Runs what was prepared, and drains what it takes the place of.
+    pub(super) fn adopt(&self, prepared: Prepared) {
+        let mut state = self.state();
+        let mut before = std::mem::take(&mut state.running);
+        for (handler, host) in prepared.0 {
+            let name = handler.name.clone();
+            let running = match (before.remove(&name), host) {
+                (Some(same), NextHost::Same(_)) if same.handler.retry == handler.retry => {
+                    Running { handler, ..same }
+                }
+                (earlier, NextHost::Same(host)) => {
+                    if let Some(earlier) = earlier {
+                        self.end_loop(earlier);
+                    }
+                    self.begin(&mut state, handler, host)
+                }
+                (earlier, NextHost::Fresh(host)) => {
+                    if let Some(earlier) = earlier {
+                        self.retire(&mut state, earlier);
+                    }
+                    self.begin(&mut state, handler, host)
+                }
+            };
+            state.running.insert(name, running);
+        }
+        for gone in before.into_values() {
+            info!(handler = %gone.handler.name, "the handler is gone: it finishes what it began");
+            self.retire(&mut state, gone);
+        }
+    }
+
+    /// How each is, and who of those before still finishes.
+    pub(super) fn views(&self) -> Vec<HandlerView> {
+        let mut state = self.state();
+        state.draining.retain(|(_, host)| !host.is_stopped());
+        state
+            .running
+            .iter()
+            .map(|(name, running)| {
+                let draining = state.draining.iter().filter(|(earlier, _)| earlier == name).count();
+                HandlerView { draining, ..view(name, &running.host) }
+            })
+            .collect()
+    }
+
+    /// Stops every host, those that drain too, once their loops have ended.
+    pub(super) async fn stop(&self) {
+        let mut stopping = JoinSet::new();
+        let hosts: Vec<Arc<Host>> = {
+            let state = self.state();
+            let running = state.running.values().map(|running| &running.host);
+            running.chain(state.draining.iter().map(|(_, host)| host)).cloned().collect()
+        };
+        for host in hosts {
+            stopping.spawn(async move { host.stop(HOST_STOP_GRACE).await });
+        }
+        stopping.join_all().await;
+    }
+
+    fn begin(&self, state: &mut State, handler: Handler, host: Arc<Host>) -> Running {
+        // Deliveries of a serial plugin wait in the store, not in front of its one worker.
+        let width = if host.status().serial { 1 } else { handler.concurrency };
+        let lane = state.lanes.entry(handler.name.clone()).or_insert_with(|| Lane::new(width)).clone();
+        lane.resize(width);
+        let stop = self.work.child_token();
+        let handler_loop = HandlerLoop {
+            name: handler.name.clone(),
+            attempts: Arc::clone(&host) as Arc<dyn crate::dispatch::Attempts>,
+            lane,
+            timeout: handler.timeout,
+            retry: handler.retry,
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            settling: Arc::new(Semaphore::new(SETTLING_MAX)),
+        };
+        let finished = self.tasks.spawn(handler_loop.run(stop.clone()));
+        Running { handler, host, stop, finished }
+    }
+
+    /// The loop finishes; its host goes on under another.
+    fn end_loop(&self, earlier: Running) {
+        earlier.stop.cancel();
+        let finished = earlier.finished;
+        self.tasks.spawn(async move { drop(finished.await) });
+    }
+
+    /// The loop finishes, then its host ends.
+    fn retire(&self, state: &mut State, earlier: Running) {
+        let Running { handler, host, stop, finished } = earlier;
+        stop.cancel();
+        state.draining.retain(|(_, host)| !host.is_stopped());
+        state.draining.push((handler.name.clone(), Arc::clone(&host)));
+        self.tasks.spawn(async move {
+            drop(finished.await);
+            host.stop(HOST_STOP_GRACE).await;
+            info!(handler = %handler.name, "the host before has finished and is stopped");
+        });
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Prepared {
+    /// The handlers that get another host than they had.
+    pub(super) fn fresh(&self) -> impl Iterator<Item = &HandlerName> {
+        let fresh = |host: &NextHost| matches!(host, NextHost::Fresh(_));
+        self.0.iter().filter(move |(_, host)| fresh(host)).map(|(handler, _)| &handler.name)
+    }
+
+    /// Stops what was started for nothing.
+    pub(super) async fn abandon(self) {
+        let mut stopping = JoinSet::new();
+        for (_, host) in self.0 {
+            if let NextHost::Fresh(host) = host {
+                stopping.spawn(async move { host.stop(Duration::ZERO).await });
+            }
+        }
+        stopping.join_all().await;
+    }
+}
+
+async fn next_host(
+    running: Option<Arc<Host>>,
+    spec: HostSpec,
+    services: Arc<dyn Services>,
+) -> Result<NextHost, crate::host::HostError> {
+    if let Some(running) = running
+        && !running.differs_from(&spec).await?
+    {
+        return Ok(NextHost::Same(running));
+    }
+    Host::start(spec, services).await.map(Arc::new).map(NextHost::Fresh)
+}
+
+fn spec(snapshot: &Snapshot, handler: &Handler) -> HostSpec {
+    let plugin = &snapshot.plugins[&handler.plugin];
+    HostSpec {
+        handler: handler.name.clone(),
+        library: plugin.path.clone(),
+        sha256: plugin.sha256.clone(),
+        cache: snapshot.store.path.join(LIBRARY_CACHE),
+        settings_json: handler.settings.to_string(),
+        secrets: handler.secrets.clone(),
+        concurrency: handler.concurrency,
+        timeout: handler.timeout,
+    }
+}
+
+fn view(name: &HandlerName, host: &Host) -> HandlerView {
+    let status = host.status();
+    HandlerView {
+        handler: name.to_string(),
+        plugin_id: status.plugin.to_string(),
+        plugin_version: status.version,
+        sha256: status.sha256,
+        up: status.up,
+        why_down: status.why_down.unwrap_or_default(),
+        pid: status.pid,
+        in_flight: status.calls_in_flight,
+        restarts: status.restarts,
+        crashes: status.crashes,
+        // `waiting` is known to the store; `admin` fills it in.
+        ..HandlerView::default()
+    }
+}
