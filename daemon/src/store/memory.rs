@@ -3,6 +3,7 @@
 //! The contract suite holds the engine against it, and tests of the layers above use it where disks do not matter.
 //! Nothing here survives the process. It shares no code with the engine but the key derivation and the size checks.
 
+mod page;
 mod prune;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -11,6 +12,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+
+use page::page;
 
 use super::step_key::{StoreKey, step_key};
 use super::wake::Wakes;
@@ -23,7 +26,7 @@ use crate::model::clock::{Clock, UnixMillis};
 use crate::model::delivery::{Delivery, DeliveryState, LeaseToken};
 use crate::model::event::{Appended, Envelope, Event};
 use crate::model::ids::{DeliveryId, EventId, HandlerName, IdempotencyKey, PluginId, SourceName, StepId};
-use crate::model::limits::{LEASE_MAX, PAGE_ROWS_MAX};
+use crate::model::limits::LEASE_MAX;
 use crate::model::memory::{Expect, KvPut, KvValue, StepState};
 use crate::model::retention::Retention;
 use crate::model::verdict::{Decision, Verdict};
@@ -381,27 +384,6 @@ impl Store for MemoryStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         Ok(())
     }
-}
-
-/// Cuts a page out of `rows`, which are in ascending order and fit the query.
-fn page<T, C: Ord + Clone>(
-    mut rows: Vec<T>,
-    key: impl Fn(&T) -> C,
-    after: Option<C>,
-    newest_first: bool,
-    limit: usize,
-) -> Page<T, C> {
-    if newest_first {
-        rows.reverse();
-    }
-    if let Some(after) = after {
-        rows.retain(|row| if newest_first { key(row) < after } else { key(row) > after });
-    }
-    let limit = if limit == 0 { PAGE_ROWS_MAX } else { limit.min(PAGE_ROWS_MAX) };
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let next = if more { rows.last().map(key) } else { None };
-    Page { rows, next }
 }
 
 fn interrupted(number: u32, now: UnixMillis) -> Attempt {

@@ -197,7 +197,8 @@ pub(super) fn lease(round: &mut Round, request: &LeaseRequest) -> Result<Taken, 
     // What is due first, and by itself: of that sled mostly has nothing, and is not asked.
     let (mut end, all) = (keys::due_after(&request.handler, round.now), keys::after(&prefix));
     while left > 0 {
-        let page = left.min(max + 1);
+        // What is under way stands behind all that is due, and is walked over in one go.
+        let page = if end == all { left } else { left.min(max + 1) };
         let rows = round.scan_within(from.clone()..end.clone(), page)?;
         let end_reached = rows.len() < page;
         left -= rows.len();

@@ -5,7 +5,7 @@
 //! up to the last event. Those are answered here, from memory:
 //!
 //! - rows that belong to an event are not in sled while nothing of that event, or of a later one, was given to it;
-//! - an idempotency key is not where the filter has never seen it ([`Keys`]);
+//! - an idempotency key is not where the filter has never seen it ([`KnownKeys`]);
 //! - the inbox, and each handler's due rows up to a moment, are not while the applier has written none of them.
 //!
 //! "May hold" is never wrong about a row that is there; a row that is not there costs only the look. The order of a look
@@ -16,20 +16,17 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use fastbloom::BloomFilter;
 use sled::Tree;
 
 use super::keys;
+use super::known_keys::KnownKeys;
 use crate::model::clock::UnixMillis;
 use crate::model::ids::EventId;
-use crate::model::limits::KEY_FILTER_KEYS_MIN;
 
 /// What is due at any time.
 const ALWAYS_DUE: UnixMillis = UnixMillis(0);
 /// Every event is this one or an earlier one.
 const LAST_EVENT: EventId = EventId::from_bytes([u8::MAX; 16]);
-/// How many of the keys that are not there the filter takes for such that may be: each costs a look into sled.
-const FALSE_POSITIVES: f64 = 0.001;
 
 /// Asked by everybody, told by the applier.
 #[derive(Debug)]
@@ -41,7 +38,7 @@ struct Inner {
     newest: EventId,
     /// By what their rows begin with: the inbox, and each handler's due rows. One that is not here is empty.
     queues: BTreeMap<Vec<u8>, Queue>,
-    keys: Keys,
+    keys: KnownKeys,
 }
 
 /// What is known of rows that sled may hold.
@@ -55,24 +52,12 @@ struct Queue {
     writing: bool,
 }
 
-/// The idempotency keys that sled may hold. Filters, each twice as large as the one before.
-#[derive(Debug)]
-struct Keys {
-    filters: Vec<BloomFilter>,
-    /// Random, so that nobody can choose keys that look alike to the filter.
-    seed: u128,
-    /// How many more the last filter is made for.
-    room: usize,
-    /// Every key that was in sled when it was opened has been put in.
-    complete: bool,
-}
-
 impl Default for Horizon {
     /// Where nothing is known yet: sled may hold anything.
     fn default() -> Self {
         let anything = Queue { first: Some(ALWAYS_DUE), ..Queue::default() };
         let queues = [(vec![keys::INBOX], anything), (vec![keys::DUE], anything)].into();
-        Self(RwLock::new(Inner { newest: LAST_EVENT, queues, keys: Keys::default() }))
+        Self(RwLock::new(Inner { newest: LAST_EVENT, queues, keys: KnownKeys::default() }))
     }
 }
 
@@ -109,7 +94,7 @@ impl Horizon {
 
     /// All of them were learnt: from here on the filter knows.
     pub(super) fn keys_learnt(&self) {
-        self.write().keys.complete = true;
+        self.write().keys.complete();
     }
 
     /// The applier is about to put these rows into sled. It tells of each before.
@@ -188,14 +173,6 @@ impl Horizon {
     }
 }
 
-impl Default for Keys {
-    fn default() -> Self {
-        // Without randomness the filter is as right as ever.
-        let seed = getrandom::u64().map_or(0, u128::from);
-        Self { filters: Vec::new(), seed, room: 0, complete: false }
-    }
-}
-
 impl Inner {
     fn put_into_queue(&mut self, prefix: &[u8], at: UnixMillis) {
         let queue = match self.queues.get_mut(prefix) {
@@ -212,28 +189,6 @@ impl Inner {
         let nobodys = self.queues.get(&[keys::DUE][..]);
         let queue = nobodys.or_else(|| self.queues.get(prefix))?;
         queue.first
-    }
-}
-
-impl Keys {
-    fn insert(&mut self, key: &[u8]) {
-        if self.room == 0 {
-            let expected = self
-                .filters
-                .last()
-                .map_or(KEY_FILTER_KEYS_MIN, |_| KEY_FILTER_KEYS_MIN << self.filters.len());
-            self.filters
-                .push(BloomFilter::with_false_pos(FALSE_POSITIVES).seed(&self.seed).expected_items(expected));
-            self.room = expected;
-        }
-        if let Some(filter) = self.filters.last_mut() {
-            filter.insert(key);
-            self.room -= 1;
-        }
-    }
-
-    fn may_hold(&self, key: &[u8]) -> bool {
-        !self.complete || self.filters.iter().any(|filter| filter.contains(key))
     }
 }
 
@@ -390,17 +345,5 @@ mod tests {
         horizon.given();
         horizon.look_again(&db, &inbox).unwrap();
         assert!(!horizon.may_hold_within(&(inbox.clone()..keys::after(&inbox))));
-    }
-
-    #[test]
-    fn the_filter_grows_and_forgets_nothing() {
-        let mut filter = Keys { complete: true, ..Keys::default() };
-        let key = |number: usize| number.to_be_bytes();
-        let many = 4 * KEY_FILTER_KEYS_MIN;
-        (0..many).for_each(|number| filter.insert(&key(number)));
-        assert_eq!(filter.filters.len(), 3);
-        assert!((0..many).all(|number| filter.may_hold(&key(number))));
-        let wrong = (many..2 * many).filter(|number| filter.may_hold(&key(*number))).count();
-        assert!(wrong < many / 100, "{wrong} of {many}");
     }
 }

@@ -14,7 +14,7 @@
 //! | errors are sticky, a failed sync proves nothing | `writer.rs`: final; a commit that hangs is found out     |
 //! | slow: 60 us of one core for each event          | `journal/`: a commit is durable before sled has it       |
 //!
-//! Reading order: `keys` and `codec` (rows), `events` (chunks), `front` and `rows` (what stands), `round` (one commit),
+//! Reading order: `keys` and `codec` (rows), `events` (chunks), `front`, `horizon` and `rows` (what stands), `round` (one commit),
 //! `commands` and `deliveries` (what changes), `aside` (rows that cannot be read), `prune` (what is too old), `journal/`
 //! (durable), `writer` (the thread), `reads`, `begin`, `open`, `load`, `leftovers`, `provisional`, `compact`, then `derived`,
 //! `verify` and `repair` (what `doctor` asks).
@@ -38,6 +38,7 @@ mod high_water;
 mod horizon;
 mod journal;
 mod keys;
+mod known_keys;
 mod learn;
 mod leftovers;
 mod load;
