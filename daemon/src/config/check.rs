@@ -194,10 +194,8 @@ fn check_test_references(raw: &RawConfig, faults: &mut Faults<'_>) {
 
 /// Each test with its source, which has to be named where it makes a difference.
 fn check_tests(raw: &RawConfig, faults: &mut Faults<'_>) -> Vec<RuleTest> {
-    let sources = &raw.sources;
-    let names: Vec<&str> = sources.iter().map(|source| source.name.value.as_str()).collect();
-    let livemodes_differ = sources.windows(2).any(|pair| pair[0].livemode != pair[1].livemode);
-    let alike = !livemodes_differ && raw.rules.iter().all(|rule| rule.sources.is_empty());
+    let names: Vec<&str> = raw.sources.iter().map(|source| source.name.value.as_str()).collect();
+    let alike = raw.rules.iter().all(|rule| rule.sources.is_empty());
     let mut tests = Vec::new();
     for test in &raw.tests {
         let source = match (&test.source, &names[..]) {

@@ -15,7 +15,7 @@ use super::{ConfigFile, Loaded};
 use crate::model::ids::SourceName;
 use crate::model::limits::EVENT_BODY_BYTES_MAX;
 use crate::model::verdict::Verdict;
-use crate::rules::Fault;
+use crate::rules::{Fault, Livemode};
 
 /// One `[[test]]`.
 #[derive(Debug, Clone)]
@@ -114,8 +114,19 @@ impl Loaded {
         };
         let livemode = serde_json::from_slice::<serde_json::Value>(&body)
             .ok()
-            .and_then(|event| event.get("livemode")?.as_bool());
+            .and_then(|event| event.get("livemode")?.as_bool())
+            .or_else(|| self.livemode_of(&test.source));
         Ok(went(self.snapshot.rules.decide(&test.source, livemode, &body)))
+    }
+
+    /// What an event has that says nothing of it: what its source takes. A test of rules is not one of the source.
+    fn livemode_of(&self, source: &SourceName) -> Option<bool> {
+        let source = self.snapshot.sources.iter().find(|known| known.name == *source)?;
+        match source.livemode {
+            Livemode::Any => None,
+            Livemode::Live => Some(true),
+            Livemode::Test => Some(false),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod page;
 mod prune;
+mod route;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -85,19 +86,6 @@ impl State {
         self.attempts.entry(id.clone()).or_default().push(attempt);
     }
 
-    /// Stores a decision and makes its deliveries.
-    fn decide(&mut self, event: EventId, decision: Decision, now: UnixMillis, wakes: &Wakes) {
-        if let Verdict::Deliver(to) = &decision.verdict {
-            for one in to {
-                let id = DeliveryId { event, handler: one.handler.clone() };
-                let fresh = Delivery::new(id.clone(), one.rule.clone(), decision.snapshot.clone(), now);
-                self.deliveries.entry(id).or_insert(fresh);
-            }
-            wakes.deliveries_changed();
-        }
-        self.decisions.insert(event, (decision, now));
-    }
-
     /// When each unfinished delivery that fits wants attention; the longest due first.
     fn waiting(&self, fits: impl Fn(&Delivery) -> bool) -> Vec<(UnixMillis, DeliveryId)> {
         let mut waiting: Vec<_> = self
@@ -162,16 +150,7 @@ impl Store for MemoryStore {
         for (_, decision) in &decisions {
             check::decision(decision)?;
         }
-        let mut state = self.open()?;
-        let mut routed = 0;
-        for (event, decision) in decisions {
-            let stays = matches!(decision.verdict, Verdict::Unrouted { .. });
-            if !stays && state.routing(event) == Some(Routing::Unrouted) {
-                state.decide(event, decision, self.clock.now(), &self.wakes);
-                routed += 1;
-            }
-        }
-        Ok(routed)
+        Ok(self.open()?.route_unrouted(decisions, self.clock.now(), &self.wakes))
     }
 
     async fn lease(&self, request: LeaseRequest) -> Result<Leased, StoreError> {

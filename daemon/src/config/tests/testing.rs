@@ -50,21 +50,33 @@ fn a_failure_says_what_was_expected_and_what_came() {
 }
 
 #[test]
-fn a_source_is_named_only_where_it_makes_a_difference() {
-    let other = |livemode: &str| {
-        format!(
-            "[source.a]\npath = \"/a\"\nscheme = \"stripe\"\nsecrets = [\"env:SECRET\"]\nlivemode = \"{livemode}\"\n\
-             [[test]]\nevent = {{ type = \"a\" }}\nexpect = []\n"
-        )
-    };
-    assert_eq!(failures(&other("any")), []);
-    let told = faults(&other("live"));
-    assert_eq!(
-        told,
-        ["the test does not say which source its event comes from; write source = \"…\", one of a, stripe"]
-    );
+fn a_source_is_named_only_where_a_rule_names_some() {
+    let other = "[source.a]\npath = \"/a\"\nscheme = \"stripe\"\nsecrets = [\"env:SECRET\"]\nlivemode = \"live\"\n\
+                 [[test]]\nevent = { type = \"a\" }\nexpect = []\n";
+    assert_eq!(failures(other), []);
     let rule = "[[rule]]\nname = \"x\"\nsource = \"a\"\nwhen = { x = 1 }\nhandlers = [\"sumo\"]\n";
-    assert_eq!(faults(&(other("any") + rule)).len(), 1);
+    let told = faults(&format!("{other}{rule}"));
+    let wanted =
+        "the test does not say which source its event comes from; write source = \"…\", one of a, stripe";
+    assert_eq!(told, [wanted]);
+}
+
+#[test]
+fn an_event_that_says_nothing_of_livemode_has_what_its_source_takes() {
+    let live = |event: &str| {
+        let test = format!(
+            "[[test]]\nevent = {{ type = \"checkout.session.completed\", metadata.sumo_campaign_id = \"c\"{event} }}\nexpect = [\"sumo\"]\n"
+        );
+        let text = sound_and(&test).replacen(
+            "path = \"/webhooks/stripe\"",
+            "path = \"/webhooks/stripe\"\nlivemode = \"live\"",
+            1,
+        );
+        let loaded = Config::new(&text).load(true).unwrap_or_else(|error| panic!("{}", error.render(false)));
+        loaded.run_tests().tests[0].failure.is_none()
+    };
+    assert!(live("") && live(", livemode = true"));
+    assert!(!live(", livemode = false"));
 }
 
 #[test]

@@ -271,7 +271,7 @@ pub(super) async fn an_append_rings_for_route_and_a_route_for_dispatch(bench: &B
     soon(deliveries.changed()).await;
 }
 
-async fn soon<T>(bell: impl Future<Output = Result<T, tokio::sync::watch::error::RecvError>>) {
+pub(super) async fn soon<T>(bell: impl Future<Output = Result<T, tokio::sync::watch::error::RecvError>>) {
     let rang = tokio::time::timeout(Duration::from_secs(10), bell).await;
     rang.expect("the bell rings").expect("the store lives");
 }
