@@ -67,7 +67,7 @@ pub(crate) fn matching(criterion: &mut Criterion) {
     for rules in RULES {
         let set = rule_set(rules);
         group.bench_function(BenchmarkId::from_parameter(format!("{rules} rules")), |bencher| {
-            bencher.iter(|| set.decide(&source, Some(true), black_box(&body)));
+            bencher.iter(|| set.decide(&source, Some(true), UnixMillis(1), black_box(&body)));
         });
     }
 }
@@ -87,6 +87,9 @@ fn rule_set(count: usize) -> RuleSet {
         Rule {
             name: RuleName::new(&format!("rule {number}")),
             enabled: true,
+            shadow: false,
+            active: None,
+            sample: None,
             sources: Vec::new(),
             when,
             action: Action::Deliver(vec![HandlerName::new("shop")]),

@@ -85,6 +85,9 @@ pub(crate) fn ours(count: usize) -> RuleSet {
         Rule {
             name: RuleName::new(&number.to_string()),
             enabled: true,
+            shadow: false,
+            active: None,
+            sample: None,
             sources: Vec::new(),
             when,
             action: Action::Deliver(vec![HandlerName::new(&number.to_string())]),

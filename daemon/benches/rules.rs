@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion};
+use hookyard::model::clock::UnixMillis;
 use hookyard::model::ids::SourceName;
 use hookyard::model::verdict::Verdict;
 
@@ -30,12 +31,16 @@ pub(crate) fn mixed(criterion: &mut Criterion) {
             expected.sort_unstable();
             hits += expected.len();
             let expected: Vec<String> = expected.iter().map(ToString::to_string).collect();
-            assert_eq!(matched(&set.decide(&source, None, body)), expected, "both find the same rules");
+            assert_eq!(
+                matched(&set.decide(&source, None, UnixMillis(1), body).verdict),
+                expected,
+                "both find the same rules"
+            );
         }
         eprintln!("mixed: {rules} rules, {hits} matches of {EVENTS} events in both");
         let mut next = events.iter().cycle();
         group.bench_function(BenchmarkId::new("hookyard", rules), |bencher| {
-            bencher.iter(|| set.decide(&source, None, black_box(next.next().unwrap())));
+            bencher.iter(|| set.decide(&source, None, UnixMillis(1), black_box(next.next().unwrap())));
         });
         group.bench_function(BenchmarkId::new("quamina", rules), |bencher| {
             bencher.iter(|| quamina.matches_for_event(black_box(next.next().unwrap())).unwrap());

@@ -103,7 +103,7 @@ async fn leased(store: &Arc<dyn Store>, count: usize) -> Vec<Settlement> {
         appends.spawn(async move { store.append(envelope(&fresh_id(), 1024)).await.unwrap().event() });
     }
     let verdict = Verdict::Deliver(vec![assignment]);
-    let decision = Decision { snapshot: SnapshotHash::new("0123456789abcdef"), verdict };
+    let decision = Decision { snapshot: SnapshotHash::new("0123456789abcdef"), verdict, shadows: Vec::new() };
     let events = appends.join_all().await;
     store.route(events.into_iter().map(|event| (event, decision.clone())).collect()).await.unwrap();
     let request = LeaseRequest {

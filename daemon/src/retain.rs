@@ -166,7 +166,10 @@ mod tests {
         };
         let id = store.append(envelope).await.unwrap().event();
         let verdict = Verdict::Dropped { rule: RuleName::new("r"), reason: String::new() };
-        store.route(vec![(id, Decision { snapshot: SnapshotHash::new("s"), verdict })]).await.unwrap();
+        store
+            .route(vec![(id, Decision { snapshot: SnapshotHash::new("s"), verdict, shadows: Vec::new() })])
+            .await
+            .unwrap();
         id
     }
 

@@ -243,15 +243,20 @@ pub fn with_waiting(mut handlers: Vec<HandlerView>, waiting: Vec<(HandlerName, u
 
 /// The routing of an event in words.
 pub fn routing_words(decision: Option<&Decision>) -> String {
-    match decision.map(|decision| &decision.verdict) {
-        None => "waiting to be routed".to_owned(),
-        Some(Verdict::Deliver(assignments)) => {
+    let Some(decision) = decision else { return "waiting to be routed".to_owned() };
+    let words = match &decision.verdict {
+        Verdict::Deliver(assignments) => {
             let by: Vec<String> =
                 assignments.iter().map(|a| format!("{} by rule \"{}\"", a.handler, a.rule)).collect();
             format!("to {}", by.join(", "))
         }
-        Some(Verdict::Unrouted { reason }) => format!("unrouted: {reason}"),
-        Some(Verdict::Dropped { rule, reason }) => format!("dropped by rule \"{rule}\": {reason}"),
+        Verdict::Unrouted { reason } => format!("unrouted: {reason}"),
+        Verdict::Dropped { rule, reason } => format!("dropped by rule \"{rule}\": {reason}"),
+    };
+    let shadows: Vec<String> = decision.shadows.iter().map(|rule| format!("\"{rule}\"")).collect();
+    match shadows.is_empty() {
+        true => words,
+        false => format!("{words}; shadow rules matched: {}", shadows.join(", ")),
     }
 }
 

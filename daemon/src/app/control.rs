@@ -59,6 +59,7 @@ impl Control for Operations {
                 event: Some(event.id),
                 source: &envelope.source,
                 livemode: envelope.livemode,
+                received: envelope.received,
                 body: &envelope.body,
             };
             explain(&table.rules, &table.snapshot, &subject)

@@ -53,5 +53,6 @@ fn way(way: &Way) -> WayView {
 }
 
 fn words(verdict: &Verdict) -> String {
-    routing_words(Some(&Decision { snapshot: SnapshotHash::new(""), verdict: verdict.clone() }))
+    let (snapshot, verdict) = (SnapshotHash::new(""), verdict.clone());
+    routing_words(Some(&Decision { snapshot, verdict, shadows: Vec::new() }))
 }

@@ -4,6 +4,7 @@
 use crate::admin::explain::{AssignmentView, ClauseView, ExplainView, FoundView, RuleView};
 use crate::admin::view::routing_words;
 use crate::config::Snapshot;
+use crate::model::clock::UnixMillis;
 use crate::model::ids::{EventId, SnapshotHash, SourceName};
 use crate::model::verdict::{Decision, Verdict};
 use crate::rules::{Action, Clause, Explained, Outcome, RuleSet};
@@ -14,12 +15,18 @@ pub(super) struct Subject<'a> {
     pub(super) event: Option<EventId>,
     pub(super) source: &'a SourceName,
     pub(super) livemode: Option<bool>,
+    pub(super) received: UnixMillis,
     pub(super) body: &'a [u8],
 }
 
-/// What the rules of `snapshot` say of a body that a source might bring.
-pub fn explain_body(snapshot: &Snapshot, source: &SourceName, body: &[u8]) -> ExplainView {
-    let subject = Subject { event: None, source, livemode: livemode(body), body };
+/// What the rules of `snapshot` say of a body that a source might bring at that time.
+pub fn explain_body(
+    snapshot: &Snapshot,
+    source: &SourceName,
+    received: UnixMillis,
+    body: &[u8],
+) -> ExplainView {
+    let subject = Subject { event: None, source, livemode: livemode(body), received, body };
     explain(&snapshot.rules, &snapshot.hash, &subject)
 }
 
@@ -29,8 +36,9 @@ fn livemode(body: &[u8]) -> Option<bool> {
 }
 
 pub(super) fn explain(rules: &RuleSet, snapshot: &SnapshotHash, subject: &Subject<'_>) -> ExplainView {
-    let explanation = rules.explain(subject.source, subject.livemode, subject.body);
-    let decision = Decision { snapshot: snapshot.clone(), verdict: explanation.verdict };
+    let explanation = rules.explain(subject.source, subject.livemode, subject.received, subject.body);
+    let (verdict, shadows) = (explanation.verdict, explanation.shadows);
+    let decision = Decision { snapshot: snapshot.clone(), verdict, shadows };
     let deliveries = match &decision.verdict {
         Verdict::Deliver(to) => to
             .iter()
@@ -72,7 +80,10 @@ fn word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Disabled => "disabled",
         Outcome::OtherSource => "other_source",
+        Outcome::NotActive => "not_active",
         Outcome::NoMatch => "no_match",
+        Outcome::NotSampled => "not_sampled",
+        Outcome::Shadows => "shadows",
         Outcome::Copies => "copies",
         Outcome::Takes => "takes",
         Outcome::Drops => "drops",

@@ -11,6 +11,7 @@ use super::target::Target;
 use super::{Common, Failure, output};
 use crate::admin::explain::{ClauseView, ExplainView, FoundView, RuleView};
 use crate::app::explain::explain_body;
+use crate::model::clock::{Clock, SystemClock};
 
 /// How deep a rule's outermost clause stands.
 const FRAME_DEPTH: usize = 2;
@@ -44,7 +45,7 @@ fn of_file(common: &Common, file: &Path, source: Option<&str>) -> Result<Explain
     let target = Target::find(common)?;
     let body = std::fs::read(file)
         .map_err(|error| Failure::no_input(format!("{} cannot be read: {error}", file.display())))?;
-    Ok(explain_body(target.snapshot(), target.source_name(source)?, &body))
+    Ok(explain_body(target.snapshot(), target.source_name(source)?, SystemClock.now(), &body))
 }
 
 async fn of_event(common: &Common, event: &str) -> Result<ExplainView, Failure> {
@@ -90,6 +91,9 @@ fn outcome(rule: &RuleView) -> String {
         "drops" => format!("drops it: {}", rule.drop.as_deref().unwrap_or_default()),
         "too_late" => "would match, and comes too late: a rule before it ended the search".to_owned(),
         "disabled" => "is not asked: enabled = false".to_owned(),
+        "not_active" => "is not asked: the event came outside the time that it is active".to_owned(),
+        "not_sampled" => "would match, and the event is not in its sample".to_owned(),
+        "shadows" => "matches as a shadow: delivers nothing, and the search goes on".to_owned(),
         "other_source" => "is not asked: it sees other sources only".to_owned(),
         _ => "does not match".to_owned(),
     }

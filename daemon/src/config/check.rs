@@ -10,10 +10,10 @@ use super::LoadOptions;
 use super::faults::{Faults, Spot, Spotted};
 use super::outline::Outline;
 use super::raw::{RawConfig, RawFallback, RawHandler, RawPlugin, RawRule, RawServer, RawSource};
-use super::rule_cost;
 use super::secrets::fetch;
 use super::snapshot::{Admin, Handler, Plugin, Scheme, Server, Snapshot, Source};
 use super::testing::RuleTest;
+use super::{rule_cost, rule_findings};
 use crate::model::ids::{HandlerName, PluginName, RuleName, SnapshotHash, SourceName};
 use crate::rules::{Fault, RuleSet, nearest};
 
@@ -39,6 +39,10 @@ pub(super) fn check(
     let livemodes = sources.iter().map(|source| (source.name.clone(), source.livemode)).collect();
     let rules = RuleSet::new(rules, raw.fallback.fallback, raw.watch, livemodes);
     rule_cost::check(&rules, &spots, faults);
+    // What is written wrongly is read as less than it says, and proves nothing.
+    if faults.is_sound() {
+        rule_findings::check(&rules, &spots, faults);
+    }
     let rules = Arc::new(rules);
     (Snapshot { hash, outline, server, store: raw.store, sources, plugins, handlers, rules }, tests)
 }

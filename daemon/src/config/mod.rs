@@ -25,6 +25,7 @@ mod raw;
 mod reader;
 pub mod restart;
 mod rule_cost;
+mod rule_findings;
 pub mod schema;
 mod secrets;
 mod snapshot;

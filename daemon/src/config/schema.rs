@@ -150,6 +150,10 @@ fn source() -> Value {
             "tolerance": duration("How old or early a signature may be"),
             "livemode": { "enum": ["any", "live", "test"] },
             "rate_limit": rate_limit,
+            "alias": {
+                "type": "object", "additionalProperties": { "type": "string" },
+                "description": "Short names for the beginnings of paths in rules",
+            },
         }),
     )
 }
@@ -205,13 +209,29 @@ fn rule() -> Value {
         "description": "The sources whose events it sees; without it all",
         "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" }, "minItems": 1 }],
     });
+    let sample = table(
+        "Takes only so many in a hundred of the events that match; the others go on",
+        &["percent"],
+        json!({
+            "percent": { "type": "number", "minimum": 0.0001, "maximum": 100 },
+            "by": text("Events with one value at this path go one way; `id` if it is left out"),
+        }),
+    );
+    let active = table(
+        "Sees only events received in this time",
+        &[],
+        json!({ "from": moment("The first moment"), "until": moment("The first moment after it") }),
+    );
     let mut rule = table(
         "Which handlers get which events. Rules are asked in file order, and the first that matches takes the event",
         &["name", "when"],
         json!({
             "name": text("It stands beside every delivery that the rule makes"),
             "enabled": { "type": "boolean", "default": true },
+            "shadow": { "type": "boolean", "default": false, "description": "A match is told, and the event goes on" },
             "source": source,
+            "sample": sample,
+            "active": active,
             "when": { "$ref": "#/definitions/condition" },
             "continue": { "type": "boolean", "default": false, "description": "Its handlers get a copy, and the search goes on" },
             "handlers": names("Each gets one delivery", 1),
@@ -234,6 +254,7 @@ fn test() -> Value {
             "name": text("What is tested"),
             "event": event,
             "source": text("Where the event comes from; needed where there are several sources"),
+            "received": moment("When the event comes, for rules that say `active`"),
             "expect": names("The handlers that should get it; [] where nobody should", 0),
             "rules": names("The rules that should take it, in file order; [] where none should", 0),
         }),
@@ -310,12 +331,17 @@ fn operand(operator: &str) -> Value {
             let bounds = table("Each bound holds", &[], bounds);
             json!({ "anyOf": [length, bounds] })
         }
-        "some" => json!({
-            "description": "One element fits all of it",
+        "some" | "every" => json!({
+            "description": "One element, or each, fits all of it",
             "anyOf": [{ "$ref": "#/definitions/condition" }, { "$ref": "#/definitions/test" }],
         }),
         _ => json!({ "type": "string" }),
     }
+}
+
+/// TOML's own date and time, which editors show as a string.
+fn moment(description: &str) -> Value {
+    json!({ "type": "string", "format": "date-time", "description": description })
 }
 
 fn text(description: &str) -> Value {

@@ -12,6 +12,7 @@ use super::diagnostic::{Diagnostic, Severity};
 use super::faults::{Spot, line_of};
 use super::raw::{RawTest, TestEvent};
 use super::{ConfigFile, Loaded};
+use crate::model::clock::UnixMillis;
 use crate::model::ids::SourceName;
 use crate::model::limits::EVENT_BODY_BYTES_MAX;
 use crate::model::verdict::Verdict;
@@ -23,6 +24,7 @@ pub struct RuleTest {
     name: Option<String>,
     event: TestEvent,
     source: SourceName,
+    received: UnixMillis,
     handlers: BTreeSet<String>,
     rules: Option<Vec<String>>,
     spot: Spot,
@@ -68,6 +70,7 @@ impl RuleTest {
             name: raw.name.clone(),
             event: raw.event.clone(),
             source: SourceName::new(source),
+            received: raw.received,
             handlers: texts(&raw.handlers).into_iter().collect(),
             rules: raw.rules.as_deref().map(texts),
             spot: raw.spot.clone(),
@@ -116,7 +119,7 @@ impl Loaded {
             .ok()
             .and_then(|event| event.get("livemode")?.as_bool())
             .or_else(|| self.livemode_of(&test.source));
-        Ok(went(self.snapshot.rules.decide(&test.source, livemode, &body)))
+        Ok(went(self.snapshot.rules.decide(&test.source, livemode, test.received, &body).verdict))
     }
 
     /// What an event has that says nothing of it: what its source takes. A test of rules is not one of the source.

@@ -93,7 +93,8 @@ impl Bench {
         let handler = HandlerName::new("sumo");
         let assignment = Assignment { handler: handler.clone(), rule: RuleName::new("sumo purchase") };
         let verdict = Verdict::Deliver(vec![assignment]);
-        let decision = Decision { snapshot: SnapshotHash::new("0011223344556677"), verdict };
+        let decision =
+            Decision { snapshot: SnapshotHash::new("0011223344556677"), verdict, shadows: Vec::new() };
         self.store.route(vec![(event, decision)]).await.unwrap();
         DeliveryId { event, handler }
     }

@@ -7,6 +7,8 @@ use super::ids::{HandlerName, RuleName, SnapshotHash};
 pub struct Decision {
     pub snapshot: SnapshotHash,
     pub verdict: Verdict,
+    /// Rules with `shadow = true` that matched on the way. They deliver nothing.
+    pub shadows: Vec<RuleName>,
 }
 
 /// Who gets the event.

@@ -124,7 +124,7 @@ pub async fn run(
 fn route_both(events: &[Event], before: &RuleSet, after: &RuleSet) -> Vec<(EventId, Verdict, Verdict)> {
     let route = |rules: &RuleSet, event: &Event| {
         let envelope = &event.envelope;
-        rules.decide(&envelope.source, envelope.livemode, &envelope.body)
+        rules.decide(&envelope.source, envelope.livemode, envelope.received, &envelope.body).verdict
     };
     events.iter().map(|event| (event.id, route(before, event), route(after, event))).collect()
 }

@@ -60,7 +60,7 @@ async fn route_batch(store: &dyn Store, table: &RoutingTable, tally: &Tally) -> 
     let decisions: Vec<(EventId, Decision)> =
         events.iter().map(|event| (event.id, table.decide(event))).collect();
     for (id, decision) in &decisions {
-        tell(*id, &decision.verdict);
+        tell(*id, decision);
     }
     let verdicts: Vec<Verdict> = decisions.iter().map(|(_, decision)| decision.verdict.clone()).collect();
     store.route(decisions).await?;
@@ -72,13 +72,17 @@ impl RoutingTable {
     /// Where the event goes.
     pub fn decide(&self, event: &Event) -> Decision {
         let envelope = &event.envelope;
-        let verdict = self.rules.decide(&envelope.source, envelope.livemode, &envelope.body);
-        Decision { snapshot: self.snapshot.clone(), verdict }
+        let rules = &self.rules;
+        let ruling = rules.decide(&envelope.source, envelope.livemode, envelope.received, &envelope.body);
+        Decision { snapshot: self.snapshot.clone(), verdict: ruling.verdict, shadows: ruling.shadows }
     }
 }
 
-fn tell(event: EventId, verdict: &Verdict) {
-    match verdict {
+fn tell(event: EventId, decision: &Decision) {
+    for rule in &decision.shadows {
+        debug!(%event, %rule, "matched by a shadow rule: delivers nothing");
+    }
+    match &decision.verdict {
         Verdict::Deliver(assignments) => {
             for assignment in assignments {
                 debug!(%event, handler = %assignment.handler, rule = %assignment.rule, "routed");

@@ -6,6 +6,7 @@
 use super::glob::Glob;
 use super::number::Number;
 use super::path::Path;
+use super::pattern::Pattern;
 use super::watch::Watched;
 
 /// True or false for every event; never anything else.
@@ -49,8 +50,12 @@ pub enum Check {
     Is(Vec<Kind>),
     /// The length lies within each bound: letters of a string, elements of an array, keys of an object.
     Length(Vec<(Bound, usize)>),
+    /// The regular expression is found in it.
+    Regex(Pattern),
     /// One element fits the whole of this.
     Some(Box<Condition>),
+    /// There is an element, and each fits the whole of this.
+    Every(Box<Condition>),
 }
 
 /// What a rule compares with.

@@ -5,7 +5,7 @@
 use super::condition::{Check, Condition, Kind, Literal, Test};
 use super::extract::Found;
 use super::number::Number;
-use super::watch::WatchedStep;
+use super::watch::{Watched, WatchedStep};
 
 /// Whether `condition` holds for `root`: an event taken apart, or the element that `some` binds.
 pub fn holds(condition: &Condition, root: &Found<'_>) -> bool {
@@ -19,6 +19,9 @@ pub fn holds(condition: &Condition, root: &Found<'_>) -> bool {
 
 fn test_holds(test: &Test, root: &Found<'_>) -> bool {
     let steps = test.at.steps();
+    if let Check::Every(condition) = &test.check {
+        return any(root, steps, &|_| true) && !any(root, steps, &|element| !holds(condition, element));
+    }
     if any(root, steps, &|found| check_holds(&test.check, found)) {
         return true;
     }
@@ -38,8 +41,19 @@ fn any(found: &Found<'_>, steps: &[WatchedStep], test: &dyn Fn(&Found<'_>) -> bo
     }
 }
 
+/// What stands at a place that holds at most one value.
+pub(super) fn value_at<'found, 'body>(
+    at: &Watched,
+    root: &'found Found<'body>,
+) -> Option<&'found Found<'body>> {
+    at.steps().iter().try_fold(root, |found, step| match step {
+        WatchedStep::Child(number) => found.child(*number),
+        WatchedStep::Each => None,
+    })
+}
+
 /// `found` is there, if only as null.
-fn check_holds(check: &Check, found: &Found<'_>) -> bool {
+pub(super) fn check_holds(check: &Check, found: &Found<'_>) -> bool {
     match check {
         Check::In(literals) => literals.iter().any(|literal| is_literal(found, literal)),
         Check::Order(bound, number) => {
@@ -54,7 +68,8 @@ fn check_holds(check: &Check, found: &Found<'_>) -> bool {
         Check::Is(kinds) => kinds.contains(&found.kind()),
         Check::Length(bounds) => length_of(found)
             .is_some_and(|length| bounds.iter().all(|(bound, limit)| bound.admits(length.cmp(limit)))),
-        Check::Some(condition) => holds(condition, found),
+        Check::Regex(pattern) => text_of(found).is_some_and(|text| pattern.matches(text)),
+        Check::Some(condition) | Check::Every(condition) => holds(condition, found),
     }
 }
 

@@ -9,9 +9,10 @@ mod words;
 use super::condition::{Check, Condition, Test};
 use super::evaluate::holds;
 use super::extract::Found;
-use super::ruleset::{Action, Rule, RuleSet, unrouted};
+use super::ruleset::{Action, Rule, RuleSet, Ruling, unrouted};
 use super::watch::WatchedStep;
-use crate::model::ids::SourceName;
+use crate::model::clock::UnixMillis;
+use crate::model::ids::{RuleName, SourceName};
 use crate::model::verdict::Verdict;
 
 /// Values of one path, or elements of one array, that are shown; how many there are beyond is told.
@@ -26,6 +27,8 @@ pub struct Explanation {
     pub rules: Vec<Explained>,
     /// That of [`RuleSet::decide`].
     pub verdict: Verdict,
+    /// Those of [`RuleSet::decide`].
+    pub shadows: Vec<RuleName>,
 }
 
 /// One rule.
@@ -44,8 +47,14 @@ pub enum Outcome {
     Disabled,
     /// It sees only events of other sources.
     OtherSource,
+    /// The event was received outside the time that it is active.
+    NotActive,
     /// Its condition does not hold.
     NoMatch,
+    /// Its condition holds, and the event is not in its sample.
+    NotSampled,
+    /// It matches and is a shadow: the search goes on as if it were not there.
+    Shadows,
     /// Its handlers get a copy, and the search goes on.
     Copies,
     /// It takes the event, and the search ends.
@@ -66,7 +75,7 @@ pub struct Clause {
     pub found: Vec<Shown>,
     /// How many more there are than `found` shows.
     pub more: usize,
-    /// The clauses that it is made of; for `some`, one for each element.
+    /// The clauses that it is made of; for `some` and `every`, one for each element.
     pub parts: Vec<Clause>,
 }
 
@@ -81,25 +90,34 @@ pub struct Shown {
 
 impl RuleSet {
     /// Why each rule takes this event or does not, and what becomes of it. The arguments are those of [`Self::decide`].
-    pub fn explain(&self, source: &SourceName, livemode: Option<bool>, body: &[u8]) -> Explanation {
+    pub fn explain(
+        &self,
+        source: &SourceName,
+        livemode: Option<bool>,
+        received: UnixMillis,
+        body: &[u8],
+    ) -> Explanation {
         let root = match self.found(source, livemode, body) {
             Ok(root) => root,
             Err(obstacle) => {
-                let verdict = unrouted(obstacle.clone());
-                return Explanation { obstacle: Some(obstacle), rules: Vec::new(), verdict };
+                let Ruling { verdict, shadows } = unrouted(obstacle.clone());
+                return Explanation { obstacle: Some(obstacle), rules: Vec::new(), verdict, shadows };
             }
         };
         let mut ended = false;
         let explain = |rule: &Rule| {
             let when = clause(&rule.when, &root);
-            let outcome = outcome(rule, source, when.holds, ended);
+            let outcome = match silent(rule, source, received, &when, &root) {
+                Some(outcome) => outcome,
+                None => spoken(rule, ended),
+            };
             ended |= matches!(outcome, Outcome::Takes | Outcome::Drops);
             Explained { rule: rule.clone(), outcome, when }
         };
         let rules = self.rules().iter().map(explain).collect();
-        let matching = self.rules().iter().filter(|rule| rule.sees(source) && holds(&rule.when, &root));
-        let verdict = self.first_match(matching);
-        Explanation { obstacle: None, rules, verdict }
+        let matching = self.rules().iter().filter(|rule| rule.matches(source, received, &root));
+        let Ruling { verdict, shadows } = self.first_match(matching);
+        Explanation { obstacle: None, rules, verdict, shadows }
     }
 }
 
@@ -118,12 +136,30 @@ impl Clause {
     }
 }
 
-fn outcome(rule: &Rule, source: &SourceName, holds: bool, ended: bool) -> Outcome {
+/// Why a rule does not match, if it does not.
+fn silent(
+    rule: &Rule,
+    source: &SourceName,
+    received: UnixMillis,
+    when: &Clause,
+    root: &Found<'_>,
+) -> Option<Outcome> {
+    let sampled = || rule.sample.as_ref().is_none_or(|sample| sample.takes(&rule.name, root));
+    match rule.active {
+        _ if !rule.enabled => Some(Outcome::Disabled),
+        _ if !rule.sees(source) => Some(Outcome::OtherSource),
+        Some(window) if !window.holds(received) => Some(Outcome::NotActive),
+        _ if !when.holds => Some(Outcome::NoMatch),
+        _ if !sampled() => Some(Outcome::NotSampled),
+        _ => None,
+    }
+}
+
+/// What a rule does that matches.
+fn spoken(rule: &Rule, ended: bool) -> Outcome {
     match (&rule.action, rule.continues) {
-        _ if !rule.enabled => Outcome::Disabled,
-        _ if !rule.sees(source) => Outcome::OtherSource,
-        _ if !holds => Outcome::NoMatch,
         _ if ended => Outcome::TooLate,
+        _ if rule.shadow => Outcome::Shadows,
         (Action::Drop { .. }, _) => Outcome::Drops,
         (Action::Deliver(_), true) => Outcome::Copies,
         (Action::Deliver(_), false) => Outcome::Takes,
@@ -150,7 +186,7 @@ fn clause(condition: &Condition, root: &Found<'_>) -> Clause {
         Condition::Any(conditions) => of(words::ANY, conditions),
         // `ne`, `not_in` and `present = false` stand as the complement of one test: one line says it.
         Condition::Not(inner) => match &**inner {
-            Condition::Test(test) if !matches!(test.check, Check::Some(_)) => {
+            Condition::Test(test) if !matches!(test.check, Check::Some(_) | Check::Every(_)) => {
                 let asked = test_clause(inner, test, root);
                 Clause { text: words::negated(test), holds: !asked.holds, ..asked }
             }
@@ -164,7 +200,7 @@ fn test_clause(condition: &Condition, test: &Test, root: &Found<'_>) -> Clause {
     let mut values = Vec::new();
     collect(root, test.at.steps(), &mut values);
     let parts = match &test.check {
-        Check::Some(inner) => {
+        Check::Some(inner) | Check::Every(inner) => {
             values.iter().take(SHOWN_MAX).enumerate().map(|(number, it)| element(number, inner, it)).collect()
         }
         _ => Vec::new(),
@@ -182,7 +218,7 @@ fn test_clause(condition: &Condition, test: &Test, root: &Found<'_>) -> Clause {
     }
 }
 
-/// What `some` asked of one element.
+/// What `some` or `every` asked of one element.
 fn element(number: usize, inner: &Condition, element: &Found<'_>) -> Clause {
     let inner = clause(inner, element);
     Clause {

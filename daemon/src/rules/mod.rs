@@ -16,6 +16,8 @@
 //! exact complement; kinds are strict (`"1"` is not `1`); rules are asked in file order and the first that matches
 //! takes the event; a rule that says `continue = true` only gets a copy.
 
+mod alias;
+mod analysis;
 mod condition;
 mod evaluate;
 mod explain;
@@ -28,11 +30,16 @@ mod number;
 mod operators;
 mod parse;
 mod path;
+mod pattern;
 mod place;
 mod ruleset;
+mod sample;
+mod stripe_types;
 mod suggest;
 mod watch;
 
+pub use alias::Aliases;
+pub use analysis::Finding;
 pub use condition::{Bound, Check, Condition, Kind, Literal, Test};
 pub use evaluate::holds;
 pub use explain::{Clause, Explained, Explanation, Outcome, Shown};
@@ -41,10 +48,14 @@ pub use fault::Fault;
 pub use glob::Glob;
 pub use number::Number;
 pub use operators::OPERATORS;
-pub use parse::Parser;
+pub use parse::{Parser, is_word_of_the_language};
 pub use path::{Path, PathFault, Step};
+pub use pattern::{Pattern, PatternFault};
 pub use place::place;
-pub use ruleset::{Action, Cost, DEFAULT_RULE, Fallback, Livemode, Rule, RuleSet};
+pub use ruleset::{
+    Action, Cost, DEFAULT_RULE, Fallback, Livemode, Rule, RuleSet, Ruling, SHADOWS_MAX, Window,
+};
+pub use sample::Sample;
 pub use suggest::nearest;
 pub use watch::{Watch, Watched};
 

@@ -10,19 +10,18 @@ use super::glob::Glob;
 use super::number::Number;
 use super::parse::{Key, Parser, Scope, Value, a_kind};
 use super::path::Step;
+use super::pattern::{Pattern, PatternFault};
+use super::stripe_types;
 use super::suggest::nearest;
 
 /// Every operator. A closed set: a field with one of these names is written as a whole path in quotes.
-pub const OPERATORS: [&str; 17] = [
-    "contains", "eq", "ge", "glob", "gt", "ieq", "in", "is", "le", "len", "lt", "ne", "not_in", "prefix",
-    "present", "some", "suffix",
+pub const OPERATORS: [&str; 19] = [
+    "contains", "eq", "every", "ge", "glob", "gt", "ieq", "in", "is", "le", "len", "lt", "ne", "not_in",
+    "prefix", "present", "regex", "some", "suffix",
 ];
 
-/// Operators that the language has and this version does not.
-pub(super) const NOT_YET: [&str; 2] = ["every", "regex"];
-
 /// How rules of other systems call ours.
-pub(super) const FOREIGN: [(&str, &str); 18] = [
+pub(super) const FOREIGN: [(&str, &str); 19] = [
     ("anything-but", "not_in"),
     ("anything_but", "not_in"),
     ("ends_with", "suffix"),
@@ -34,10 +33,11 @@ pub(super) const FOREIGN: [(&str, &str); 18] = [
     ("gte", "ge"),
     ("length", "len"),
     ("lte", "le"),
-    ("matches", "glob"),
+    ("matches", "regex"),
     ("neq", "ne"),
     ("nin", "not_in"),
     ("not_eq", "ne"),
+    ("regexp", "regex"),
     ("starts_with", "prefix"),
     ("startsWith", "prefix"),
     ("wildcard", "glob"),
@@ -81,15 +81,10 @@ fn check(parser: &mut Parser<'_>, scope: &Scope, key: &Key<'_>, value: &Value<'_
         "present" => flag(parser, operator, value).map(|_| Check::Present),
         "is" => kinds(parser, value).map(Check::Is),
         "len" => lengths(parser, value).map(Check::Length),
-        "some" => some(parser, scope, key, value),
-        later => {
-            let fault = Fault::new(key.span(), format!("the operator `{later}` is not supported yet"));
-            parser
-                .fault(fault.help(
-                    "see docs of this version for the operators that are; `glob` and `some` come near",
-                ));
-            None
-        }
+        "regex" => regex(parser, value),
+        "some" => element(parser, scope, key, value).map(Check::Some),
+        "every" => element(parser, scope, key, value).map(Check::Every),
+        other => unreachable!("`{other}` is in no list of operators"),
     }
 }
 
@@ -145,8 +140,17 @@ pub(super) fn warn_of_literals(
                 );
             }
             Literal::Number(_) | Literal::Bool(_) => warn_of_metadata(parser, scope, value),
-            Literal::String(_) => {}
+            Literal::String(text) => warn_of_type(parser, scope, value, text),
         }
+    }
+}
+
+/// A type that is nearly one of the provider's, and none.
+fn warn_of_type(parser: &mut Parser<'_>, scope: &Scope, value: &Value<'_>, text: &str) {
+    let at_type = matches!(scope.path(), [Step::Key(key)] if &**key == "type") && !scope.in_element();
+    if let Some(known) = at_type.then(|| stripe_types::mistyped(text)).flatten() {
+        let warning = Fault::new(value.span(), format!("Stripe sends no events of type `{text}`"));
+        parser.warn(warning.help(format!("did you mean \"{known}\"?")));
     }
 }
 
@@ -298,11 +302,33 @@ fn length(parser: &mut Parser<'_>, value: &Value<'_>) -> Option<usize> {
     length
 }
 
-fn some(parser: &mut Parser<'_>, scope: &Scope, key: &Key<'_>, value: &Value<'_>) -> Option<Check> {
+fn regex(parser: &mut Parser<'_>, value: &Value<'_>) -> Option<Check> {
+    let text = text(parser, "regex", value)?;
+    match Pattern::new(&text) {
+        Ok(pattern) => Some(Check::Regex(pattern)),
+        Err(fault) => {
+            let help = match &fault {
+                PatternFault::Syntax(_) => "write it in single quotes, where `\\` is a sign like any other",
+                PatternFault::TooCostly => "repeat less often, or less in one another; `glob` may do",
+            };
+            parser.fault(Fault::new(value.span(), fault.to_string()).help(help));
+            None
+        }
+    }
+}
+
+fn element(
+    parser: &mut Parser<'_>,
+    scope: &Scope,
+    key: &Key<'_>,
+    value: &Value<'_>,
+) -> Option<Box<Condition>> {
     if scope.path().last() != Some(&Step::Each) {
-        let fault = Fault::new(key.span(), "`some` binds one element, and its path does not end in [*]");
-        parser.fault(fault.help(r#"write "obj.custom_fields[*]".some = { … }"#));
+        let word = key.get_ref();
+        let fault =
+            Fault::new(key.span(), format!("`{word}` is about elements, and its path does not end in [*]"));
+        parser.fault(fault.help(format!(r#"write "obj.custom_fields[*]".{word} = {{ … }}"#)));
         return None;
     }
-    Some(Check::Some(Box::new(parser.condition(&scope.inside_element(), value))))
+    Some(Box::new(parser.condition(&scope.inside_element(), value)))
 }

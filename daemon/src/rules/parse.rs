@@ -15,10 +15,12 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
+use super::alias::Aliases;
 use super::condition::{Check, Condition, Literal, Test};
 use super::fault::Fault;
-use super::operators::{self, FOREIGN, NOT_YET, OPERATORS};
+use super::operators::{self, FOREIGN, OPERATORS};
 use super::path::{self, Path, Step};
+use super::sample::Sample;
 use super::suggest::nearest;
 use super::watch::Watch;
 
@@ -35,6 +37,7 @@ const FOREIGN_COMBINATORS: [(&str, &str); 2] = [("and", "all"), ("or", "any")];
 #[derive(Debug)]
 pub struct Parser<'watch> {
     watch: &'watch mut Watch,
+    aliases: Aliases,
     /// What is wrong. Not empty: no condition made so far may be used.
     pub faults: Vec<Fault>,
     /// What is allowed and probably not meant.
@@ -52,9 +55,26 @@ pub(super) struct Scope {
 }
 
 impl<'watch> Parser<'watch> {
-    /// A parser whose conditions will look at what is in `watch`.
+    /// A parser with the Stripe scheme's aliases, whose conditions will look at what is in `watch`.
     pub fn new(watch: &'watch mut Watch) -> Self {
-        Self { watch, faults: Vec::new(), warnings: Vec::new() }
+        Self::with_aliases(watch, Aliases::stripe())
+    }
+
+    /// As [`Self::new`], with other aliases.
+    pub fn with_aliases(watch: &'watch mut Watch, aliases: Aliases) -> Self {
+        Self { watch, aliases, faults: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// The sample of a rule: `percent` of the values at the path `by`. `None` with a fault where that is none.
+    pub fn sample(&mut self, percent: f64, by: &str, span: Range<usize>) -> Option<Sample> {
+        let scope = self.enter_text(&Scope::default(), by, span.clone())?;
+        let (path, at) = self.watch.place(&[], &Path::new(scope.path));
+        if !at.is_single() {
+            let fault = Fault::new(span, "`by` names every element of an array");
+            self.fault(fault.help("name a path that holds one value: \"id\", \"obj.customer\""));
+            return None;
+        }
+        Some(Sample::new(percent, path, at))
     }
 
     /// The condition that `when` states. To be used only if [`Self::faults`] stayed empty.
@@ -144,24 +164,36 @@ impl<'watch> Parser<'watch> {
     }
 
     fn enter(&mut self, scope: &Scope, key: &Key<'_>) -> Option<Scope> {
-        let written = match path::parse(key.get_ref()) {
+        self.enter_text(scope, key.get_ref(), key.span())
+    }
+
+    fn enter_text(&mut self, scope: &Scope, text: &str, span: Range<usize>) -> Option<Scope> {
+        let written = match path::parse(text) {
             Ok(written) => written,
             Err(fault) => {
                 let help = r#"a key with other signs is written '["so"]', any element of an array '[*]'"#;
-                self.fault(Fault::new(key.span(), fault.to_string()).help(help));
+                self.fault(Fault::new(span, fault.to_string()).help(help));
                 return None;
             }
         };
         let outermost = scope.path.is_empty() && !scope.in_element;
         if written.from_root && !outermost {
-            let message =
-                format!("`{}` starts at the event's root, and stands below another path", key.get_ref());
-            self.fault(Fault::new(key.span(), message).help("put it beside the outermost paths of `when`"));
+            let message = format!("`{text}` starts at the event's root, and stands below another path");
+            self.fault(Fault::new(span, message).help("put it beside the outermost paths of `when`"));
             return None;
         }
-        let written = if outermost { written.without_alias() } else { written };
+        let steps = match outermost && !written.from_root {
+            true => self.aliases.replace(written.steps),
+            false => Ok(written.steps),
+        };
+        let Ok(steps) = steps else {
+            let message = format!("`{text}` begins with an alias that the sources of this rule do not share");
+            let help = "limit the rule with source = \"…\", or write the whole path: \"$.data.object.…\"";
+            self.fault(Fault::new(span, message).help(help));
+            return None;
+        };
         let mut scope = scope.clone();
-        scope.path.extend(written.steps);
+        scope.path.extend(steps);
         Some(scope)
     }
 
@@ -208,9 +240,22 @@ impl<'watch> Parser<'watch> {
 
     /// Every operator of one table, all on the same path.
     fn tests(&mut self, scope: &Scope, entries: &[Entry<'_, '_>]) -> Condition {
+        self.warn_of_absent(entries);
         let tests =
             entries.iter().map(|(key, value)| operators::condition(self, scope, key, value)).collect();
         Condition::all(tests)
+    }
+
+    /// `ne` alone also takes every event that has nothing there.
+    fn warn_of_absent(&mut self, entries: &[Entry<'_, '_>]) {
+        let [(key, _)] = entries else { return };
+        let word = key.get_ref();
+        if ["ne", "not_in"].contains(&word.as_ref()) {
+            let warning =
+                Fault::new(key.span(), format!("`{word}` also holds where nothing stands at this path"));
+            let help = format!("write {{ present = true, {word} = … }}; or not = {{ … }}, if that is meant");
+            self.warn(warning.help(help));
+        }
     }
 
     fn equality(&mut self, scope: &Scope, value: &Value<'_>, literals: Vec<Literal>) -> Condition {
@@ -273,6 +318,11 @@ impl Scope {
         &self.path
     }
 
+    /// Whether its paths start at the element that `some` or `every` binds.
+    pub(super) fn in_element(&self) -> bool {
+        self.in_element
+    }
+
     /// The steps from the root, whatever binds an element on the way.
     pub(super) fn whole_path(&self) -> Vec<Step> {
         self.element.iter().chain(&self.path).cloned().collect()
@@ -292,9 +342,13 @@ pub(super) fn a_kind(value: &DeValue<'_>) -> &'static str {
     }
 }
 
+/// Whether a word is an operator or a combinator: a field of this name is written as a whole path in quotes.
+pub fn is_word_of_the_language(word: &str) -> bool {
+    OPERATORS.contains(&word) || COMBINATORS.contains(&word)
+}
+
 fn is_operator(key: &Key<'_>) -> bool {
-    let word = key.get_ref().as_ref();
-    OPERATORS.contains(&word) || NOT_YET.contains(&word)
+    OPERATORS.contains(&key.get_ref().as_ref())
 }
 
 fn quoted_field(word: &str) -> String {

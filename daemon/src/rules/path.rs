@@ -5,20 +5,13 @@
 //! | `type`, `data.object.id` | keys, one after the other |
 //! | `data.object.metadata["utm.source"]` | a key with dots or other signs in it, as a quoted segment |
 //! | `data.object.items.data[*].price.id` | every element of an array; a test holds if it holds for any of them |
-//! | `metadata.x`, `obj.x`, `prev.x` | the Stripe scheme's aliases, only as a path's first word |
+//! | `metadata.x`, `obj.x`, `prev.x` | aliases (of the Stripe scheme here), only as a path's first word |
 //! | `$.metadata.x` | the whole path from the event's root, without aliases |
 //!
 //! Called by [`super::Parser`] with the text of one TOML key.
 
 use std::fmt;
 use std::sync::Arc;
-
-/// The built-in aliases of the Stripe scheme.
-const STRIPE_ALIASES: [(&str, &[&str]); 3] = [
-    ("metadata", &["data", "object", "metadata"]),
-    ("obj", &["data", "object"]),
-    ("prev", &["data", "previous_attributes"]),
-];
 
 /// One step down into JSON.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,23 +69,6 @@ pub(super) struct Written {
     pub(super) steps: Vec<Step>,
     /// It began with `$.`: no alias, and not below another path.
     pub(super) from_root: bool,
-}
-
-impl Written {
-    /// Replaces an alias in the first place by what it stands for; a path from the root stays as it is.
-    pub(super) fn without_alias(mut self) -> Self {
-        if self.from_root {
-            return self;
-        }
-        let meaning = match self.steps.first() {
-            Some(Step::Key(first)) => STRIPE_ALIASES.iter().find(|(alias, _)| **alias == **first),
-            _ => None,
-        };
-        if let Some((_, meaning)) = meaning {
-            self.steps.splice(0..1, meaning.iter().map(|key| Step::Key(Box::from(*key))));
-        }
-        self
-    }
 }
 
 /// Takes the text of a key apart.
@@ -169,6 +145,7 @@ fn bracketed(rest: &str) -> Result<(Step, &str), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::Aliases;
 
     #[test]
     fn known_paths() {
@@ -189,8 +166,10 @@ mod tests {
             ("a[*][*].b", "a[*][*].b"),
             ("größe.x-y", "größe.x-y"),
         ] {
-            let written = parse(text).unwrap().without_alias();
-            assert_eq!(Path::new(written.steps).to_string(), shown, "{text}");
+            let written = parse(text).unwrap();
+            let steps =
+                if written.from_root { Ok(written.steps) } else { Aliases::stripe().replace(written.steps) };
+            assert_eq!(Path::new(steps.unwrap()).to_string(), shown, "{text}");
         }
     }
 

@@ -1,18 +1,23 @@
 //! Where a test's inline event has a value: the same path that a rule would look at.
 
+use super::alias::Aliases;
 use super::path::{self, Step};
 
-/// The keys that `text` leads through from the event's root, aliases resolved; or why it is no place for a value.
+/// The keys that `text` leads through from the event's root, the aliases of the Stripe scheme resolved; or why it is no place for a value.
 ///
 /// # Errors
 /// A sentence, where the text is no path or has a `[*]`.
 pub fn place(text: &str) -> Result<Vec<String>, String> {
-    let written = path::parse(text).map_err(|fault| fault.to_string())?.without_alias();
+    let written = path::parse(text).map_err(|fault| fault.to_string())?;
+    let steps = match written.from_root {
+        true => written.steps,
+        false => Aliases::stripe().replace(written.steps).expect("one scheme's aliases are not disputed"),
+    };
     let key = |step: &Step| match step {
         Step::Key(key) => Ok(key.to_string()),
         Step::Each => Err(format!("`{text}` is no place for a value: `[*]` stands for every element")),
     };
-    written.steps.iter().map(key).collect()
+    steps.iter().map(key).collect()
 }
 
 #[cfg(test)]

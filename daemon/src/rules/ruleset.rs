@@ -5,11 +5,14 @@
 
 use std::collections::BTreeMap;
 
+use super::analysis::{Finding, findings};
 use super::condition::Condition;
 use super::evaluate::holds;
 use super::extract::{Found, extract};
-use super::index::Index;
+use super::index::{Index, Merged};
+use super::sample::Sample;
 use super::watch::Watch;
+use crate::model::clock::UnixMillis;
 use crate::model::ids::{HandlerName, RuleName, SourceName};
 use crate::model::verdict::{Assignment, Verdict};
 
@@ -38,13 +41,37 @@ pub struct Rule {
     pub name: RuleName,
     /// `false` keeps the rule checked, and never asks it.
     pub enabled: bool,
+    /// Matched, counted and shown, but the event goes on as if it were not there.
+    pub shadow: bool,
     /// The sources whose events it sees; empty for all.
     pub sources: Vec<SourceName>,
+    /// When the events were received that it sees; `None` for all.
+    pub active: Option<Window>,
+    /// Which of the events that it matches it takes; `None` for all.
+    pub sample: Option<Sample>,
     pub when: Condition,
     pub action: Action,
     /// Its handlers get a copy, and the search goes on, down to the default, as if it had not matched.
     pub continues: bool,
 }
+
+/// `active`: from the first moment on, and before the second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    pub from: Option<UnixMillis>,
+    pub until: Option<UnixMillis>,
+}
+
+/// What the rules say of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ruling {
+    pub verdict: Verdict,
+    /// Rules with `shadow` that matched before one took the event, at most [`SHADOWS_MAX`].
+    pub shadows: Vec<RuleName>,
+}
+
+/// Shadow matches that are kept of one event: a row stays small whatever the rules are.
+pub const SHADOWS_MAX: usize = 8;
 
 /// What a rule does with an event that it matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,37 +126,66 @@ impl RuleSet {
         &self.fallback
     }
 
+    /// What can be proven about the rules without an event.
+    pub fn findings(&self) -> Vec<Finding> {
+        findings(self)
+    }
+
+    /// The rules that may match an event of `source`, as numbers in order.
+    pub(super) fn candidates_of(&self, source: &SourceName, root: &Found<'_>) -> Merged<'_> {
+        self.index.candidates(&self.watch, root, source)
+    }
+
+    /// The paths that the rules look at.
+    pub(super) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
     /// What the rules cost.
     pub fn cost(&self) -> Cost<'_> {
         Cost { always: self.index.always(), longest: self.index.longest() }
     }
 
-    /// Who gets an event of `source` with this body (the very bytes received).
+    /// Who gets an event of `source` that was received then, with this body (the very bytes received).
     ///
     /// Total and pure. Unrouted, with the reason, is also: an event of the other livemode than the source takes, or of
     /// none where it takes only one; a body that is not JSON; a body in which a key that some rule looks at stands
     /// twice. A rule that drops ends the search; copies that earlier rules asked for are still delivered.
-    pub fn decide(&self, source: &SourceName, livemode: Option<bool>, body: &[u8]) -> Verdict {
-        self.decide_among(source, livemode, body, |root| {
-            self.index.candidates(&self.watch, root, source).map(|number| &self.rules[number as usize])
+    pub fn decide(
+        &self,
+        source: &SourceName,
+        livemode: Option<bool>,
+        received: UnixMillis,
+        body: &[u8],
+    ) -> Ruling {
+        self.decide_among(source, livemode, received, body, |root| {
+            self.candidates_of(source, root).map(|number| &self.rules[number as usize])
         })
     }
 
     /// As [`Self::decide`], with every rule asked in turn: what the index must agree with.
-    pub fn decide_one_by_one(&self, source: &SourceName, livemode: Option<bool>, body: &[u8]) -> Verdict {
-        self.decide_among(source, livemode, body, |_| self.rules.iter())
+    pub fn decide_one_by_one(
+        &self,
+        source: &SourceName,
+        livemode: Option<bool>,
+        received: UnixMillis,
+        body: &[u8],
+    ) -> Ruling {
+        self.decide_among(source, livemode, received, body, |_| self.rules.iter())
     }
 
     fn decide_among<'rules, Rules: Iterator<Item = &'rules Rule>>(
         &self,
         source: &SourceName,
         livemode: Option<bool>,
+        received: UnixMillis,
         body: &[u8],
         candidates: impl FnOnce(&Found<'_>) -> Rules,
-    ) -> Verdict {
+    ) -> Ruling {
         match self.found(source, livemode, body) {
-            Ok(root) => self
-                .first_match(candidates(&root).filter(|rule| rule.sees(source) && holds(&rule.when, &root))),
+            Ok(root) => {
+                self.first_match(candidates(&root).filter(|rule| rule.matches(source, received, &root)))
+            }
             Err(obstacle) => unrouted(obstacle),
         }
     }
@@ -153,30 +209,54 @@ impl RuleSet {
     }
 
     /// The verdict of rules that match, in file order.
-    pub(super) fn first_match<'rules>(&self, matching: impl Iterator<Item = &'rules Rule>) -> Verdict {
-        let mut assignments = Vec::new();
+    pub(super) fn first_match<'rules>(&self, matching: impl Iterator<Item = &'rules Rule>) -> Ruling {
+        let (mut assignments, mut shadows) = (Vec::new(), Vec::new());
         for rule in matching {
+            if rule.shadow {
+                shadows.extend((shadows.len() < SHADOWS_MAX).then(|| rule.name.clone()));
+                continue;
+            }
             match &rule.action {
                 Action::Deliver(handlers) => assign(&mut assignments, handlers, &rule.name),
                 Action::Drop { reason } if assignments.is_empty() => {
-                    return Verdict::Dropped { rule: rule.name.clone(), reason: reason.clone() };
+                    let verdict = Verdict::Dropped { rule: rule.name.clone(), reason: reason.clone() };
+                    return Ruling { verdict, shadows };
                 }
                 Action::Drop { .. } => {}
             }
             if !rule.continues {
-                return Verdict::Deliver(assignments);
+                return Ruling { verdict: Verdict::Deliver(assignments), shadows };
             }
         }
         if let Fallback::Deliver(handlers) = &self.fallback {
             assign(&mut assignments, handlers, &RuleName::new(DEFAULT_RULE));
         }
-        if assignments.is_empty() { unrouted(NO_RULE) } else { Verdict::Deliver(assignments) }
+        if assignments.is_empty() {
+            return Ruling { shadows, ..unrouted(NO_RULE) };
+        }
+        Ruling { verdict: Verdict::Deliver(assignments), shadows }
     }
 }
 
 impl Rule {
-    pub(super) fn sees(&self, source: &SourceName) -> bool {
+    /// Whether it is asked about events of `source`.
+    pub fn sees(&self, source: &SourceName) -> bool {
         self.enabled && (self.sources.is_empty() || self.sources.contains(source))
+    }
+
+    /// Whether it matches an event of `source`.
+    pub fn matches(&self, source: &SourceName, received: UnixMillis, root: &Found<'_>) -> bool {
+        self.sees(source)
+            && self.active.is_none_or(|window| window.holds(received))
+            && holds(&self.when, root)
+            && self.sample.as_ref().is_none_or(|sample| sample.takes(&self.name, root))
+    }
+}
+
+impl Window {
+    /// Whether `moment` is in it.
+    pub fn holds(self, moment: UnixMillis) -> bool {
+        self.from.is_none_or(|from| from <= moment) && self.until.is_none_or(|until| moment < until)
     }
 }
 
@@ -202,6 +282,6 @@ fn assign(assignments: &mut Vec<Assignment>, handlers: &[HandlerName], rule: &Ru
     }
 }
 
-pub(super) fn unrouted(reason: impl Into<String>) -> Verdict {
-    Verdict::Unrouted { reason: reason.into() }
+pub(super) fn unrouted(reason: impl Into<String>) -> Ruling {
+    Ruling { verdict: Verdict::Unrouted { reason: reason.into() }, shadows: Vec::new() }
 }

@@ -47,6 +47,7 @@ pub(super) fn envelope(envelope: &Envelope) -> Result<(), StoreError> {
 
 /// The names in a decision.
 pub(super) fn decision(decision: &Decision) -> Result<(), StoreError> {
+    decision.shadows.iter().try_for_each(|rule| name("a rule's name", rule.as_str()))?;
     match &decision.verdict {
         Verdict::Deliver(to) => to.iter().try_for_each(|one| {
             name("a handler's name", one.handler.as_str())?;

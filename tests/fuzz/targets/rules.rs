@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use hookyard::model::clock::UnixMillis;
 use hookyard::model::ids::{HandlerName, RuleName, SourceName};
 use hookyard::model::verdict::Verdict;
 use hookyard::rules::{Action, Condition, Fallback, Parser, Rule, RuleSet, Watch, extract, holds};
@@ -68,6 +69,9 @@ fn decide(conditions: Vec<Condition>, watch: Watch, body: &[u8]) {
     let rule = |(number, when): (usize, Condition)| Rule {
         name: RuleName::new(&number.to_string()),
         enabled: true,
+        shadow: false,
+        active: None,
+        sample: None,
         sources: Vec::new(),
         when,
         action: Action::Deliver(vec![HandlerName::new(&number.to_string())]),
@@ -75,7 +79,9 @@ fn decide(conditions: Vec<Condition>, watch: Watch, body: &[u8]) {
     };
     let rules = conditions.into_iter().enumerate().map(rule).collect();
     let set = RuleSet::new(rules, Fallback::Unrouted, watch, BTreeMap::new());
-    match set.decide(&source, None, body) {
+    let ruling = set.decide(&source, None, UnixMillis(0), body);
+    assert_eq!(ruling, set.decide_one_by_one(&source, None, UnixMillis(0), body), "the index hides a rule");
+    match ruling.verdict {
         Verdict::Deliver(to) => assert!(!to.is_empty() && to.len() <= count),
         Verdict::Unrouted { reason } => assert!(!reason.is_empty()),
         Verdict::Dropped { .. } => panic!("no rule drops"),

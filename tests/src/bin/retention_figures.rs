@@ -114,7 +114,8 @@ async fn fulfil(store: &Arc<SledStore>, numbers: std::ops::Range<u64>, body_byte
             break;
         }
         let to = Verdict::Deliver(vec![Assignment { handler: handler.clone(), rule: RuleName::new("rule") }]);
-        let decision = Decision { snapshot: SnapshotHash::new("0123456789abcdef"), verdict: to };
+        let decision =
+            Decision { snapshot: SnapshotHash::new("0123456789abcdef"), verdict: to, shadows: Vec::new() };
         store.route(waiting.iter().map(|event| (event.id, decision.clone())).collect()).await?;
     }
     let lease = Duration::from_secs(30);

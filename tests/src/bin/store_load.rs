@@ -148,7 +148,7 @@ fn decision(bytes: usize) -> Decision {
         3 => to(&HANDLERS[..1]),
         _ => to(&HANDLERS[1..]),
     };
-    Decision { snapshot: SnapshotHash::new("0000000000000000"), verdict }
+    Decision { snapshot: SnapshotHash::new("0000000000000000"), verdict, shadows: Vec::new() }
 }
 
 fn handlers_of(decision: &Decision) -> Vec<String> {

@@ -67,14 +67,15 @@ pub(super) fn read(documents: &[Document<'_>], faults: &mut Faults<'_>) -> RawCo
         sources: source::read_all(&mut reader),
         plugins: plugin::read_all(&mut reader),
         handlers: handler::read_all(&mut reader),
-        rules: rule::read_all(&mut reader, &mut watch),
+        rules: Vec::new(),
         fallback: rule::read_default(&mut reader),
         tests: test::read_all(&mut reader),
         watch: Watch::default(),
     };
+    raw.rules = rule::read_all(&mut reader, &mut watch, &raw.sources);
     reader.finish();
     for document in others {
-        let (rules, tests) = read_rules_file(document, &mut watch, faults);
+        let (rules, tests) = read_rules_file(document, &mut watch, &raw.sources, faults);
         raw.rules.extend(rules);
         raw.tests.extend(tests);
     }
@@ -85,10 +86,11 @@ pub(super) fn read(documents: &[Document<'_>], faults: &mut Faults<'_>) -> RawCo
 fn read_rules_file(
     document: &Document<'_>,
     watch: &mut Watch,
+    sources: &[RawSource],
     faults: &mut Faults<'_>,
 ) -> (Vec<RawRule>, Vec<RawTest>) {
     let mut reader = Reader::new(document.file, "a rules file", 0..0, &document.table, faults);
-    let rules = rule::read_all(&mut reader, watch);
+    let rules = rule::read_all(&mut reader, watch, sources);
     let tests = test::read_all(&mut reader);
     for section in ["server", "store", "source", "plugin", "handler", "default"] {
         let message = format!("[{section}] stands in a rules file");

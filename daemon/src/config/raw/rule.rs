@@ -1,15 +1,23 @@
 //! `[[rule]]` and `[default]`: who gets which events.
 
+use std::ops::RangeInclusive;
+
+use jiff::Timestamp;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::RawFallback;
+use super::{RawFallback, RawSource};
 use crate::config::elements::{Invalid, name};
 use crate::config::faults::Spotted;
 use crate::config::reader::Reader;
+use crate::model::clock::UnixMillis;
 use crate::model::ids::{HandlerName, RuleName, SourceName};
-use crate::rules::{Action, Condition, DEFAULT_RULE, Fallback, Fault, Parser, Rule, Watch};
+use crate::rules::{
+    Action, Aliases, Condition, DEFAULT_RULE, Fallback, Fault, Parser, Rule, Sample, Watch, Window,
+};
 
+/// A share smaller than this takes no event a year.
+const PERCENT_RANGE: RangeInclusive<f64> = 0.0001..=100.0;
 /// What a verdict may store as a reason.
 const REASON_BYTES_MAX: usize = 256;
 
@@ -22,7 +30,11 @@ pub(in crate::config) struct RawRule {
     pub(in crate::config) sources: Vec<Spotted<SourceName>>,
 }
 
-pub(super) fn read_all(file: &mut Reader<'_, '_, '_>, watch: &mut Watch) -> Vec<RawRule> {
+pub(super) fn read_all(
+    file: &mut Reader<'_, '_, '_>,
+    watch: &mut Watch,
+    sources: &[RawSource],
+) -> Vec<RawRule> {
     let Some(value) = file.get("rule") else { return Vec::new() };
     let DeValue::Array(list) = value.get_ref() else {
         let fault = Fault::new(value.span(), "rules are an array of tables");
@@ -38,7 +50,7 @@ pub(super) fn read_all(file: &mut Reader<'_, '_, '_>, watch: &mut Watch) -> Vec<
                     _ => "a rule".to_owned(),
                 };
                 let section = Reader::new(file.file, title, entry.span(), table, file.faults);
-                rules.push(read(section, watch));
+                rules.push(read(section, watch, sources));
             }
             _ => file.fault(Fault::new(entry.span(), "a rule is a table").help("write [[rule]]")),
         }
@@ -46,19 +58,25 @@ pub(super) fn read_all(file: &mut Reader<'_, '_, '_>, watch: &mut Watch) -> Vec<
     rules
 }
 
-fn read(mut section: Reader<'_, '_, '_>, watch: &mut Watch) -> RawRule {
+fn read(mut section: Reader<'_, '_, '_>, watch: &mut Watch, all_sources: &[RawSource]) -> RawRule {
     section.require("name", "write name = \"…\": it stands beside every delivery that the rule makes");
     let name = section.parsed("name", "a string", "\"sumo purchase\"", rule_name);
     let enabled = section.flag("enabled").unwrap_or(true);
     let sources = section.list("source", true, as_name).map(|list| list.value).unwrap_or_default();
-    let when = read_when(&mut section, watch);
+    let aliases = || {
+        let seen = |source: &&RawSource| {
+            sources.is_empty() || sources.iter().any(|name| name.value == source.name.value.as_str())
+        };
+        Aliases::common(all_sources.iter().filter(seen).map(|source| &source.aliases))
+    };
+    let when = read_when(&mut section, watch, aliases());
+    let sample = read_sample(&mut section, watch, aliases());
+    let active = read_active(&mut section);
+    let shadow = section.flag("shadow").unwrap_or(false);
     let continues = section.flag("continue").unwrap_or(false);
     let handlers = read_handlers(&mut section);
     let reason = section.parsed("drop", "a reason", "\"test data\"", reason);
     refuse_contradictions(&mut section, continues);
-    for later in ["active", "sample", "shadow"] {
-        section.not_yet(later);
-    }
     let name = name.unwrap_or_else(|| Spotted { value: String::new(), spot: section.own_spot() });
     section.finish();
     let name = name.map(|name| RuleName::new(&name));
@@ -69,6 +87,9 @@ fn read(mut section: Reader<'_, '_, '_>, watch: &mut Watch) -> RawRule {
     let rule = Rule {
         name: name.value.clone(),
         enabled,
+        shadow,
+        active,
+        sample,
         sources: sources
             .iter()
             .map(|source| source.value.clone())
@@ -107,10 +128,10 @@ pub(super) fn read_default(main: &mut Reader<'_, '_, '_>) -> RawFallback {
     raw
 }
 
-fn read_when(section: &mut Reader<'_, '_, '_>, watch: &mut Watch) -> Condition {
+fn read_when(section: &mut Reader<'_, '_, '_>, watch: &mut Watch, aliases: Aliases) -> Condition {
     section.require("when", "write when = { type = \"…\" }; what takes every event is [default]");
     let Some(when) = section.get("when") else { return Condition::all(Vec::new()) };
-    let mut parser = Parser::new(watch);
+    let mut parser = Parser::with_aliases(watch, aliases);
     let condition = parser.when(when);
     let (faults, warnings) = (parser.faults, parser.warnings);
     for fault in faults {
@@ -120,6 +141,59 @@ fn read_when(section: &mut Reader<'_, '_, '_>, watch: &mut Watch) -> Condition {
         section.faults.warn(section.file, warning);
     }
     condition
+}
+
+/// `sample = { percent = 5, by = "id" }`
+fn read_sample(section: &mut Reader<'_, '_, '_>, watch: &mut Watch, aliases: Aliases) -> Option<Sample> {
+    let mut table = section.table("sample")?;
+    table.require("percent", "write percent = 5: so many in a hundred of the events that match are taken");
+    let percent = table.number("percent", *PERCENT_RANGE.end(), PERCENT_RANGE);
+    let place = table.own_spot().span;
+    let by = table.text("by");
+    let (by, span) = by.map_or_else(|| ("id".to_owned(), place), |by| (by.value, by.spot.span));
+    let mut parser = Parser::with_aliases(watch, aliases);
+    let sample = parser.sample(percent, &by, span);
+    for fault in parser.faults {
+        table.fault(fault);
+    }
+    table.finish();
+    sample
+}
+
+/// `active = { from = 2026-12-01T00:00:00Z, until = 2027-01-01T00:00:00Z }`
+fn read_active(section: &mut Reader<'_, '_, '_>) -> Option<Window> {
+    let mut table = section.table("active")?;
+    let (from, until) = (read_moment(&mut table, "from"), read_moment(&mut table, "until"));
+    let place = table.own_spot().span;
+    match (from, until) {
+        (None, None) if !["from", "until"].iter().any(|key| table.whole().contains_key(*key)) => {
+            let fault = Fault::new(place, "`active` says neither `from` nor `until`");
+            table.fault(fault.help("write active = { from = 2026-12-01T00:00:00Z }, or take it away"));
+        }
+        (Some(from), Some(until)) if until <= from => {
+            let fault = Fault::new(place, "`active` ends before it begins: the rule would never match");
+            table.fault(fault.help("let `until` be later than `from`; it is not part of the time"));
+        }
+        _ => {}
+    }
+    table.finish();
+    Some(Window { from, until })
+}
+
+/// A moment with its zone.
+pub(super) fn read_moment(table: &mut Reader<'_, '_, '_>, key: &'static str) -> Option<UnixMillis> {
+    let value = table.get(key)?;
+    let moment = match value.get_ref() {
+        DeValue::Datetime(moment) => moment.to_string().parse::<Timestamp>().ok(),
+        _ => None,
+    };
+    let millis = moment.and_then(|moment| u64::try_from(moment.as_millisecond()).ok());
+    if millis.is_none() {
+        let fault = Fault::new(value.span(), format!("`{key}` is no moment"));
+        let help = "write a date and time with its zone, without quotes: 2026-12-01T00:00:00Z";
+        table.fault(fault.help(help));
+    }
+    millis.map(UnixMillis)
 }
 
 fn read_handlers(section: &mut Reader<'_, '_, '_>) -> Vec<Spotted<HandlerName>> {

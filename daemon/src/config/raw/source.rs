@@ -13,7 +13,7 @@ use crate::config::faults::Spotted;
 use crate::config::reader::Reader;
 use crate::config::snapshot::{RateLimit, TOLERANCE_DEFAULT};
 use crate::model::ids::SourceName;
-use crate::rules::{Fault, Livemode, nearest};
+use crate::rules::{Aliases, Fault, Livemode, is_word_of_the_language, nearest};
 
 /// One while nothing is rolled, two while it is; eight are a mistake that costs a hash each.
 const SECRETS_MAX: usize = 8;
@@ -32,6 +32,8 @@ pub(in crate::config) struct RawSource {
     pub(in crate::config) tolerance: Duration,
     pub(in crate::config) livemode: Livemode,
     pub(in crate::config) rate_limit: Option<RateLimit>,
+    /// What the first word of a path may stand for in this source's events.
+    pub(in crate::config) aliases: Aliases,
 }
 
 pub(super) fn read_all(main: &mut Reader<'_, '_, '_>) -> Vec<RawSource> {
@@ -54,7 +56,7 @@ fn read(main: &mut Reader<'_, '_, '_>, name: &Spanned<DeString<'_>>, table: &DeT
     let tolerance = section.duration("tolerance", TOLERANCE_DEFAULT, TOLERANCE_RANGE);
     let livemode = section.parsed("livemode", "a string", "\"any\"", livemode);
     let rate_limit = read_rate_limit(&mut section);
-    section.not_yet("alias");
+    let aliases = read_aliases(&mut section);
     section.not_yet("idempotency_key");
     section.finish();
     RawSource {
@@ -64,7 +66,34 @@ fn read(main: &mut Reader<'_, '_, '_>, name: &Spanned<DeString<'_>>, table: &DeT
         tolerance,
         livemode: livemode.map_or(Livemode::Any, |livemode| livemode.value),
         rate_limit,
+        aliases,
     }
+}
+
+/// The scheme's aliases, and what `alias` adds or says otherwise.
+fn read_aliases(section: &mut Reader<'_, '_, '_>) -> Aliases {
+    let mut aliases = Aliases::stripe();
+    let Some(table) = section.table("alias") else { return aliases };
+    for (alias, value) in table.whole() {
+        let word = alias.get_ref().as_ref();
+        if name::parse(word).is_err() || is_word_of_the_language(word) {
+            let fault = Fault::new(alias.span(), format!("`{word}` cannot be an alias"));
+            let help = "an alias is one word of letters, digits, `-` and `_`, and no operator or combinator";
+            table.faults.fault(table.file, fault.help(help));
+            continue;
+        }
+        let DeValue::String(path) = value.get_ref() else {
+            let fault = Fault::new(value.span(), format!("`{word}` stands for no path"));
+            table.faults.fault(table.file, fault.help("write tier = \"data.object.metadata.tier\""));
+            continue;
+        };
+        if let Err(fault) = aliases.set(word, path) {
+            let fault = Fault::new(value.span(), fault.to_string());
+            let help = "write the whole path from the event's root: \"data.object.metadata.tier\"";
+            table.faults.fault(table.file, fault.help(help));
+        }
+    }
+    aliases
 }
 
 fn scheme(text: &str) -> Result<(), Invalid> {

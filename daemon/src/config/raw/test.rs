@@ -6,10 +6,12 @@ use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::rule::read_moment;
 use crate::config::elements::name;
 use crate::config::faults::{Spot, Spotted};
 use crate::config::json;
 use crate::config::reader::Reader;
+use crate::model::clock::UnixMillis;
 use crate::rules::{Fault, place};
 
 /// A test whose handlers, rules and source are not yet looked up.
@@ -18,6 +20,9 @@ pub(in crate::config) struct RawTest {
     pub(in crate::config) name: Option<String>,
     pub(in crate::config) event: TestEvent,
     pub(in crate::config) source: Option<Spotted<String>>,
+    /// When the event came, for rules that say `active`; 1970 where the test says nothing, so that a test of today
+    /// passes tomorrow.
+    pub(in crate::config) received: UnixMillis,
     pub(in crate::config) handlers: Vec<Spotted<String>>,
     /// `None`: whichever rules it is.
     pub(in crate::config) rules: Option<Vec<Spotted<String>>>,
@@ -63,6 +68,7 @@ fn read(mut section: Reader<'_, '_, '_>) -> Option<RawTest> {
     let name = section.parsed("name", "a string", "\"a sumo checkout goes to sumo\"", name::parse_rule);
     let event = read_event(&mut section);
     let source = section.text("source");
+    let received = read_moment(&mut section, "received").unwrap_or_default();
     let expect = section.list("expect", false, |text| Ok(text.to_owned()));
     let rules = section.list("rules", false, |text| Ok(text.to_owned()));
     section.finish();
@@ -71,6 +77,7 @@ fn read(mut section: Reader<'_, '_, '_>) -> Option<RawTest> {
         name: name.map(|name| name.value),
         event: event?,
         source,
+        received,
         spot: expect.spot,
         handlers: expect.value,
         rules: rules.map(|rules| rules.value),

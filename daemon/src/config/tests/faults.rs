@@ -149,7 +149,6 @@ alias = { x = "y" }
                 "19:11 `secrets` takes a list, and this is a single reference | put it in brackets; a second one stands beside it while a secret is rolled",
                 "20:1 `rate_limit` of [source.two] has no `per_second` | write rate_limit = { per_second = 100, burst = 200 }",
                 "20:24 `burst` is 0; it lies between 1 and 1000000 | the default is 100",
-                "21:1 `alias` is not supported yet | take it away until a later version does",
             ],
         ),
         (

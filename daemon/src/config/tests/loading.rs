@@ -6,6 +6,7 @@ use secrecy::ExposeSecret;
 
 use super::{Config, SOUND, sound_and};
 use crate::config::{Diagnostic, Loaded, Scheme, Snapshot};
+use crate::model::clock::UnixMillis;
 use crate::model::ids::{HandlerName, SourceName};
 use crate::model::retry::RetrySchedule;
 use crate::model::verdict::Verdict;
@@ -202,7 +203,7 @@ fn decide(rules: &str, source: &str, livemode: Option<bool>, body: &str) -> Stri
         "#;
     let loaded = Config::new(&format!("{main}{rules}")).load(true);
     let rules = loaded.unwrap_or_else(|error| panic!("{}", error.render(false))).snapshot.rules;
-    match rules.decide(&SourceName::new(source), livemode, body.as_bytes()) {
+    match rules.decide(&SourceName::new(source), livemode, UnixMillis(0), body.as_bytes()).verdict {
         Verdict::Deliver(assignments) => {
             let shown =
                 assignments.iter().map(|assignment| format!("{}:{}", assignment.handler, assignment.rule));

@@ -1,10 +1,13 @@
 //! Whole configurations: what each says once loaded, and every fault with its line.
 
 mod differing;
+mod docs;
 mod faults;
 mod loading;
 mod rule_cost;
+mod routing;
 mod rule_faults;
+mod rule_findings;
 mod schema;
 mod shipped;
 mod showing;

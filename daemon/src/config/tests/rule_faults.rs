@@ -34,8 +34,8 @@ when = { type.prefx = "a" }
 handlers = []
 drop = ""
 source = "strip"
-shadow = true
-sample = { percent = 5 }
+shadow = "yes"
+sample = { percent = 0, by = "items[*]" }
 active = {}
 plugin = "sumo"
 "#,
@@ -46,10 +46,11 @@ plugin = "sumo"
                 "19:1 a rule both delivers and drops | keep one of `handlers` and `drop`",
                 "19:8 `drop` gives no reason | say in one line of at most 256 bytes why: it is shown beside the event",
                 "20:10 there is no source `strip` | did you mean `stripe`?",
-                "21:1 `shadow` is not supported yet | take it away until a later version does",
-                "22:1 `sample` is not supported yet | take it away until a later version does",
-                "23:1 `active` is not supported yet | take it away until a later version does",
-                "24:1 unknown key `plugin` in a rule | it takes `name`, `enabled`, `source`, `when`, `continue`, `handlers`, `drop`, `active`, `sample`, `shadow`",
+                "21:10 `shadow` takes true or false, and this is a string | write true or false without quotes",
+                "22:22 `percent` is 0; it lies between 0.0001 and 100 | the default is 100",
+                r#"22:30 `by` names every element of an array | name a path that holds one value: "id", "obj.customer""#,
+                "23:1 `active` says neither `from` nor `until` | write active = { from = 2026-12-01T00:00:00Z }, or take it away",
+                "24:1 unknown key `plugin` in a rule | it takes `name`, `enabled`, `source`, `when`, `sample`, `active`, `shadow`, `continue`, `handlers`, `drop`",
             ],
         ),
         (
@@ -74,6 +75,28 @@ handlers = "sumo"
             &[
                 "18:11 `enabled` takes true or false, and this is a string | write true or false without quotes",
                 r#"20:12 `handlers` takes a list of strings, and this is a string | write handlers = ["…"]"#,
+            ],
+        ),
+        (
+            r#"[[rule]]
+name = "windows"
+when = { type = "a" }
+drop = "why"
+sample = { by = "a b" }
+active = { from = "2026-12-01", until = 2026-12-01 }
+[[rule]]
+name = "backwards"
+when = { type = "a" }
+drop = "why"
+active = { from = 2026-12-02T00:00:00Z, until = 2026-12-02T01:00:00+01:00, untill = 1 }
+"#,
+            &[
+                "20:1 `sample` of the rule \"windows\" has no `percent` | write percent = 5: so many in a hundred of the events that match are taken",
+                r#"20:17 `a b` is not a path: a step of other signs than letters, digits, `_` and `-` is written ["so"] | a key with other signs is written '["so"]', any element of an array '[*]'"#,
+                "21:19 `from` is no moment | write a date and time with its zone, without quotes: 2026-12-01T00:00:00Z",
+                "21:41 `until` is no moment | write a date and time with its zone, without quotes: 2026-12-01T00:00:00Z",
+                "26:1 `active` ends before it begins: the rule would never match | let `until` be later than `from`; it is not part of the time",
+                r#"26:76 unknown key `untill` in `active` of the rule "backwards" | did you mean `until`?"#,
             ],
         ),
         (

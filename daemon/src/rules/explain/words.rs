@@ -73,7 +73,9 @@ fn question(check: &Check) -> String {
                 bounds.iter().map(|(bound, limit)| format!("{} {limit}", sign(*bound))).collect();
             format!("has a length {}", bounds.join(" and "))
         }
+        Check::Regex(pattern) => format!("fits the regex {}", quoted(pattern.as_str())),
         Check::Some(_) => "has an element where".to_owned(),
+        Check::Every(_) => "has elements, for each of which".to_owned(),
     }
 }
 

@@ -111,12 +111,20 @@ impl Seeker<'_> {
             }
             Check::Prefix(text) => Need::Offers(vec![vec![self.entry(node, prefix(text))]]),
             Check::Suffix(text) => Need::Offers(vec![vec![self.entry(node, suffix(text))]]),
-            Check::Contains(text) => self.offers(node, pieces(text).collect()),
+            Check::Contains(text) => self.offers(node, pieces(text.as_bytes()).collect()),
             Check::Glob(glob) => self.offers(node, glob_keys(glob)),
             Check::EqualsIgnoringCase(text) => Need::Offers(vec![offer(Facet::Folded, hash_folded(text))]),
             Check::Present => Need::Offers(vec![offer(Facet::Present, hash(Facet::Present, b""))]),
             Check::Is(kinds) => self.kinds(test, kinds),
-            Check::Some(condition) => Seeker { base: node, in_element: true }.need(condition),
+            Check::Regex(pattern) => match pattern.literals() {
+                literals if literals.is_empty() => self.offers(node, Vec::new()),
+                literals => Need::Any(
+                    literals.iter().map(|literal| self.offers(node, pieces(literal).collect())).collect(),
+                ),
+            },
+            Check::Some(condition) | Check::Every(condition) => {
+                Seeker { base: node, in_element: true }.need(condition)
+            }
         }
     }
 
@@ -202,11 +210,11 @@ fn suffix(text: &str) -> At {
 }
 
 /// Every piece of `text` that has the longest length that fits.
-fn pieces(text: &str) -> impl Iterator<Item = At> {
+fn pieces(text: &[u8]) -> impl Iterator<Item = At> {
     let length = PIECE_BYTES.into_iter().find(|length| usize::from(*length) <= text.len());
     let windows = length.map(|length| {
         let facet = Facet::Piece(length);
-        text.as_bytes().windows(usize::from(length)).map(move |piece| At::Key(facet, hash(facet, piece)))
+        text.windows(usize::from(length)).map(move |piece| At::Key(facet, hash(facet, piece)))
     });
     windows.into_iter().flatten().take(PIECES_MAX)
 }
@@ -222,7 +230,7 @@ fn glob_keys(glob: &Glob) -> Vec<At> {
     if !tail.is_empty() {
         keys.push(suffix(tail));
     }
-    keys.extend(glob.middle().iter().flat_map(|piece| pieces(piece).collect::<Vec<At>>()));
+    keys.extend(glob.middle().iter().flat_map(|piece| pieces(piece.as_bytes()).collect::<Vec<At>>()));
     keys
 }
 

@@ -6,6 +6,7 @@ use std::collections::BinaryHeap;
 use super::List;
 
 /// The rules of several lists in order.
+#[derive(Debug)]
 pub(in crate::rules) struct Merged<'index> {
     rules: &'index [u32],
     /// The next rule of each list, and what is left of it.

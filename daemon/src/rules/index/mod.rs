@@ -17,7 +17,7 @@ use std::collections::HashMap;
 
 use access::{Census, Need};
 use entry::{At, Entry, Facet, Measure, hash, hash_folded, hash_number};
-use merge::Merged;
+pub(super) use merge::Merged;
 use ranges::{Ranges, Span};
 
 use super::evaluate::length_of;

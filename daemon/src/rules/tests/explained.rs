@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::properties::{Draft, compile, draft, event};
+use crate::model::clock::UnixMillis;
 use crate::model::ids::{HandlerName, RuleName, SourceName};
 use crate::model::verdict::Verdict;
-use crate::rules::{Action, Clause, Explanation, Fallback, Outcome, Rule, RuleSet, Watch};
+use crate::rules::{
+    Action, Clause, Explanation, Fallback, Outcome, Path, Rule, RuleSet, Sample, Step, Watch, Window,
+};
 
 /// enabled, of this source, goes on, drops.
 type Kind = (bool, bool, bool, bool);
@@ -21,6 +24,12 @@ fn rule_set(drafts: &[(Draft, Kind)], fallback: bool) -> RuleSet {
         rules.push(Rule {
             name: RuleName::new(&format!("rule {number}")),
             enabled: *enabled,
+            shadow: number % 4 == 3,
+            active: (number % 3 == 2).then_some(Window { from: Some(UnixMillis(2)), until: None }),
+            sample: (number % 5 == 4).then(|| {
+                let (by, at) = watch.place(&[], &Path::new(vec![Step::Key("a".into())]));
+                Sample::new(50.0, by, at)
+            }),
             sources: vec![SourceName::new(if *here { "here" } else { "there" })],
             when: compile(draft, &[], &mut watch),
             action: if drops { Action::Drop { reason: "why".into() } } else { Action::Deliver(handlers) },
@@ -55,11 +64,16 @@ proptest! {
         drafts in prop::collection::vec((draft(), any::<Kind>()), 0..6),
         fallback in any::<bool>(),
         event in event(),
+        received in (0_u64..4).prop_map(UnixMillis),
     ) {
         let rules = rule_set(&drafts, fallback);
         let (source, body) = (SourceName::new("here"), event.to_string());
-        let explanation = rules.explain(&source, Some(true), body.as_bytes());
-        prop_assert_eq!(&explanation.verdict, &rules.decide(&source, Some(true), body.as_bytes()));
+        let explanation = rules.explain(&source, Some(true), received, body.as_bytes());
+        let ruling = rules.decide(&source, Some(true), received, body.as_bytes());
+        prop_assert_eq!(&explanation.verdict, &ruling.verdict);
+        prop_assert_eq!(&explanation.shadows, &ruling.shadows);
+        let shadowing = explanation.rules.iter().filter(|it| it.outcome == Outcome::Shadows);
+        prop_assert_eq!(shadowing.map(|it| it.rule.name.clone()).collect::<Vec<_>>(), ruling.shadows);
         prop_assert_eq!(explanation.rules.len(), drafts.len());
         let assigned: Vec<(String, String)> = match &explanation.verdict {
             Verdict::Deliver(assignments) => assignments
@@ -114,6 +128,9 @@ fn each_clause_is_told_with_what_it_found() {
     let rule = Rule {
         name: RuleName::new("r"),
         enabled: true,
+        shadow: false,
+        active: None,
+        sample: None,
         sources: Vec::new(),
         when,
         action: Action::Deliver(vec![HandlerName::new("h")]),
@@ -123,7 +140,7 @@ fn each_clause_is_told_with_what_it_found() {
     let body =
         br#"{"type": "c", "data": {"object": {"n": 7, "mode": null, "lines": [{"id": "x", "n": "ab"}, 1],
                     "metadata": {"y": "\u001b[31m"}}}}"#;
-    let explanation = rules.explain(&SourceName::new("s"), None, body);
+    let explanation = rules.explain(&SourceName::new("s"), None, UnixMillis(0), body);
     let expected = [
         "- all of []",
         r#"  - type is one of "a", "b" [string "c"]"#,

@@ -5,13 +5,18 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::properties::{Draft, compile, draft, event};
+use crate::model::clock::UnixMillis;
 use crate::model::ids::{HandlerName, RuleName, SourceName};
-use crate::rules::{Action, Fallback, Rule, RuleSet, Watch};
+use crate::model::verdict::Verdict;
+use crate::rules::{Action, Fallback, Finding, Path, Rule, RuleSet, Sample, Step, Watch, Window};
 
 /// A rule before its condition is compiled.
 #[derive(Debug, Clone)]
 struct RuleDraft {
     enabled: bool,
+    shadow: bool,
+    active: Option<Window>,
+    sampled: bool,
     sources: Vec<&'static str>,
     when: Draft,
     drops: bool,
@@ -21,12 +26,15 @@ struct RuleDraft {
 fn rule() -> impl Strategy<Value = RuleDraft> {
     let sources = prop::sample::subsequence(vec!["stripe", "shop"], 0..=2);
     let flags = (prop::bool::weighted(0.9), prop::bool::weighted(0.1), prop::bool::weighted(0.6));
-    (flags, sources, draft()).prop_map(|((enabled, drops, continues), sources, when)| RuleDraft {
-        enabled,
-        sources,
-        when,
-        drops,
-        continues: continues && !drops,
+    let flags = (flags, prop::bool::weighted(0.2), prop::bool::weighted(0.2));
+    let active = prop::option::weighted(
+        0.2,
+        (0_u64..4)
+            .prop_map(|from| Window { from: Some(UnixMillis(from)), until: Some(UnixMillis(from + 2)) }),
+    );
+    (flags, active, sources, draft()).prop_map(|(flags, active, sources, when)| {
+        let ((enabled, drops, continues), shadow, sampled) = flags;
+        RuleDraft { enabled, shadow, active, sampled, sources, when, drops, continues: continues && !drops }
     })
 }
 
@@ -35,6 +43,12 @@ fn rule_set(drafts: &[RuleDraft], fallback: Fallback) -> RuleSet {
     let rule = |(number, draft): (usize, &RuleDraft)| Rule {
         name: RuleName::new(&format!("rule {number}")),
         enabled: draft.enabled,
+        shadow: draft.shadow,
+        active: draft.active,
+        sample: draft.sampled.then(|| {
+            let (by, at) = watch.place(&[], &Path::new(vec![Step::Key("a".into())]));
+            Sample::new(50.0, by, at)
+        }),
         sources: draft.sources.iter().map(|source| SourceName::new(source)).collect(),
         when: compile(&draft.when, &[], &mut watch),
         action: match draft.drops {
@@ -50,11 +64,40 @@ fn rule_set(drafts: &[RuleDraft], fallback: Fallback) -> RuleSet {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
+    /// What the analysis proves of a rule is so for every event.
+    #[test]
+    fn a_rule_that_is_proven_to_take_nothing_takes_nothing(
+        drafts in prop::collection::vec(rule(), 1..8),
+        events in prop::collection::vec(event(), 1..12),
+    ) {
+        let set = rule_set(&drafts, Fallback::Unrouted);
+        let useless: Vec<RuleName> = set
+            .findings()
+            .into_iter()
+            .map(|finding| match finding {
+                Finding::NeverHolds { rule, .. } | Finding::Shadowed { rule, .. } => set.rules()[rule].name.clone(),
+            })
+            .collect();
+        for event in events {
+            for source in ["stripe", "shop", "another"].map(SourceName::new) {
+                let ruling = set.decide_one_by_one(&source, None, UnixMillis(1), event.to_string().as_bytes());
+                let took = match ruling.verdict {
+                    Verdict::Deliver(to) => to.into_iter().map(|assignment| assignment.rule).collect(),
+                    Verdict::Dropped { rule, .. } => vec![rule],
+                    Verdict::Unrouted { .. } => Vec::new(),
+                };
+                let wrong = took.iter().chain(&ruling.shadows).find(|rule| useless.contains(rule));
+                prop_assert_eq!(wrong, None, "{} from {}", event, source);
+            }
+        }
+    }
+
     #[test]
     fn decides_as_asking_each_rule_in_turn_does(
         drafts in prop::collection::vec(rule(), 0..24),
         events in prop::collection::vec(event(), 1..8),
         unrouted in any::<bool>(),
+        received in (0_u64..6).prop_map(UnixMillis),
     ) {
         let fallback = match unrouted {
             true => Fallback::Unrouted,
@@ -65,8 +108,8 @@ proptest! {
             let body = event.to_string();
             for source in ["stripe", "shop", "another"].map(SourceName::new) {
                 prop_assert_eq!(
-                    set.decide(&source, None, body.as_bytes()),
-                    set.decide_one_by_one(&source, None, body.as_bytes()),
+                    set.decide(&source, None, received, body.as_bytes()),
+                    set.decide_one_by_one(&source, None, received, body.as_bytes()),
                     "{} from {}", body, source
                 );
             }

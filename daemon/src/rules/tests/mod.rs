@@ -3,5 +3,6 @@
 mod explained;
 mod index;
 mod properties;
+mod quamina;
 mod refusals;
 mod semantics;

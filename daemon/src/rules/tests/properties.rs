@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use crate::rules::{
-    Bound, Check, Condition, Glob, Kind, Literal, Number, Path, Step, Test, Watch, extract, holds,
+    Bound, Check, Condition, Glob, Kind, Literal, Number, Path, Pattern, Step, Test, Watch, extract, holds,
 };
 
 /// A condition before anyone watches its paths.
@@ -16,6 +16,7 @@ pub(super) enum Draft {
     Not(Box<Draft>),
     Test(Vec<Step>, Check),
     Some(Vec<Step>, Box<Draft>),
+    Every(Vec<Step>, Box<Draft>),
 }
 
 /// Four keys, so that paths and events meet often.
@@ -48,6 +49,8 @@ fn check() -> impl Strategy<Value = Check> {
         word().prop_map(|text| Check::Contains(text.into())),
         "[xy*]{0,3}".prop_map(|pattern| Check::Glob(Glob::new(&pattern))),
         word().prop_map(|text| Check::EqualsIgnoringCase(text.into())),
+        prop::sample::select(vec!["^x", "xy$", "xy|yx", "[xy]{3}", "(?i)X", "yxyxx.*"])
+            .prop_map(|text| Check::Regex(Pattern::new(text).unwrap())),
         Just(Check::Present),
         kinds.prop_map(Check::Is),
         (bound, 0_usize..3).prop_map(|limit| Check::Length(vec![limit])),
@@ -61,9 +64,10 @@ pub(super) fn draft() -> impl Strategy<Value = Draft> {
             prop::collection::vec(inner.clone(), 1..4).prop_map(Draft::All),
             prop::collection::vec(inner.clone(), 1..4).prop_map(Draft::Any),
             inner.clone().prop_map(|draft| Draft::Not(Box::new(draft))),
-            (steps(), inner).prop_map(|(mut steps, draft)| {
+            (steps(), any::<bool>(), inner).prop_map(|(mut steps, every, draft)| {
                 steps.push(Step::Each);
-                Draft::Some(steps, Box::new(draft))
+                let draft = Box::new(draft);
+                if every { Draft::Every(steps, draft) } else { Draft::Some(steps, draft) }
             }),
         ]
     })
@@ -87,13 +91,13 @@ pub(super) fn event() -> impl Strategy<Value = Value> {
     })
 }
 
-pub(super) fn compile(draft: &Draft, outer: &[Step], watch: &mut Watch) -> Condition {
+pub(super) fn compile(whole: &Draft, outer: &[Step], watch: &mut Watch) -> Condition {
     let mut test = |steps: &[Step], check: Check| {
         let path = Path::new(steps.to_vec());
         let at = watch.add(outer, &path);
         Condition::Test(Test { path, at, check })
     };
-    match draft {
+    match whole {
         Draft::All(drafts) => {
             Condition::All(drafts.iter().map(|draft| compile(draft, outer, watch)).collect())
         }
@@ -102,12 +106,15 @@ pub(super) fn compile(draft: &Draft, outer: &[Step], watch: &mut Watch) -> Condi
         }
         Draft::Not(draft) => compile(draft, outer, watch).negated(),
         Draft::Test(steps, check) => test(steps, check.clone()),
-        Draft::Some(steps, draft) => {
+        Draft::Some(steps, draft) | Draft::Every(steps, draft) => {
             let element: Vec<Step> = outer.iter().chain(steps).cloned().collect();
             let inner = compile(draft, &element, watch);
+            let some = matches!(whole, Draft::Some(..));
             let path = Path::new(steps.clone());
             let at = watch.add(outer, &path);
-            Condition::Test(Test { path, at, check: Check::Some(Box::new(inner)) })
+            let inner = Box::new(inner);
+            let check = if some { Check::Some(inner) } else { Check::Every(inner) };
+            Condition::Test(Test { path, at, check })
         }
     }
 }
@@ -128,6 +135,10 @@ fn naively(draft: &Draft, event: &Value) -> bool {
         Draft::Any(drafts) => drafts.iter().any(|draft| naively(draft, event)),
         Draft::Not(draft) => !naively(draft, event),
         Draft::Some(steps, draft) => values(steps, event).into_iter().any(|value| naively(draft, value)),
+        Draft::Every(steps, draft) => {
+            let values = values(steps, event);
+            !values.is_empty() && values.into_iter().all(|value| naively(draft, value))
+        }
         Draft::Test(steps, check) => {
             let values = values(steps, event);
             let missing =
@@ -167,6 +178,7 @@ fn value_fits(check: &Check, value: &Value) -> bool {
         Check::Prefix(text) => value.as_str().is_some_and(|value| value.starts_with(&**text)),
         Check::Suffix(text) => value.as_str().is_some_and(|value| value.ends_with(&**text)),
         Check::Contains(text) => value.as_str().is_some_and(|value| value.contains(&**text)),
+        Check::Regex(pattern) => value.as_str().is_some_and(|value| pattern.matches(value)),
         // Held against its definition in `glob`.
         Check::Glob(glob) => value.as_str().is_some_and(|value| glob.matches(value)),
         Check::EqualsIgnoringCase(text) => {
@@ -191,7 +203,7 @@ fn value_fits(check: &Check, value: &Value) -> bool {
             };
             bounds.iter().all(|(bound, limit)| bound.admits(length.cmp(limit)))
         }
-        Check::Some(_) => unreachable!("a draft of its own"),
+        Check::Some(_) | Check::Every(_) => unreachable!("a draft of its own"),
     }
 }
 

@@ -128,7 +128,7 @@ pub(crate) fn deliver(handlers: &[&str]) -> Decision {
 }
 
 pub(crate) fn decision(verdict: Verdict) -> Decision {
-    Decision { snapshot: SnapshotHash::new("0123456789abcdef"), verdict }
+    Decision { snapshot: SnapshotHash::new("0123456789abcdef"), verdict, shadows: Vec::new() }
 }
 
 pub(crate) fn delivery_id(event: EventId, handler: &str) -> DeliveryId {

@@ -297,6 +297,7 @@ fn decided(how: u8) -> Decision {
         0 => decision(Verdict::Unrouted { reason: "none".to_owned() }),
         1 => decision(Verdict::Dropped { rule: RuleName::new("r"), reason: "why".to_owned() }),
         2 => deliver(&HANDLERS),
+        3 => Decision { shadows: vec![RuleName::new("s")], ..deliver(&HANDLERS) },
         other => deliver(&[HANDLERS[usize::from(other % 3)]]),
     }
 }

@@ -38,7 +38,8 @@ pub(super) fn settle_unreadable(round: &mut Round, marks: &[Vec<u8>]) -> Result<
         let Some(why) = unreadable(round, id)? else { continue };
         tracing::error!(event = %id, %why, "an event that waits for routing cannot be read; it is kept as unrouted");
         let verdict = Verdict::Unrouted { reason: format!("unreadable: {why}") };
-        commands::route(round, &[(id, Decision { snapshot: SnapshotHash::new(NO_SNAPSHOT), verdict })])?;
+        let snapshot = SnapshotHash::new(NO_SNAPSHOT);
+        commands::route(round, &[(id, Decision { snapshot, verdict, shadows: Vec::new() })])?;
     }
     Ok(())
 }

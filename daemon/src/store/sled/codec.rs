@@ -117,6 +117,7 @@ pub(super) fn decode_decided(bytes: &[u8]) -> Result<Option<UnixMillis>, String>
     if bytes.is_empty() { Ok(None) } else { unpack(bytes).map(UnixMillis).map(Some) }
 }
 
+/// Without shadow matches in the first format, which older versions read too.
 pub(super) fn encode_decision(decision: &Decision) -> Vec<u8> {
     let verdict = match &decision.verdict {
         Verdict::Deliver(to) => VerdictV1::Deliver(
@@ -127,11 +128,20 @@ pub(super) fn encode_decision(decision: &Decision) -> Vec<u8> {
             VerdictV1::Dropped(rule.as_str().to_owned(), cut(reason, DETAIL_BYTES_MAX))
         }
     };
-    pack(&(decision.snapshot.as_str(), verdict))
+    let snapshot = decision.snapshot.as_str();
+    if decision.shadows.is_empty() {
+        return pack(&(snapshot, verdict));
+    }
+    let shadows: Vec<&str> = decision.shadows.iter().map(RuleName::as_str).collect();
+    pack_as(V2, &(snapshot, verdict, shadows))
 }
 
 pub(super) fn decode_decision(bytes: &[u8]) -> Result<Decision, String> {
-    let (snapshot, verdict): (String, VerdictV1) = unpack(bytes)?;
+    let (snapshot, verdict, shadows): (String, VerdictV1, Vec<String>) = match bytes.first() {
+        Some(&V2) => unpack_as(V2, bytes)?,
+        _ => unpack(bytes).map(|(snapshot, verdict)| (snapshot, verdict, Vec::new()))?,
+    };
+    let shadows = shadows.iter().map(|rule| RuleName::new(rule)).collect();
     let verdict = match verdict {
         VerdictV1::Deliver(to) => Verdict::Deliver(
             to.iter()
@@ -144,7 +154,7 @@ pub(super) fn decode_decision(bytes: &[u8]) -> Result<Decision, String> {
         VerdictV1::Unrouted(reason) => Verdict::Unrouted { reason },
         VerdictV1::Dropped(rule, reason) => Verdict::Dropped { rule: RuleName::new(&rule), reason },
     };
-    Ok(Decision { snapshot: SnapshotHash::new(&snapshot), verdict })
+    Ok(Decision { snapshot: SnapshotHash::new(&snapshot), verdict, shadows })
 }
 
 pub(super) fn encode_delivery(delivery: &Delivery) -> Vec<u8> {

@@ -79,7 +79,7 @@ fn idempotency_keys_and_what_is_left_of_a_removed_event() {
 
 #[test]
 fn decisions() {
-    let decided = |verdict| Decision { snapshot: SnapshotHash::new("s"), verdict };
+    let decided = |verdict| Decision { snapshot: SnapshotHash::new("s"), verdict, shadows: Vec::new() };
     let one = Assignment { handler: HandlerName::new("h"), rule: RuleName::new("r") };
     let deliver = decided(Verdict::Deliver(vec![one]));
     golden!(encode_decision(&deliver), "010173000101680172", decode_decision, deliver);
@@ -87,6 +87,8 @@ fn decisions() {
     golden!(encode_decision(&unrouted), "010173010177", decode_decision, unrouted);
     let dropped = decided(Verdict::Dropped { rule: RuleName::new("r"), reason: "w".to_owned() });
     golden!(encode_decision(&dropped), "0101730201720177", decode_decision, dropped);
+    let shadowed = Decision { shadows: vec![RuleName::new("t")], ..dropped };
+    golden!(encode_decision(&shadowed), "0201730201720177010174", decode_decision, shadowed);
 }
 
 #[test]
