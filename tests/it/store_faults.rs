@@ -153,7 +153,12 @@ async fn a_sync_that_fails_once_is_never_tried_again() {
     assert_gave_up(&mut yard, refused.as_ref());
     assert!(yard.log().contains("Input/output error"), "{}", yard.log());
     for line in after_the_fault(&trace) {
-        let synced = line.contains("sync(") && line.contains("/var/hookyard/") && !line.contains("runtime");
+        // sled syncs its file by `fsync` every half second, on a thread of its own; nobody believes what that says.
+        let sleds_own = line.contains(" fsync(") && line.contains("/var/hookyard/db>");
+        let synced = line.contains("sync(")
+            && line.contains("/var/hookyard/")
+            && !line.contains("runtime")
+            && !sleds_own;
         assert!(!synced, "after the failed sync: {line}");
         assert!(
             !(line.contains("HTTP/1.1 200") && line.contains("accepted")),
