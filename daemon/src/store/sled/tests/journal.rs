@@ -123,6 +123,41 @@ async fn a_journal_that_is_not_this_stores_is_refused() {
 }
 
 #[tokio::test]
+async fn a_file_that_was_made_ready_and_never_used_stands_for_no_loss() {
+    let place = Place::new();
+    let (store, go) = open_held(&place);
+    // Made ready before there was a commit, and so it says.
+    while segments(&place).len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    append(&store, 0..3).await;
+    let (killed, behind) = (place.image(), place.image());
+    drop(go);
+    store.close().await.unwrap();
+    let ready = segments(&killed).remove(1);
+
+    // The next start takes both back once sled has everything; a cut leaves that only the first was.
+    let store = killed.open();
+    super::tree(&store);
+    append(&store, 3..4).await;
+    while segments(&killed).contains(&ready) {
+        tokio::task::yield_now().await;
+    }
+    let cut = killed.image();
+    store.close().await.unwrap();
+    let spare = cut.file("journal").join("spare-2");
+    assert!(spare.exists(), "it was taken back");
+    fs::rename(spare, cut.file("journal").join("00000002.seg")).unwrap();
+    // The same files beside a sled that never had the commits are a loss.
+    fs::remove_dir_all(behind.file("journal")).unwrap();
+    fs::create_dir(behind.file("journal")).unwrap();
+    super::copy(&cut.file("journal"), &behind.file("journal")).unwrap();
+    assert_holds(&cut, 4).await;
+    let refused = behind.refusal().to_string();
+    assert!(refused.contains("does not belong to this store's rows"), "{refused}");
+}
+
+#[tokio::test]
 async fn a_missing_file_of_the_journal_is_refused() {
     let place = Place::new();
     let (store, go) = open_held(&place);
