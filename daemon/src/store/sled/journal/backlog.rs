@@ -308,7 +308,10 @@ impl Inner {
     fn errand(&mut self) -> Option<Errand> {
         let ending = match self.until {
             Until::Now => return Some(Errand::End),
-            Until::Drained(since) => Some(self.commits.is_empty() || since.elapsed() >= DRAIN_MAX),
+            // Where sled never opened nobody takes anything out of the journal.
+            Until::Drained(since) => {
+                Some(self.commits.is_empty() || !self.begun || since.elapsed() >= DRAIN_MAX)
+            }
             Until::Forever => None,
         };
         if self.failed.is_some() {
