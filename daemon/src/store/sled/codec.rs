@@ -4,11 +4,13 @@
 //! add a `…V2` beside it with the next version byte and keep reading the old; `golden` in the tests holds the bytes still.
 //! Texts that a plugin wrote are cut to their limits here, so that no row grows beyond a chunk.
 
-use std::time::Duration;
+mod mirror;
 
 use bytes::Bytes;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+
+use mirror::{AttemptV1, DeliveryV1, DetailV1, MetaV1, OutcomeV1, ReasonV1, StateV1, VerdictV1};
 
 use super::keys::HASH_BYTES;
 use crate::model::attempt::{Attempt, Detail, Outcome};
@@ -285,73 +287,6 @@ pub(super) fn decode_totals(bytes: &[u8]) -> Result<Totals, String> {
     let counts =
         Counts { events, to_route, unrouted, dropped, pending, leased, delivered, ignored, dead, cancelled };
     Ok(Totals { counts, appended })
-}
-
-#[derive(Serialize, Deserialize)]
-struct MetaV1 {
-    source: String,
-    idempotency_key: String,
-    provider_id: String,
-    event_type: String,
-    account: Option<String>,
-    livemode: Option<bool>,
-    content_type: String,
-    headers: Vec<(String, String)>,
-    received: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-enum VerdictV1 {
-    Deliver(Vec<(String, String)>),
-    Unrouted(String),
-    Dropped(String, String),
-}
-
-#[derive(Serialize, Deserialize)]
-struct DeliveryV1 {
-    rule: String,
-    snapshot: String,
-    created: u64,
-    attempts: u32,
-    state: StateV1,
-}
-
-#[derive(Serialize, Deserialize)]
-enum StateV1 {
-    Pending(u64),
-    Leased(u64, u64),
-    Delivered(u64),
-    Ignored(u64),
-    Dead(u64, ReasonV1),
-    Cancelled(u64),
-}
-
-#[derive(Serialize, Deserialize)]
-enum ReasonV1 {
-    Rejected(String, String),
-    Spent(u32, String),
-}
-
-#[derive(Serialize, Deserialize)]
-struct AttemptV1 {
-    number: u32,
-    started: u64,
-    duration: Duration,
-    outcome: OutcomeV1,
-    log: Vec<String>,
-}
-
-type DetailV1 = (String, String, Option<String>);
-
-#[derive(Serialize, Deserialize)]
-enum OutcomeV1 {
-    Done(DetailV1),
-    Ignore(DetailV1),
-    Retry(Option<Duration>, DetailV1),
-    Reject(DetailV1),
-    TimedOut(Duration),
-    Crashed(String),
-    Interrupted,
 }
 
 fn reason_row(reason: &DeadReason) -> ReasonV1 {

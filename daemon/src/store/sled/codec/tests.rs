@@ -1,5 +1,7 @@
 //! What was written once must be read for ever: the bytes of each kind of row, as the first release wrote them.
 
+use std::time::Duration;
+
 use super::*;
 
 /// Encodes to exactly these bytes, and reads them back.
