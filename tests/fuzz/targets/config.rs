@@ -10,6 +10,7 @@ use std::cell::OnceCell;
 use std::path::PathBuf;
 
 use hookyard::config::{ConfigError, LoadOptions, Loaded, load};
+use hookyard::model::clock::UnixMillis;
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 
@@ -44,7 +45,7 @@ fn check(path: &PathBuf, dev: bool, drawn: bool) {
             assert_eq!(loaded.snapshot.hash, again.snapshot.hash);
             for source in &loaded.snapshot.sources {
                 let body = br#"{"id":"evt_1","type":"a","data":{"object":{"metadata":null}}}"#;
-                let _verdict = loaded.snapshot.rules.decide(&source.name, Some(true), body);
+                let _verdict = loaded.snapshot.rules.decide(&source.name, Some(true), UnixMillis(0), body);
             }
         }
         Err(error) => check_words(&error, drawn),
