@@ -4,10 +4,14 @@ from pathlib import Path
 from statistics import median
 
 from lab import data, plots
-from lab.targets import Medians, targets
+from lab.targets import SUSTAINED_SECONDS, Medians, targets
 
 SHORT = """> **Short run: for the form, not the figures.** The cells below were measured for {seconds:g} s each, on a machine that
 > may have done other work beside. They show what the command measures and how the page looks; nothing can be concluded from them.
+"""
+
+BRIEF = """> **{seconds:g} s a cell.** sled is allowed to fall behind the journal for the first seconds, and is brought up to date later:
+> rates and latencies of a minute and more are lower. `tests/load/bench` without options measures a minute a cell.
 """
 
 HEAD = """# Benchmarks
@@ -83,7 +87,7 @@ def head(found: dict, growth: dict | None) -> str:
     lines = [f"| {target.words} | {target.measured} | {target.verdict} |" for target in targets(found, growth)]
     return HEAD.format(
         command=found["command"],
-        warning=SHORT.format(**found) if found["short"] else "",
+        warning=warning(found),
         machine="\n".join(rows),
         append_p50=disk("append_fdatasync_us.p50"),
         append_p99=disk("append_fdatasync_us.p99"),
@@ -95,6 +99,12 @@ def head(found: dict, growth: dict | None) -> str:
         warm_up=found["seconds"] / 8,
         targets="\n".join(lines),
     )
+
+
+def warning(found: dict) -> str:
+    if found["short"]:
+        return SHORT.format(**found)
+    return BRIEF.format(**found) if found["seconds"] < SUSTAINED_SECONDS else ""
 
 
 def connection_counts(found: dict) -> list[int]:
