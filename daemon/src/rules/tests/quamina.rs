@@ -1,9 +1,7 @@
 //! Held against another engine: what both languages can say finds the same rules in both.
 //!
 //! Left out, because the languages differ there on purpose: null (for quamina it is there), arrays (it looks into them
-//! unasked), and presence of objects (it knows only leaves). And `anything-but` and equality with
-//! a number, because quamina 0.7.0 is wrong there: where `{"y": [{"anything-but": ["p"]}]}` stands beside it, `{"y": [0]}`
-//! takes an event whose `y` is "q"; where `{"y": [{"numeric": [">=", -1, "<", 1]}]}` does, one whose `y` is -1.
+//! unasked), presence of objects (it knows only leaves), and `anything-but` (it asks for something to be there).
 
 use std::collections::BTreeMap;
 
@@ -22,6 +20,7 @@ use crate::rules::{
 #[derive(Debug, Clone)]
 enum Ask {
     Among(Vec<String>),
+    Equal(i64),
     Prefix(String),
     Suffix(String),
     Within(i64, i64),
@@ -37,6 +36,7 @@ fn word() -> impl Strategy<Value = String> {
 fn ask() -> impl Strategy<Value = Ask> {
     prop_oneof![
         prop::collection::vec(word(), 1..3).prop_map(Ask::Among),
+        (-3_i64..4).prop_map(Ask::Equal),
         word().prop_map(Ask::Prefix),
         word().prop_map(Ask::Suffix),
         (-3_i64..4, 1_i64..4).prop_map(|(low, width)| Ask::Within(low, low + width)),
@@ -72,6 +72,7 @@ impl Ask {
     fn theirs(&self) -> Value {
         match self {
             Self::Among(words) => json!(words),
+            Self::Equal(number) => json!([number]),
             Self::Prefix(text) => json!([{"prefix": text}]),
             Self::Suffix(text) => json!([{"suffix": text}]),
             Self::Within(low, high) => json!([{"numeric": [">=", low, "<", high]}]),
@@ -84,6 +85,7 @@ impl Ask {
         let number = |number: &i64| Number::Integer(i128::from(*number));
         match self {
             Self::Among(words) => vec![Check::In(words.iter().map(text).collect())],
+            Self::Equal(it) => vec![Check::In(vec![Literal::Number(number(it))])],
             Self::Prefix(text) => vec![Check::Prefix(text.as_str().into())],
             Self::Suffix(text) => vec![Check::Suffix(text.as_str().into())],
             Self::Within(low, high) => {
