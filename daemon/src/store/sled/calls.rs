@@ -3,7 +3,6 @@
 //! A change goes to the writer as a job and is answered when it is on disk. A look goes to the blocking pool, for sled may
 //! wait for the disk. Where the writer drops a job unanswered it is on its way out, and its last word is the answer.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -16,6 +15,8 @@ use super::rows::Rows;
 use super::writer::{Job, Reply};
 use crate::model::attempt::{Attempt, Detail, Outcome};
 use crate::model::delivery::{DeadReason, Delivery, DeliveryState, LeaseToken};
+use crate::model::event::Event;
+use crate::model::ids::EventId;
 use crate::store::{Health, LeasedDelivery, Settlement, Store, StoreError};
 
 /// Where a command's answer arrives.
@@ -70,32 +71,21 @@ impl SledStore {
         &self,
         taken: Vec<(Delivery, LeaseToken)>,
     ) -> Result<Vec<LeasedDelivery>, StoreError> {
-        let recent = Arc::clone(&self.recent);
-        let at_once = |(delivery, token): &(Delivery, LeaseToken)| {
-            let event = recent.get(delivery.id.event)?;
-            Some(LeasedDelivery { delivery: delivery.clone(), token: *token, event })
-        };
-        if let Some(all) = taken.iter().map(at_once).collect() {
-            return Ok(all);
-        }
-        let joined = self
-            .read(move |rows| {
-                let join = |(delivery, token): (Delivery, LeaseToken)| {
-                    if let Some(event) = recent.get(delivery.id.event) {
-                        return Ok((delivery, token, Ok(event)));
-                    }
-                    let event = match events::read_event(rows, delivery.id.event, true) {
-                        Ok(found) => found.ok_or_else(|| "the event is missing".to_owned()),
-                        Err(Fault::Refused(why)) => Err(why.to_string()),
-                        Err(engine) => return Err(engine),
-                    };
-                    Ok((delivery, token, event))
-                };
-                taken.into_iter().map(join).collect::<Result<Vec<_>, Fault>>()
+        let recent: Vec<Option<Event>> =
+            taken.iter().map(|(delivery, _)| self.recent.get(delivery.id.event)).collect();
+        let found: Vec<Result<Event, String>> = if recent.iter().all(Option::is_some) {
+            recent.into_iter().flatten().map(Ok).collect()
+        } else {
+            let ids: Vec<EventId> = taken.iter().map(|(delivery, _)| delivery.id.event).collect();
+            self.read(move |rows| {
+                let both = ids.into_iter().zip(recent);
+                both.map(|(id, recent)| recent.map_or_else(|| event_or_why(rows, id), |event| Ok(Ok(event))))
+                    .collect()
             })
-            .await?;
-        let mut leased = Vec::with_capacity(joined.len());
-        for (delivery, token, event) in joined {
+            .await?
+        };
+        let mut leased = Vec::with_capacity(taken.len());
+        for ((delivery, token), event) in taken.into_iter().zip(found) {
             match event {
                 Ok(event) => leased.push(LeasedDelivery { delivery, token, event }),
                 Err(why) => self.bury(&delivery, token, why).await?,
@@ -118,6 +108,15 @@ impl SledStore {
         let next = DeliveryState::Dead { at: now, reason: DeadReason::Rejected { code, message: why } };
         self.settle(Settlement { delivery: delivery.id.clone(), token, attempt, next }).await?;
         Ok(())
+    }
+}
+
+/// The event, or why it cannot be read; a failure of sled itself is passed on.
+fn event_or_why(rows: &Rows, id: EventId) -> Result<Result<Event, String>, Fault> {
+    match events::read_event(rows, id, true) {
+        Ok(found) => Ok(found.ok_or_else(|| "the event is missing".to_owned())),
+        Err(Fault::Refused(why)) => Ok(Err(why.to_string())),
+        Err(engine) => Err(engine),
     }
 }
 
