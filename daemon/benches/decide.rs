@@ -84,17 +84,11 @@ fn rule_set(count: usize) -> RuleSet {
         let mut parser = Parser::new(&mut watch);
         let when = parser.when(&table.get_ref()["when"]);
         assert!(parser.faults.is_empty());
-        Rule {
-            name: RuleName::new(&format!("rule {number}")),
-            enabled: true,
-            shadow: false,
-            active: None,
-            sample: None,
-            sources: Vec::new(),
+        Rule::plain(
+            RuleName::new(&format!("rule {number}")),
             when,
-            action: Action::Deliver(vec![HandlerName::new("shop")]),
-            continues: false,
-        }
+            Action::Deliver(vec![HandlerName::new("shop")]),
+        )
     };
     let rules = (0..count).map(rule).collect();
     RuleSet::new(rules, Fallback::Unrouted, watch, BTreeMap::new())

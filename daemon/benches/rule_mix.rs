@@ -83,15 +83,12 @@ pub(crate) fn ours(count: usize) -> RuleSet {
         let when = parser.when(&table.get_ref()["when"]);
         assert!(parser.faults.is_empty());
         Rule {
-            name: RuleName::new(&number.to_string()),
-            enabled: true,
-            shadow: false,
-            active: None,
-            sample: None,
-            sources: Vec::new(),
-            when,
-            action: Action::Deliver(vec![HandlerName::new(&number.to_string())]),
             continues: true,
+            ..Rule::plain(
+                RuleName::new(&number.to_string()),
+                when,
+                Action::Deliver(vec![HandlerName::new(&number.to_string())]),
+            )
         }
     };
     let rules = (0..count).map(rule).collect();

@@ -239,6 +239,21 @@ impl RuleSet {
 }
 
 impl Rule {
+    /// A rule that says nothing but this: it sees every event of every source, and ends the search.
+    pub fn plain(name: RuleName, when: Condition, action: Action) -> Self {
+        Self {
+            name,
+            enabled: true,
+            shadow: false,
+            sources: Vec::new(),
+            active: None,
+            sample: None,
+            when,
+            action,
+            continues: false,
+        }
+    }
+
     /// Whether it is asked about events of `source`.
     pub fn sees(&self, source: &SourceName) -> bool {
         self.enabled && (self.sources.is_empty() || self.sources.contains(source))

@@ -67,15 +67,12 @@ fn decide(conditions: Vec<Condition>, watch: Watch, body: &[u8]) {
     let source = SourceName::new("fuzz");
     let count = conditions.len();
     let rule = |(number, when): (usize, Condition)| Rule {
-        name: RuleName::new(&number.to_string()),
-        enabled: true,
-        shadow: false,
-        active: None,
-        sample: None,
-        sources: Vec::new(),
-        when,
-        action: Action::Deliver(vec![HandlerName::new(&number.to_string())]),
         continues: true,
+        ..Rule::plain(
+            RuleName::new(&number.to_string()),
+            when,
+            Action::Deliver(vec![HandlerName::new(&number.to_string())]),
+        )
     };
     let rules = conditions.into_iter().enumerate().map(rule).collect();
     let set = RuleSet::new(rules, Fallback::Unrouted, watch, BTreeMap::new());

@@ -125,17 +125,7 @@ fn each_clause_is_told_with_what_it_found() {
     let mut parser = crate::rules::Parser::new(&mut watch);
     let when = parser.when(&table.get_ref()["when"]);
     assert_eq!(parser.faults, []);
-    let rule = Rule {
-        name: RuleName::new("r"),
-        enabled: true,
-        shadow: false,
-        active: None,
-        sample: None,
-        sources: Vec::new(),
-        when,
-        action: Action::Deliver(vec![HandlerName::new("h")]),
-        continues: false,
-    };
+    let rule = Rule::plain(RuleName::new("r"), when, Action::Deliver(vec![HandlerName::new("h")]));
     let rules = RuleSet::new(vec![rule], Fallback::Unrouted, watch, BTreeMap::new());
     let body =
         br#"{"type": "c", "data": {"object": {"n": 7, "mode": null, "lines": [{"id": "x", "n": "ab"}, 1],

@@ -108,15 +108,12 @@ fn ours(rules: &[Vec<(usize, Ask)>]) -> RuleSet {
             }
         }
         Rule {
-            name: RuleName::new(&number.to_string()),
-            enabled: true,
-            shadow: false,
-            sources: Vec::new(),
-            active: None,
-            sample: None,
-            when: Condition::all(tests),
-            action: Action::Deliver(vec![HandlerName::new(&number.to_string())]),
             continues: true,
+            ..Rule::plain(
+                RuleName::new(&number.to_string()),
+                Condition::all(tests),
+                Action::Deliver(vec![HandlerName::new(&number.to_string())]),
+            )
         }
     };
     let rules = rules.iter().enumerate().map(rule).collect();
