@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use criterion::{BenchmarkId, Criterion, Throughput};
-use hookyard::host::{Host, HostProgram, HostSpec, ServiceError, Services};
+use hookyard::host::{Company, Host, HostProgram, HostSpec, ServiceError, Services};
 use hookyard::model::attempt::Outcome;
 use hookyard::model::event::Event;
 use hookyard::model::ids::{EventId, HandlerName, PluginId, RuleName, StepId};
@@ -30,8 +30,9 @@ pub(crate) fn round_trip(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(1));
         group.bench_function(BenchmarkId::from_parameter(format!("{size_kb}KB")), |bencher| {
             bencher.iter(|| {
-                let report = runtime.block_on(host.call(&event, 1, &rule));
-                assert!(matches!(report.outcome, Outcome::Done(_)), "{report:?}");
+                let report = runtime.block_on(host.call(&event, 1, &rule, Company::Others));
+                let outcome = report.map(|report| report.outcome);
+                assert!(matches!(outcome, Some(Outcome::Done(_))), "{outcome:?}");
             });
         });
     }

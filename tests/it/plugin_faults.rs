@@ -14,7 +14,7 @@ path = "LIBRARIES/libhookyard_test_misbehave.so"
 
 [handler.bad]
 plugin = "bad"
-concurrency = 1
+concurrency = CONCURRENCY
 timeout = "TIMEOUT"
 retry = { first = "1s", factor = 1.0, max = "1s", attempts = ATTEMPTS, jitter = 0.0 }
 settings = {}
@@ -25,11 +25,16 @@ handlers = ["bad"]
 when = { type = ["segfault", "panic", "abort", "hang", "hang.politely", "well"] }
 "#;
 
-/// Adds the handler to a yard's config.
+/// Adds the handler to a yard's config; it has one call at a time.
 pub(crate) fn bad_handler(yard: &Yard, timeout: &str, attempts: u32) {
+    bad_handlers(yard, timeout, attempts, 1);
+}
+
+fn bad_handlers(yard: &Yard, timeout: &str, attempts: u32, concurrency: u32) {
     let handler = BAD_HANDLER
         .replace("LIBRARIES", crate::yard::profile_dir().to_str().unwrap())
         .replace("TIMEOUT", timeout)
+        .replace("CONCURRENCY", &concurrency.to_string())
         .replace("ATTEMPTS", &attempts.to_string());
     yard.edit_config(|text| text + &handler);
 }
@@ -72,6 +77,34 @@ async fn a_bad_plugin_costs_its_attempts_and_nothing_else() {
     assert_eq!(yard.terminate().code(), Some(0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_a_plugin_dies_of_is_a_dead_letter_and_its_siblings_are_delivered() {
+    const SIBLINGS: usize = 60;
+    let mut yard = Yard::shipped();
+    bad_handlers(&yard, "30s", 20, 8);
+    let poster = yard.start().await;
+    for number in 0..SIBLINGS / 2 {
+        poster.post(&numbered("well", number)).await;
+    }
+    let poison = poster.post(&event("segfault")).await.event();
+    for number in SIBLINGS / 2..SIBLINGS {
+        poster.post(&numbered("well", number)).await;
+    }
+    yard.wait_for_counts("all but one are delivered", |counts| {
+        counts["delivered"] == SIBLINGS && counts["dead"] == 1
+    })
+    .await;
+    let delivery = &yard.event(&poison)["deliveries"][0];
+    let reason = delivery["reason"].as_str().unwrap();
+    for part in
+        ["crashed plugin, 3 times in a row", "SIGSEGV", "it had logged: about to write where nothing is"]
+    {
+        assert!(reason.contains(part), "{reason}");
+    }
+    assert_eq!(delivery["tries"].as_array().unwrap().len(), 3, "{delivery:#}");
+    assert_eq!(handler(&yard, "bad")["crashes"], 3);
+}
+
 /// One attempt runs at a time in this handler, so each one's words are about itself.
 fn says_what_happened(fault: &str, attempt: &Value) -> bool {
     let outcome = attempt["outcome"].as_str().unwrap();
@@ -92,8 +125,13 @@ fn handler(yard: &Yard, name: &str) -> Value {
 
 /// An event of a type that names a misbehaviour.
 pub(crate) fn event(event_type: &str) -> Vec<u8> {
+    numbered(event_type, 0)
+}
+
+/// One of several events of that type.
+fn numbered(event_type: &str, number: usize) -> Vec<u8> {
     format!(
-        r#"{{"id": "evt_{event_type}", "object": "event", "type": "{event_type}", "livemode": true, "data": {{"object": {{}}}}}}"#
+        r#"{{"id": "evt_{event_type}_{number}", "object": "event", "type": "{event_type}", "livemode": true, "data": {{"object": {{}}}}}}"#
     )
     .into_bytes()
 }

@@ -9,9 +9,11 @@ use tracing::{debug, error, info, warn};
 
 use super::HandlerLoop;
 use super::pace::{Pace, Place};
+use crate::host::Company;
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::clock::UnixMillis;
-use crate::model::delivery::{Delivery, DeliveryState};
+use crate::model::crashes::Crashes;
+use crate::model::delivery::{Delivery, DeliveryState, LeaseToken};
 use crate::model::ids::EventId;
 use crate::model::limits::AHEAD_WAIT_MAX;
 use crate::store::{LeasedDelivery, Settled, Settlement};
@@ -36,17 +38,25 @@ pub(super) async fn make(
 ) {
     let LeasedDelivery { delivery, token, event } = leased;
     let Some(permit) = worker.begin().await else {
-        if let Err(error) = handler.store.give_back(delivery.id.clone(), token).await {
-            error!(delivery = %delivery.id, %error, "a lease could not be given back: it runs out by itself");
-        }
+        give_back(&handler, &delivery, token).await;
         drop((place, under_way));
         return;
     };
+    let crashes = handler.crashes(&delivery).await;
+    let company = if crashes.is_suspect() { Company::Nobody } else { Company::Others };
     let started = handler.clock.now();
-    let report = handler.attempts.attempt(&event, delivery.attempts, &delivery.rule).await;
+    let Some(report) = handler.attempts.attempt(&event, delivery.attempts, &delivery.rule, company).await
+    else {
+        give_back(&handler, &delivery, token).await;
+        drop((permit, place, under_way));
+        return;
+    };
     worker.pace.called(report.duration, event.envelope.body.len());
     let now = handler.clock.now();
-    let next = delivery.after(&report.outcome, &handler.retry, spread(), now);
+    let next = match crashes.too_many_with(&report.outcome, &report.log) {
+        Some(reason) => DeliveryState::Dead { at: now, reason },
+        None => delivery.after(&report.outcome, &handler.retry, spread(), now),
+    };
     tell(&delivery, &report.outcome, &next, now);
     let attempt = Attempt {
         number: delivery.attempts,
@@ -68,6 +78,28 @@ pub(super) async fn make(
         }
     }
     drop(under_way);
+}
+
+async fn give_back(handler: &HandlerLoop, delivery: &Delivery, token: LeaseToken) {
+    if let Err(error) = handler.store.give_back(delivery.id.clone(), token).await {
+        error!(delivery = %delivery.id, %error, "a lease could not be given back: it runs out by itself");
+    }
+}
+
+impl HandlerLoop {
+    /// How often the host died with this delivery. The first attempt has nothing before it.
+    async fn crashes(&self, delivery: &Delivery) -> Crashes {
+        if delivery.attempts <= 1 {
+            return Crashes::default();
+        }
+        match self.store.attempts(delivery.id.clone()).await {
+            Ok(attempts) => Crashes::in_a_row(&attempts),
+            Err(error) => {
+                warn!(delivery = %delivery.id, %error, "the attempts before cannot be read");
+                Crashes::default()
+            }
+        }
+    }
 }
 
 impl Worker {

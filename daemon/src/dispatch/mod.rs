@@ -4,7 +4,8 @@
 //! handler (`lane.rs`). A loop leases as many due deliveries as the handler works on at once and a few ahead (`pace.rs`),
 //! and runs each as a task: wait for a worker, call the host, turn the outcome into the next state, settle. What was not
 //! begun when the loop is to end is given back. The next call may begin while the last one's outcome is on its way to disk;
-//! how many of those there are is bounded too. A crash between lease and settle costs one attempt:
+//! how many of those there are is bounded too. While a handler's host is down nothing is leased for it, and what it was
+//! not asked is given back: no attempt is spent. A delivery that the host died with is alone the next time. A crash between lease and settle costs one attempt:
 //! [`Store::take_back_leases`] finds it at the next start. Dispatch never talks to routing: the store rings.
 
 mod attempt;
@@ -28,7 +29,7 @@ use attempt::{UnderWay, Worker};
 pub use lane::Lane;
 use pace::Pace;
 
-use crate::host::{Host, Report};
+use crate::host::{Company, Host, Report};
 use crate::model::clock::{Clock, UnixMillis};
 use crate::model::event::Event;
 use crate::model::ids::{HandlerName, RuleName};
@@ -42,14 +43,28 @@ const SETTLE_MAX: Duration = Duration::from_secs(10);
 /// Whatever makes one attempt. The host in production, a script in tests.
 #[async_trait]
 pub trait Attempts: Send + Sync + fmt::Debug + 'static {
-    /// Makes one attempt. Never fails: whatever went wrong is the outcome.
-    async fn attempt(&self, event: &Event, attempt: u32, rule: &RuleName) -> Report;
+    /// Waits until attempts can be made. Deliveries stay in the store until then.
+    async fn ready(&self);
+
+    /// Makes one attempt. Never fails: whatever went wrong is the outcome. `None` where nothing was begun.
+    async fn attempt(&self, event: &Event, attempt: u32, rule: &RuleName, company: Company)
+    -> Option<Report>;
 }
 
 #[async_trait]
 impl Attempts for Host {
-    async fn attempt(&self, event: &Event, attempt: u32, rule: &RuleName) -> Report {
-        self.call(event, attempt, rule).await
+    async fn ready(&self) {
+        Self::ready(self).await;
+    }
+
+    async fn attempt(
+        &self,
+        event: &Event,
+        attempt: u32,
+        rule: &RuleName,
+        company: Company,
+    ) -> Option<Report> {
+        self.call(event, attempt, rule, company).await
     }
 }
 
@@ -79,7 +94,7 @@ impl HandlerLoop {
         };
         let tasks = TaskTracker::new();
         let mut bell = self.store.wakes().on_deliveries();
-        while let Some(asked) = shutdown.run_until_cancelled(worker.pace.room()).await {
+        while let Some(asked) = shutdown.run_until_cancelled(self.room(&worker.pace)).await {
             bell.borrow_and_update();
             let leased = self.lease(asked).await.unwrap_or_else(|error| {
                 error!(handler = %self.name, %error, "dispatch waits: the store did not answer");
@@ -101,6 +116,12 @@ impl HandlerLoop {
         }
         tasks.close();
         tasks.wait().await;
+    }
+
+    /// Waits until the handler takes deliveries, and says how many.
+    async fn room(&self, pace: &Pace) -> usize {
+        self.attempts.ready().await;
+        pace.room().await
     }
 
     async fn lease(&self, max: usize) -> Result<Leased, StoreError> {

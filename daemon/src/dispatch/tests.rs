@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -24,13 +25,25 @@ struct Script {
     at_once: AtomicUsize,
     at_once_max: AtomicUsize,
     made: AtomicUsize,
+    companies: Mutex<Vec<Company>>,
+    /// While it is so, nothing is begun.
+    down: watch::Sender<bool>,
     /// While set, attempts wait.
     hold: Mutex<Option<Arc<Semaphore>>>,
 }
 
 #[async_trait]
 impl Attempts for Script {
-    async fn attempt(&self, _: &Event, _: u32, _: &RuleName) -> Report {
+    async fn ready(&self) {
+        let mut down = self.down.subscribe();
+        down.wait_for(|down| !down).await.expect("the sender lives in self");
+    }
+
+    async fn attempt(&self, _: &Event, _: u32, _: &RuleName, company: Company) -> Option<Report> {
+        if *self.down.borrow() {
+            return None;
+        }
+        self.companies.lock().unwrap().push(company);
         let now = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.at_once_max.fetch_max(now, Ordering::SeqCst);
         let hold = self.hold.lock().unwrap().clone();
@@ -40,7 +53,7 @@ impl Attempts for Script {
         self.at_once.fetch_sub(1, Ordering::SeqCst);
         self.made.fetch_add(1, Ordering::SeqCst);
         let outcome = self.answers.lock().unwrap().pop_front().unwrap_or(Outcome::Done(Detail::default()));
-        Report { outcome, log: vec!["a line".to_owned()], duration: Duration::from_millis(3) }
+        Some(Report { outcome, log: vec!["a line".to_owned()], duration: Duration::from_millis(3) })
     }
 }
 
@@ -197,6 +210,46 @@ async fn crashes_and_time_outs_are_retried_like_any_failure() {
     bench.wait_for_attempts(&id, 2).await;
     bench.clock.advance(Duration::from_secs(15));
     bench.wait_for(|counts| counts.delivered == 1).await;
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn what_the_host_died_with_is_alone_the_next_time_and_dead_after_the_third() {
+    let crashed = || Outcome::Crashed { what: "killed by SIGSEGV".to_owned() };
+    let bench = Bench::start([crashed(), crashed(), crashed()]);
+    let id = bench.deliver("evt_1").await;
+    for (attempts, wait) in [(1, 5), (2, 15)] {
+        bench.wait_for_attempts(&id, attempts).await;
+        bench.clock.advance(Duration::from_secs(wait));
+    }
+    bench.wait_for(|counts| counts.dead == 1).await;
+    let DeliveryState::Dead { reason, .. } = bench.state(&id).await else { panic!("not dead") };
+    let last = "killed by SIGSEGV; it had logged: a line".to_owned();
+    assert_eq!(reason, DeadReason::Crashed { crashes: 3, last });
+    bench.deliver("evt_2").await;
+    bench.wait_for(|counts| counts.delivered == 1).await;
+    let companies = bench.script.companies.lock().unwrap().clone();
+    assert_eq!(companies, [Company::Others, Company::Nobody, Company::Nobody, Company::Others]);
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn while_the_host_is_down_events_wait_and_no_attempt_is_spent() {
+    let hold = Arc::new(Semaphore::new(0));
+    let bench = Bench::with(Script { hold: Mutex::new(Some(Arc::clone(&hold))), ..Script::default() });
+    let under_way = bench.deliver("evt_1").await;
+    bench.wait_for(|counts| counts.leased == 1).await;
+    bench.script.down.send_replace(true);
+    let waiting = bench.deliver("evt_2").await;
+    hold.add_permits(2);
+    bench.wait_for(|counts| counts.delivered == 1 && counts.pending == 1).await;
+    assert!(bench.store.attempts(waiting.clone()).await.unwrap().is_empty());
+    bench.script.down.send_replace(false);
+    bench.wait_for(|counts| counts.delivered == 2).await;
+    for id in [under_way, waiting] {
+        let attempts = bench.store.attempts(id).await.unwrap();
+        assert_eq!(attempts.iter().map(|attempt| attempt.number).collect::<Vec<_>>(), [1]);
+    }
     bench.end().await;
 }
 

@@ -8,12 +8,12 @@ use hookyard_plugin_host::protocol::{Blob, Call as WireCall, ToChild};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Sleep, sleep, timeout};
 
-use super::Report;
 use super::child::{CallEnd, CallName, Child, How};
 use super::death::Cause;
 use super::report;
 use super::supervise::{Shared, Slot};
-use crate::model::attempt::{Detail, Outcome};
+use super::{Company, Report};
+use crate::model::attempt::Outcome;
 use crate::model::clock::Stopwatch;
 use crate::model::event::Event;
 use crate::model::ids::{DeliveryId, RuleName};
@@ -26,6 +26,7 @@ pub(super) struct Job {
     pub(super) event: Event,
     pub(super) attempt: u32,
     pub(super) rule: RuleName,
+    pub(super) company: Company,
 }
 
 /// A call that a child holds.
@@ -37,14 +38,22 @@ struct Held {
     ended: oneshot::Receiver<CallEnd>,
 }
 
+/// Why no child holds the call.
+enum NotHeld {
+    /// The plugin was not asked, and may be later.
+    NotAsked,
+    /// The host is stopped.
+    Stopped,
+}
+
 /// What came of an attempt.
 struct Came {
     outcome: Outcome,
     log: Vec<String>,
 }
 
-/// One attempt, never failing.
-pub(super) async fn call(shared: Arc<Shared>, job: Job) -> Report {
+/// One attempt, never failing. `None` where the plugin was not asked.
+pub(super) async fn call(shared: Arc<Shared>, job: Job) -> Option<Report> {
     let watch = Stopwatch::start();
     let _counted = shared.count_call();
     let name = CallName {
@@ -55,8 +64,8 @@ pub(super) async fn call(shared: Arc<Shared>, job: Job) -> Report {
     tokio::pin!(deadline);
     let held = tokio::select! {
         biased;
-        held = hold(&shared, &name) => held,
-        () = &mut deadline => Err(not_held(&shared)),
+        held = hold(&shared, &name, job.company) => held,
+        () = &mut deadline => Err(NotHeld::NotAsked),
     };
     let came = match held {
         Ok(held) => {
@@ -64,28 +73,33 @@ pub(super) async fn call(shared: Arc<Shared>, job: Job) -> Report {
             let message = ToChild::Call(wire_call(&job, held.id, remaining));
             wait(&shared, held, &message, name.delivery, deadline).await
         }
-        Err(outcome) => Came { outcome, log: Vec::new() },
+        Err(NotHeld::Stopped) => Came { outcome: Outcome::Interrupted, log: Vec::new() },
+        Err(NotHeld::NotAsked) => return None,
     };
-    Report { outcome: came.outcome, log: came.log, duration: watch.elapsed() }
+    Some(Report { outcome: came.outcome, log: came.log, duration: watch.elapsed() })
 }
 
-/// Waits for a worker, then for a child that takes the call. `Err` where the host is stopped.
-async fn hold(shared: &Shared, name: &CallName) -> Result<Held, Outcome> {
+/// Waits for a worker (for all of them where the call is to be alone), then for a child that takes the call.
+async fn hold(shared: &Shared, name: &CallName, mut company: Company) -> Result<Held, NotHeld> {
     let mut slot = shared.slot.subscribe();
-    let Ok(permit) = Arc::clone(&shared.permits).acquire_owned().await else {
-        return Err(Outcome::Interrupted);
-    };
     loop {
+        if shared.is_circuit_open() {
+            company = Company::Nobody;
+        }
+        let permit = shared.worker(company).await.ok_or(NotHeld::Stopped)?;
         let usable = slot.wait_for(|slot| match slot {
             Slot::Up(child) => child.is_open(),
-            Slot::Down { .. } => false,
+            Slot::Down { .. } => shared.is_circuit_open(),
             Slot::Stopped => true,
         });
         let child = match usable.await.map(|slot| slot.clone()) {
             Ok(Slot::Up(child)) => child,
-            Ok(Slot::Down { .. }) => continue,
-            Ok(Slot::Stopped) | Err(_) => return Err(Outcome::Interrupted),
+            Ok(Slot::Down { .. }) => return Err(NotHeld::NotAsked),
+            Ok(Slot::Stopped) | Err(_) => return Err(NotHeld::Stopped),
         };
+        if shared.is_circuit_open() && company == Company::Others {
+            continue;
+        }
         // A child that just closed is followed by another word in the slot.
         if let Some((id, ended)) = child.begin(name.clone()) {
             return Ok(Held { _permit: permit, child, id, ended });
@@ -148,24 +162,6 @@ fn came(shared: &Shared, end: CallEnd, late: bool) -> Came {
         How::Lost { what, .. } => Outcome::Crashed { what },
     };
     Came { outcome, log }
-}
-
-/// The whole deadline went by without a child.
-fn not_held(shared: &Shared) -> Outcome {
-    let limit = shared.spec.timeout;
-    match &*shared.slot.borrow() {
-        Slot::Down { why } => {
-            Outcome::Crashed { what: format!("the plugin's host did not come up within {limit:?}: {why}") }
-        }
-        Slot::Up(_) | Slot::Stopped => {
-            retry("busy", &format!("no worker of the plugin was free within {limit:?}"))
-        }
-    }
-}
-
-fn retry(code: &str, message: &str) -> Outcome {
-    let detail = Detail { code: code.to_owned(), message: message.to_owned(), result: None };
-    Outcome::Retry { after: None, detail }
 }
 
 fn unwatched() -> CallEnd {

@@ -23,8 +23,7 @@ pub(super) struct Child {
     /// What it asked for that is not yet answered.
     pub(super) upcalls: TaskTracker,
     pub(super) upcall_permits: Arc<Semaphore>,
-    /// It has answered a call: whatever kills it next is not its start.
-    pub(super) answered: AtomicBool,
+    answered: AtomicBool,
     outbox: mpsc::Sender<Vec<u8>>,
     end: watch::Sender<Option<Cause>>,
     calls: Mutex<Calls>,
@@ -165,7 +164,6 @@ impl Child {
     pub(super) fn returned(&self, id: u64, outcome: i32, detail: Detail) -> bool {
         let mut calls = self.calls();
         let Some(running) = calls.running.remove(&id) else { return false };
-        self.answered.store(true, Ordering::Relaxed);
         if outcome == report::E_PANIC {
             calls.open = false;
         }
@@ -176,6 +174,11 @@ impl Child {
             self.end(Cause::Retired);
         }
         true
+    }
+
+    /// Whether this is the first time that it is asked.
+    pub(super) fn is_first_answer(&self) -> bool {
+        !self.answered.swap(true, Ordering::Relaxed)
     }
 
     /// Takes back a call that was never sent.

@@ -139,6 +139,9 @@ async fn talk(
                 if !child.returned(call, outcome, detail) {
                     return Err("it ended a call that it did not have".to_owned());
                 }
+                if child.is_first_answer() {
+                    shared.answered();
+                }
             }
         }
     }

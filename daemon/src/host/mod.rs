@@ -7,11 +7,12 @@
 //!
 //! In the order of the way down: `library` (the bytes that were checked are the bytes that run), `process` (the child),
 //! `child` (its end of the conversation), `upcall` (what plugins ask for), `call` (one attempt, with its deadline),
-//! `report` (the ABI's words into the model's), `supervise` (start, watch, start again); `inspect` only loads a library and
-//! asks what it is.
+//! `report` (the ABI's words into the model's), `supervise` (start, watch, start again), `circuit` (when to start again);
+//! `inspect` only loads a library and asks what it is.
 
 mod call;
 mod child;
+mod circuit;
 mod death;
 mod drive;
 mod elf;
@@ -123,6 +124,14 @@ pub enum ServiceError {
     Failed(String),
 }
 
+/// Who else may be in the plugin's process during a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Company {
+    Others,
+    /// Nobody: what dies then, dies of this call.
+    Nobody,
+}
+
 /// One call, ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
@@ -150,6 +159,8 @@ pub struct HostStatus {
     /// Outcomes that are none, panics, and breaches of the protocol.
     pub breaches: u64,
     pub up: bool,
+    /// Events wait: the child died too often in a short time.
+    pub circuit_open: bool,
     pub why_down: Option<String>,
 }
 
@@ -192,17 +203,29 @@ impl Host {
         Ok(Self { shared, supervisor, _kill_on_drop: kill_on_drop })
     }
 
+    /// Waits until the plugin takes calls, or never will again.
+    pub async fn ready(&self) {
+        self.shared.ready().await;
+    }
+
     /// One attempt: hands the event to the plugin and waits for its outcome, its deadline, or its death. While the child
     /// is down the call waits for it, within the same deadline. Takes at most the timeout and [`crate::model::limits::CALL_GRACE_MAX`].
-    /// Dropping the future does not stop the attempt.
-    pub async fn call(&self, event: &Event, attempt: u32, rule: &RuleName) -> Report {
-        let job = call::Job { event: event.clone(), attempt, rule: rule.clone() };
+    /// Dropping the future does not stop the attempt. `None` where the plugin was never asked: its circuit is open, it did
+    /// not come up, or none of its workers was free in time.
+    pub async fn call(
+        &self,
+        event: &Event,
+        attempt: u32,
+        rule: &RuleName,
+        company: Company,
+    ) -> Option<Report> {
+        let job = call::Job { event: event.clone(), attempt, rule: rule.clone(), company };
         // A task of its own: a caller that goes away must not leave a hung plugin unwatched.
         match tokio::spawn(call::call(Arc::clone(&self.shared), job)).await {
             Ok(report) => report,
             Err(error) => {
                 let what = format!("the daemon's own task for the attempt failed: {error}");
-                Report { outcome: Outcome::Crashed { what }, log: Vec::new(), duration: Duration::ZERO }
+                Some(Report { outcome: Outcome::Crashed { what }, log: Vec::new(), duration: Duration::ZERO })
             }
         }
     }

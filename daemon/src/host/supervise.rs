@@ -1,25 +1,26 @@
-//! Keeps a handler's child alive: starts it, and starts it again when it dies, later each time that it died without
-//! having answered a call.
+//! Keeps a handler's child alive: starts it, and starts it again when it dies, when `circuit` says so.
 
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use hookyard_plugin_host::protocol::{Blob, Facts, FrameError, Start, ToChild};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
 use super::child::Child;
+use super::circuit::Circuit;
 use super::death::Cause;
 use super::drive::{Ended, drive};
 use super::library::{self, Checked};
-use super::{HostError, HostProgram, HostSpec, HostStatus, Services, process, wire};
+use super::{Company, HostError, HostProgram, HostSpec, HostStatus, Services, process, wire};
+use crate::model::clock::Stopwatch;
 use crate::model::ids::PluginId;
-use crate::model::limits::{HOST_OUTBOX_MAX, HOST_RESTART_FIRST, HOST_RESTART_MAX, HOST_START_MAX};
+use crate::model::limits::{HOST_DEATHS_MAX, HOST_DEATHS_WITHIN, HOST_OUTBOX_MAX, HOST_START_MAX};
 use crate::observe::with_causes;
 
 /// What the calls, the supervisor and the host's owner share.
@@ -30,7 +31,8 @@ pub(super) struct Shared {
     /// Who takes calls now.
     pub(super) slot: watch::Sender<Slot>,
     /// The workers.
-    pub(super) permits: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
+    workers: u16,
     /// The first message to a child.
     pub(super) start_frame: Vec<u8>,
     /// The host was dropped, or is stopped for good: its child is killed.
@@ -42,6 +44,9 @@ pub(super) struct Shared {
     /// What the library says of itself, once it was loaded.
     facts: OnceLock<Facts>,
     in_flight: watch::Sender<usize>,
+    circuit: Mutex<Circuit>,
+    /// Since the host began.
+    age: Stopwatch,
     restarts: AtomicU64,
     crashes: AtomicU64,
     breaches: AtomicU64,
@@ -89,6 +94,7 @@ impl Shared {
             services,
             slot: watch::Sender::new(Slot::Down { why: Arc::from("it is starting") }),
             permits: Arc::new(Semaphore::new(workers.into())),
+            workers,
             start_frame,
             gone: CancellationToken::new(),
             stopping: CancellationToken::new(),
@@ -96,6 +102,8 @@ impl Shared {
             library,
             facts: OnceLock::new(),
             in_flight: watch::Sender::new(0),
+            circuit: Mutex::new(Circuit::new()),
+            age: Stopwatch::start(),
             restarts: AtomicU64::new(0),
             crashes: AtomicU64::new(0),
             breaches: AtomicU64::new(0),
@@ -117,6 +125,35 @@ impl Shared {
     /// A serial plugin has one worker, whatever the handler's concurrency.
     pub(super) fn make_serial(&self) {
         self.permits.forget_permits(self.permits.available_permits().saturating_sub(1));
+    }
+
+    /// Waits for a worker: one, or all of them for a call that is to be alone. `None` where the host is gone.
+    pub(super) async fn worker(&self, company: Company) -> Option<OwnedSemaphorePermit> {
+        let workers = match company {
+            Company::Others => 1,
+            Company::Nobody if self.is_serial() => 1,
+            Company::Nobody => self.workers.into(),
+        };
+        Arc::clone(&self.permits).acquire_many_owned(workers).await.ok()
+    }
+
+    /// Waits until a child takes calls, or none ever will.
+    pub(super) async fn ready(&self) {
+        let mut slot = self.slot.subscribe();
+        // An error means that the host is gone.
+        drop(slot.wait_for(|slot| !matches!(slot, Slot::Down { .. })).await);
+    }
+
+    /// Whether no call is to be made but the one that tries the plugin.
+    pub(super) fn is_circuit_open(&self) -> bool {
+        self.circuit().is_open()
+    }
+
+    /// A child returned its first call.
+    pub(super) fn answered(&self) {
+        if self.circuit().answered() {
+            tracing::info!(handler = %self.spec.handler, "the plugin answers again: its circuit is closed");
+        }
     }
 
     /// Counts a call until what this returns is dropped.
@@ -149,6 +186,7 @@ impl Shared {
             crashes: self.crashes.load(Ordering::Relaxed),
             breaches: self.breaches.load(Ordering::Relaxed),
             up: child.is_some(),
+            circuit_open: self.is_circuit_open(),
             why_down,
         }
     }
@@ -191,7 +229,25 @@ impl Shared {
     }
 
     fn down(&self, why: &str) {
+        let why = match self.is_circuit_open() {
+            true => format!("{} and events wait; the last: {why}", circuit_words()),
+            false => why.to_owned(),
+        };
         self.set(Slot::Down { why: Arc::from(why) });
+    }
+
+    /// The child died by itself, or did not start.
+    fn died(&self) {
+        let mut circuit = self.circuit();
+        let was_open = circuit.is_open();
+        circuit.died(self.age.elapsed());
+        if circuit.is_open() && !was_open {
+            tracing::error!(handler = %self.spec.handler, "{}: its events wait in the store", circuit_words());
+        }
+    }
+
+    fn circuit(&self) -> MutexGuard<'_, Circuit> {
+        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -246,13 +302,9 @@ pub(super) async fn start_child(shared: &Arc<Shared>) -> Result<Running, HostErr
 /// Watches the child, and starts it again when it has ended, until the host is stopped or dropped.
 pub(super) async fn supervise(shared: Arc<Shared>, first: Running) {
     let mut running = first;
-    let mut wait = HOST_RESTART_FIRST;
     loop {
-        let answered = follow(&shared, running).await;
-        if answered {
-            wait = HOST_RESTART_FIRST;
-        }
-        match start_again(&shared, &mut wait).await {
+        follow(&shared, running).await;
+        match start_again(&shared).await {
             Some(next) => running = next,
             None => break,
         }
@@ -261,8 +313,8 @@ pub(super) async fn supervise(shared: Arc<Shared>, first: Running) {
     shared.gone.cancel();
 }
 
-/// Waits for the child's end; `true` where it had answered a call.
-async fn follow(shared: &Shared, running: Running) -> bool {
+/// Waits for the child's end.
+async fn follow(shared: &Shared, running: Running) {
     let Running { child, driver } = running;
     let what = match driver.await {
         Ok(ended) => {
@@ -270,6 +322,10 @@ async fn follow(shared: &Shared, running: Running) -> bool {
             if matches!(cause, Cause::Itself | Cause::Breach(_) | Cause::Hung { .. }) {
                 shared.crashes.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(handler = %shared.spec.handler, pid = child.pid, "{what}");
+            }
+            // A hang costs its own deadline each time: that is brake enough.
+            if matches!(cause, Cause::Itself | Cause::Breach(_)) {
+                shared.died();
             }
             if matches!(cause, Cause::Breach(_)) {
                 shared.count_breach();
@@ -284,17 +340,16 @@ async fn follow(shared: &Shared, running: Running) -> bool {
         }
     };
     shared.down(&what);
-    child.answered.load(Ordering::Relaxed)
 }
 
 /// Starts the child until it comes up, later each time. `None` where the host is stopped.
-async fn start_again(shared: &Arc<Shared>, wait: &mut Duration) -> Option<Running> {
+async fn start_again(shared: &Arc<Shared>) -> Option<Running> {
     loop {
+        let wait = shared.circuit().next_wait();
         tokio::select! {
-            () = sleep(*wait) => {}
+            () = sleep(wait) => {}
             () = shared.ended() => return None,
         }
-        *wait = (*wait * 2).min(HOST_RESTART_MAX);
         let started = tokio::select! {
             started = start_child(shared) => started,
             () = shared.ended() => return None,
@@ -307,11 +362,16 @@ async fn start_again(shared: &Arc<Shared>, wait: &mut Duration) -> Option<Runnin
             }
             Err(error) => {
                 let why = with_causes(&error);
-                tracing::error!(handler = %shared.spec.handler, again_in = ?*wait, "the plugin did not start: {why}");
+                tracing::error!(handler = %shared.spec.handler, "the plugin did not start: {why}");
+                shared.died();
                 shared.down(&why);
             }
         }
     }
+}
+
+fn circuit_words() -> String {
+    format!("the plugin died more than {HOST_DEATHS_MAX} times within {HOST_DEATHS_WITHIN:?}")
 }
 
 /// The lowest level that is sent up, as the ABI counts levels: at least the information that is kept with attempts.

@@ -60,6 +60,11 @@ impl Outcome {
         }
     }
 
+    /// Whether the plugin said something, whatever it was.
+    pub fn is_answer(&self) -> bool {
+        self.detail().is_some()
+    }
+
     /// What a person is told beside [`Self::word`]; empty where the word says it all.
     pub fn message(&self) -> String {
         match self {

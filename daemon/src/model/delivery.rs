@@ -53,6 +53,8 @@ pub enum DeadReason {
     Rejected { code: String, message: String },
     /// The last attempt of the schedule failed too.
     Spent { attempts: u32, last: String },
+    /// The plugin's process died with it, again and again.
+    Crashed { crashes: u32, last: String },
 }
 
 impl fmt::Display for DeadReason {
@@ -62,6 +64,9 @@ impl fmt::Display for DeadReason {
             Self::Rejected { code, message } => write!(f, "rejected: {code}: {message}"),
             Self::Spent { attempts, last } => {
                 write!(f, "gave up after {attempts} attempts; the last: {last}")
+            }
+            Self::Crashed { crashes, last } => {
+                write!(f, "crashed plugin, {crashes} times in a row; the last: {last}")
             }
         }
     }

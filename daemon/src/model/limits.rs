@@ -169,6 +169,16 @@ pub const CALL_GRACE_MAX: Duration = Duration::from_secs(20);
 pub const HOST_RESTART_FIRST: Duration = Duration::from_millis(100);
 /// The longest wait before a host that died is started again.
 pub const HOST_RESTART_MAX: Duration = Duration::from_secs(60);
+/// So many deaths of a host within [`HOST_DEATHS_WITHIN`] are bad luck; one more opens its circuit, and events wait.
+pub const HOST_DEATHS_MAX: usize = 5;
+/// The time in which a host's deaths are counted together.
+pub const HOST_DEATHS_WITHIN: Duration = Duration::from_secs(60);
+/// The first wait of a host whose circuit is open, before it is tried; it doubles up to [`HOST_RESTART_MAX`].
+pub const HOST_CIRCUIT_WAIT: Duration = Duration::from_secs(5);
+/// A plugin that dies so often in a row with the same delivery would die with it again: a dead letter.
+pub const CRASHES_MAX: u32 = 3;
+/// The last lines of an attempt's log that a dead letter's reason repeats; all of them stand with the attempt.
+pub const DEAD_LETTER_LINES_MAX: usize = 3;
 /// Frames that wait for a host to read them.
 pub const HOST_OUTBOX_MAX: usize = 64;
 /// Upcalls of one host served at once: its workers have one each, and a plugin's own threads a few.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use hookyard::host::{Host, HostError, HostProgram, HostSpec, Report, ServiceError, Services};
+use hookyard::host::{Company, Host, HostError, HostProgram, HostSpec, Report, ServiceError, Services};
 use hookyard::model::clock::UnixMillis;
 use hookyard::model::event::{Envelope, Event};
 use hookyard::model::ids::{EventId, HandlerName, IdempotencyKey, PluginId, RuleName, SourceName, StepId};
@@ -66,6 +66,12 @@ impl Bench {
         Arc::new(self.start(self.spec(&misbehave())).await.unwrap())
     }
 
+    /// Lets every call of the misbehaving plugin return that waits.
+    pub(super) fn go(&self) {
+        let go = (PluginId::new("com.hookyard.test.misbehave"), b"go".to_vec());
+        self.memory.kv.lock().unwrap().insert(go, KvValue { value: Vec::new(), version: 1 });
+    }
+
     /// Compiles a plugin in C, strictly.
     pub(super) fn compile(&self, name: &str, defines: &[&str]) -> PathBuf {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -110,8 +116,9 @@ pub(super) async fn call(host: &Host, event_type: &str) -> Report {
 /// Calls with an event of this type, as this attempt at the event of that name.
 pub(super) async fn call_as(host: &Host, event_type: &str, name: &str, attempt: u32) -> Report {
     let (event, rule) = (event(event_type, name), RuleName::new("a rule"));
-    let report = host.call(&event, attempt, &rule);
-    tokio::time::timeout(PATIENCE * 2, report).await.expect("a call always ends")
+    let report = host.call(&event, attempt, &rule, Company::Others);
+    let report = tokio::time::timeout(PATIENCE * 2, report).await.expect("a call always ends");
+    report.expect("the plugin was asked")
 }
 
 /// An event of this type, with an id of that name.

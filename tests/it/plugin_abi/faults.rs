@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookyard::host::{Host, Report};
+use hookyard::host::{Company, Host, Report};
 use hookyard::model::attempt::Outcome;
+use hookyard::model::ids::RuleName;
+use hookyard::model::limits::HOST_DEATHS_MAX;
 use tokio::task::JoinHandle;
 
 use super::bench::{Bench, call, call_as, misbehave, until};
@@ -27,6 +29,7 @@ async fn a_death_costs_what_the_child_held_and_the_next_call_is_served() {
     for (number, (fault, words)) in (1..).zip([
         ("segfault", "killed by SIGSEGV (an invalid memory access)"),
         ("abort", "killed by SIGABRT"),
+        ("overflow", "has overflowed its stack"),
         ("exit", "ended itself with exit code 0"),
     ]) {
         let pid = host.status().pid;
@@ -43,6 +46,61 @@ async fn a_death_costs_what_the_child_held_and_the_next_call_is_served() {
     }
     assert_eq!(other.status().pid, other_pid);
     assert_eq!(other.status().crashes, 0);
+}
+
+#[tokio::test]
+async fn a_plugin_that_keeps_dying_is_asked_no_more_until_one_call_was_answered() {
+    let bench = Bench::new();
+    let host = bench.misbehave().await;
+    for death in 0..=HOST_DEATHS_MAX {
+        assert!(!host.status().circuit_open, "after {death}");
+        assert_eq!(call(&host, "well").await.outcome.word(), "done");
+        assert_eq!(call(&host, "segfault").await.outcome.word(), "crashed");
+    }
+    until("it is open", || host.status().circuit_open && !host.status().up).await;
+    let why = host.status().why_down.unwrap();
+    assert!(why.contains("died more than 5 times within 60s and events wait"), "{why}");
+    assert!(why.contains("SIGSEGV"), "{why}");
+    let (event, rule) = (super::bench::event("well", "well"), RuleName::new("a rule"));
+    assert_eq!(host.call(&event, 1, &rule, Company::Others).await, None, "no attempt");
+
+    host.ready().await;
+    assert!(host.status().up && host.status().circuit_open, "it is tried");
+    let trying = sibling(&host).await;
+    let behind = {
+        let host = Arc::clone(&host);
+        tokio::spawn(async move { call(&host, "well").await })
+    };
+    until("the next one waits", || host.status().calls_in_flight == 2).await;
+    assert!(host.status().circuit_open && !behind.is_finished());
+    bench.go();
+    assert_eq!(trying.await.unwrap().outcome.word(), "done");
+    assert_eq!(behind.await.unwrap().outcome.word(), "done");
+    assert!(!host.status().circuit_open);
+}
+
+#[tokio::test]
+async fn a_suspect_is_alone_in_the_process() {
+    let bench = Bench::new();
+    let host = bench.misbehave().await;
+    let (innocent, other) = (sibling(&host).await, sibling(&host).await);
+    let suspect = {
+        let host = Arc::clone(&host);
+        let event = super::bench::event("segfault", "segfault");
+        tokio::spawn(async move { host.call(&event, 2, &RuleName::new("a rule"), Company::Nobody).await })
+    };
+    until("the suspect waits", || host.status().calls_in_flight == 3).await;
+    let behind = {
+        let host = Arc::clone(&host);
+        tokio::spawn(async move { call(&host, "well").await })
+    };
+    until("another waits behind it", || host.status().calls_in_flight == 4).await;
+    assert!(!suspect.is_finished() && !behind.is_finished());
+    bench.go();
+    for innocent in [innocent, other, behind] {
+        assert_eq!(innocent.await.unwrap().outcome.word(), "done");
+    }
+    assert_eq!(suspect.await.unwrap().unwrap().outcome.word(), "crashed");
 }
 
 #[tokio::test]
@@ -71,9 +129,7 @@ async fn a_panic_is_a_retry_and_its_child_is_replaced_when_its_last_call_has_end
         tokio::spawn(async move { call(&host, "well").await })
     };
     until("the next call waits", || host.status().calls_in_flight == 2).await;
-    let go = (hookyard::model::ids::PluginId::new("com.hookyard.test.misbehave"), b"go".to_vec());
-    let value = hookyard::model::memory::KvValue { value: Vec::new(), version: 1 };
-    bench.memory.kv.lock().unwrap().insert(go, value);
+    bench.go();
     assert_eq!(held.await.unwrap().outcome.word(), "done");
     assert_eq!(waiting.await.unwrap().outcome.word(), "done");
     let status = host.status();

@@ -10,8 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookyard::model::attempt::Outcome;
-use hookyard::model::ids::PluginId;
-use hookyard::model::memory::KvValue;
 use hookyard_plugin_host::protocol::{
     self, Blob, Call, FROM_CHILD_BYTES_MAX, FromChild, Start, TO_CHILD_BYTES_MAX, ToChild,
 };
@@ -34,8 +32,7 @@ async fn stopping_waits_for_the_calls_that_run_and_takes_no_more() {
     };
     until("it is stopping", || !host.status().up).await;
     assert_eq!(call(&host, "well").await.outcome, Outcome::Interrupted, "it was called");
-    let go = (PluginId::new("com.hookyard.test.misbehave"), b"go".to_vec());
-    bench.memory.kv.lock().unwrap().insert(go, KvValue { value: Vec::new(), version: 1 });
+    bench.go();
     assert_eq!(running.await.unwrap().outcome.word(), "done");
     stopping.await.unwrap();
     assert!(!alive(pid));

@@ -190,6 +190,7 @@ pub(super) fn decode_delivery(id: DeliveryId, bytes: &[u8]) -> Result<Delivery, 
             let reason = match reason {
                 ReasonV1::Rejected(code, message) => DeadReason::Rejected { code, message },
                 ReasonV1::Spent(attempts, last) => DeadReason::Spent { attempts, last },
+                ReasonV1::Crashed(crashes, last) => DeadReason::Crashed { crashes, last },
             };
             DeliveryState::Dead { at: UnixMillis(at), reason }
         }
@@ -295,6 +296,7 @@ fn reason_row(reason: &DeadReason) -> ReasonV1 {
             ReasonV1::Rejected(cut(code, KEY_BYTES_MAX), cut(message, DETAIL_BYTES_MAX))
         }
         DeadReason::Spent { attempts, last } => ReasonV1::Spent(*attempts, cut(last, DETAIL_BYTES_MAX)),
+        DeadReason::Crashed { crashes, last } => ReasonV1::Crashed(*crashes, cut(last, DETAIL_BYTES_MAX)),
     }
 }
 

@@ -76,6 +76,7 @@ impl Handler for Misbehave {
             "ignore" => Ok(Outcome::ignore("other", "not mine")),
             "segfault" => segfault(cx),
             "abort" => abort(),
+            "overflow" => Ok(Outcome::done().with_message(overflow(0).to_string())),
             "panic" => panic!("made to panic"),
             "hang" => hang(),
             "hang.politely" => hang_politely(cx),
@@ -104,6 +105,12 @@ fn segfault(cx: &Cx<'_>) -> Result<Outcome, Failure> {
 fn abort() -> Result<Outcome, Failure> {
     eprintln!("the very last words");
     std::process::abort()
+}
+
+/// Never comes back: the stack is used up first.
+#[expect(unconditional_recursion, reason = "this is the fault")]
+fn overflow(depth: u64) -> u64 {
+    std::hint::black_box([depth; 128])[0] + overflow(depth + 1)
 }
 
 /// Ignores that no time is left.

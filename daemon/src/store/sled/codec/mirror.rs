@@ -47,6 +47,7 @@ pub(super) enum StateV1 {
 pub(super) enum ReasonV1 {
     Rejected(String, String),
     Spent(u32, String),
+    Crashed(u32, String),
 }
 
 #[derive(Serialize, Deserialize)]

@@ -111,6 +111,9 @@ fn deliveries() {
     let spent =
         delivery(DeliveryState::Dead { at, reason: DeadReason::Spent { attempts: 2, last: "l".to_owned() } });
     golden!(encode_delivery(&spent), "0101720173ac020204ac020102016c", decode, spent);
+    let reason = DeadReason::Crashed { crashes: 3, last: "l".to_owned() };
+    let crashed = delivery(DeliveryState::Dead { at, reason });
+    golden!(encode_delivery(&crashed), "0101720173ac020204ac020203016c", decode, crashed);
     let cancelled = delivery(DeliveryState::Cancelled { at });
     golden!(encode_delivery(&cancelled), "0101720173ac020205ac02", decode, cancelled);
 }
