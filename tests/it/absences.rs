@@ -116,7 +116,15 @@ fn nothing_above_the_store_knows_its_engine() {
 
 #[test]
 fn nothing_but_the_plugin_host_loads_code() {
-    let manifests = ["daemon", "plugin-api", "plugins/fulfilment", "plugins/sumo", "plugins/direct"];
+    let manifests = [
+        "daemon",
+        "plugin-api",
+        "plugins/fulfilment",
+        "plugins/sumo",
+        "plugins/direct",
+        "plugins/forward",
+        "plugins/exec",
+    ];
     for manifest in manifests {
         let text = std::fs::read_to_string(root().join(manifest).join("Cargo.toml")).unwrap();
         assert!(!text.contains("libloading"), "{manifest} depends on libloading");

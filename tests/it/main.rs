@@ -16,6 +16,8 @@ mod compaction;
 mod config_faults;
 mod doctor;
 mod door;
+mod exec;
+mod forward;
 mod kill;
 mod lifecycle;
 mod load;
