@@ -19,7 +19,7 @@ MAIN = (ROOT / "config/hookyard.toml").read_bytes()
 # The instant of targets/signature.rs.
 NOW = 1_796_000_000
 # `KINDS` of daemon/src/store/sled/fuzz.rs.
-VALUE_KINDS = 10
+VALUE_KINDS = 11
 
 SPECIAL_HEADERS = [
     b"", b"t=,v1={0}", b"t=%d" % NOW, b"t=%d,v1={0}\nt=%d,v1={0}" % (NOW, NOW), b"t=0%d,v1={0}" % NOW,

@@ -64,6 +64,10 @@ pub const PROVIDER_WORD_BYTES_MAX: usize = 512;
 
 /// The chunk that values are cut into: from about 7.7 KB on sled makes files that it never syncs.
 pub const CHUNK_BYTES_MAX: usize = 4096;
+/// Bodies below this are stored as they are: they fit their chunk anyhow.
+pub const PACK_BYTES_MIN: usize = 512;
+/// Bodies above this are stored as they are: packing runs where requests are served, and takes a millisecond or two for that.
+pub const PACK_BYTES_MAX: usize = 1024 * 1024;
 /// Commands that one commit takes: more brings no more throughput, only latency.
 pub const COMMIT_COMMANDS_MAX: usize = 256;
 /// Bytes that one commit writes: some milliseconds of a plain disk, so that nobody waits long behind it.
@@ -145,6 +149,8 @@ pub const MEMO_BYTES_MAX: usize = 3 * 1024;
 pub const KEY_BYTES_MAX: usize = 256;
 /// Log lines kept with an attempt: enough to see the cause, small beside the event.
 pub const ATTEMPT_LOG_LINES_MAX: usize = 20;
+/// A first attempt up to this stands in its delivery's row, which with a dead letter's longest reason still fits one chunk.
+pub const FIRST_ATTEMPT_BYTES_MAX: usize = 1024;
 /// One line of a plugin's log.
 pub const LOG_LINE_BYTES_MAX: usize = 512;
 /// What a plugin may explain of an outcome: message and result each.

@@ -5,6 +5,7 @@
 //! sees it; an index row that leads nowhere is moved to the table of rows set aside. Nothing is deleted: `verify` tells of
 //! each, and both moves are part of a commit like any other.
 
+use super::codec::DeliveryRow;
 use super::commands;
 use super::deliveries;
 use super::events::{View, read_event};
@@ -13,7 +14,6 @@ use super::keys;
 use super::round::Round;
 use super::waiting;
 use crate::model::clock::UnixMillis;
-use crate::model::delivery::Delivery;
 use crate::model::ids::{EventId, SnapshotHash};
 use crate::model::verdict::{Decision, Verdict};
 use crate::store::StoreError;
@@ -46,12 +46,15 @@ pub(super) fn settle_unreadable(round: &mut Round, marks: &[Vec<u8>]) -> Result<
 
 /// The delivery that a row of the due index stands for, and when it is due. `None` where the row leads to none that can
 /// be read and is due then: it has been moved aside.
-pub(super) fn due_delivery(round: &mut Round, key: &[u8]) -> Result<Option<(Delivery, UnixMillis)>, Fault> {
+pub(super) fn due_delivery(
+    round: &mut Round,
+    key: &[u8],
+) -> Result<Option<(DeliveryRow, UnixMillis)>, Fault> {
     let why = match keys::due_in(key) {
         None => "its key names no delivery".to_owned(),
-        Some((id, due)) => match deliveries::get(round, &id) {
-            Ok(Some(found)) if found.state.wakes_at() == Some(due) => return Ok(Some((found, due))),
-            Ok(Some(found)) => format!("delivery {id} is {} and not due then", found.state.word()),
+        Some((id, due)) => match deliveries::row(round, &id) {
+            Ok(Some(row)) if row.delivery.state.wakes_at() == Some(due) => return Ok(Some((row, due))),
+            Ok(Some(row)) => format!("delivery {id} is {} and not due then", row.delivery.state.word()),
             Ok(None) => format!("delivery {id} is missing"),
             Err(fault) => words(fault)?,
         },

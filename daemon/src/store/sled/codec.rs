@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use mirror::{AttemptV1, DeliveryV1, DetailV1, MetaV1, OutcomeV1, ReasonV1, StateV1, VerdictV1};
+use mirror::{AttemptV1, BesideV2, DeliveryV1, DetailV1, MetaV1, OutcomeV1, ReasonV1, StateV1, VerdictV1};
 
 use super::keys::HASH_BYTES;
 use crate::model::attempt::{Attempt, Detail, Outcome};
@@ -159,7 +159,34 @@ pub(super) fn decode_decision(bytes: &[u8]) -> Result<Decision, String> {
     Ok(Decision { snapshot: SnapshotHash::new(&snapshot), verdict, shadows })
 }
 
-pub(super) fn encode_delivery(delivery: &Delivery) -> Vec<u8> {
+/// A delivery's row, which spares what mostly comes with a delivery rows of its own: each costs sled as much as an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DeliveryRow {
+    pub(super) delivery: Delivery,
+    /// The delivery is all that was decided on its event, and the decision has no row.
+    pub(super) decides: bool,
+    /// The row of the first attempt, once that has ended, where it is small.
+    pub(super) first: Option<Vec<u8>>,
+}
+
+impl DeliveryRow {
+    /// The same row with the delivery as it is now.
+    pub(super) fn with(&self, delivery: Delivery) -> Self {
+        Self { delivery, decides: self.decides, first: self.first.clone() }
+    }
+
+    /// What was decided on the event, where this row says it.
+    pub(super) fn decision(&self) -> Option<Decision> {
+        let Delivery { id, rule, snapshot, .. } = &self.delivery;
+        let one = Assignment { handler: id.handler.clone(), rule: rule.clone() };
+        let verdict = Verdict::Deliver(vec![one]);
+        self.decides.then(|| Decision { snapshot: snapshot.clone(), verdict, shadows: Vec::new() })
+    }
+}
+
+/// Where nothing stands beside the delivery in the first format.
+pub(super) fn encode_delivery(row: &DeliveryRow) -> Vec<u8> {
+    let DeliveryRow { delivery, decides, first } = row;
     let state = match &delivery.state {
         DeliveryState::Pending { due } => StateV1::Pending(due.0),
         DeliveryState::Leased { until, token } => StateV1::Leased(until.0, token.0),
@@ -168,17 +195,25 @@ pub(super) fn encode_delivery(delivery: &Delivery) -> Vec<u8> {
         DeliveryState::Dead { at, reason } => StateV1::Dead(at.0, reason_row(reason)),
         DeliveryState::Cancelled { at } => StateV1::Cancelled(at.0),
     };
-    pack(&DeliveryV1 {
+    let row = DeliveryV1 {
         rule: delivery.rule.as_str().to_owned(),
         snapshot: delivery.snapshot.as_str().to_owned(),
         created: delivery.created.0,
         attempts: delivery.attempts,
         state,
-    })
+    };
+    if !decides && first.is_none() {
+        return pack(&row);
+    }
+    pack_as(V2, &(row, BesideV2 { decides: *decides, first: first.clone() }))
 }
 
-pub(super) fn decode_delivery(id: DeliveryId, bytes: &[u8]) -> Result<Delivery, String> {
-    let row: DeliveryV1 = unpack(bytes)?;
+pub(super) fn decode_delivery(id: DeliveryId, bytes: &[u8]) -> Result<DeliveryRow, String> {
+    let nothing = BesideV2 { decides: false, first: None };
+    let (row, beside): (DeliveryV1, BesideV2) = match bytes.first() {
+        Some(&V2) => unpack_as(V2, bytes)?,
+        _ => (unpack(bytes)?, nothing),
+    };
     let state = match row.state {
         StateV1::Pending(due) => DeliveryState::Pending { due: UnixMillis(due) },
         StateV1::Leased(until, token) => {
@@ -196,14 +231,15 @@ pub(super) fn decode_delivery(id: DeliveryId, bytes: &[u8]) -> Result<Delivery, 
         }
         StateV1::Cancelled(at) => DeliveryState::Cancelled { at: UnixMillis(at) },
     };
-    Ok(Delivery {
+    let delivery = Delivery {
         id,
         rule: RuleName::new(&row.rule),
         snapshot: SnapshotHash::new(&row.snapshot),
         created: UnixMillis(row.created),
         attempts: row.attempts,
         state,
-    })
+    };
+    Ok(DeliveryRow { delivery, decides: beside.decides, first: beside.first })
 }
 
 pub(super) fn encode_attempt(attempt: &Attempt) -> Vec<u8> {

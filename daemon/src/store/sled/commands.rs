@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::aside;
-use super::codec::{self, StepRow};
+use super::codec::{self, DeliveryRow, StepRow};
 use super::deliveries::{self, down, put_attempt, put_delivery};
 use super::events::{Record, View, read_event};
 use super::fault::Fault;
@@ -154,10 +154,20 @@ pub(super) fn route(round: &mut Round, decisions: &[(EventId, Decision)]) -> Res
 
 /// Stores a decision and what follows from it.
 pub(super) fn decide(round: &mut Round, id: EventId, decision: &Decision) -> Result<(), Fault> {
+    if let (Verdict::Deliver(to), []) = (&decision.verdict, decision.shadows.as_slice())
+        && let [one] = to.as_slice()
+        && deliver(round, id, decision, one, true)?
+    {
+        return Ok(());
+    }
     let record = Record::plain(&codec::encode_decision(decision));
     round.put_record(&keys::of_event(keys::DECISIONS, id), &record)?;
     match &decision.verdict {
-        Verdict::Deliver(to) => deliver(round, id, decision, to)?,
+        Verdict::Deliver(to) => {
+            for one in to {
+                deliver(round, id, decision, one, false)?;
+            }
+        }
         Verdict::Unrouted { .. } => {
             round.put(keys::of_event(keys::UNROUTED, id), codec::encode_decided(round.now))?;
             round.standing.totals.counts.unrouted += 1;
@@ -170,15 +180,21 @@ pub(super) fn decide(round: &mut Round, id: EventId, decision: &Decision) -> Res
     Ok(())
 }
 
-fn deliver(round: &mut Round, event: EventId, decision: &Decision, to: &[Assignment]) -> Result<(), Fault> {
-    for Assignment { handler, rule } in to {
-        let id = DeliveryId { event, handler: handler.clone() };
-        if deliveries::get(round, &id)?.is_none() {
-            let delivery = Delivery::new(id, rule.clone(), decision.snapshot.clone(), round.now);
-            put_delivery(round, None, &delivery)?;
-        }
+/// Makes a delivery, where there is none yet, and says whether it did. `decides`: it is all that was decided.
+fn deliver(
+    round: &mut Round,
+    event: EventId,
+    decision: &Decision,
+    to: &Assignment,
+    decides: bool,
+) -> Result<bool, Fault> {
+    let id = DeliveryId { event, handler: to.handler.clone() };
+    if deliveries::get(round, &id)?.is_some() {
+        return Ok(false);
     }
-    Ok(())
+    let delivery = Delivery::new(id, to.rule.clone(), decision.snapshot.clone(), round.now);
+    put_delivery(round, None, &DeliveryRow { delivery, decides, first: None })?;
+    Ok(true)
 }
 
 /// What a lease took, and when the handler's next delivery is due.
@@ -214,16 +230,17 @@ pub(super) fn lease(round: &mut Round, request: &LeaseRequest) -> Result<Taken, 
                 left += 1;
                 continue;
             }
-            let Some((before, due)) = aside::due_delivery(round, &key)? else { continue };
+            let Some((mut row, due)) = aside::due_delivery(round, &key)? else { continue };
             if due > round.now || taken.len() == max {
                 return Ok((taken, Some(due)));
             }
-            if matches!(before.state, DeliveryState::Leased { .. }) {
-                put_attempt(round, &before.id, &interrupted(before.attempts, round.now))?;
-            }
+            let before = row.delivery.clone();
             let token = deliveries::fresh_token()?;
             let Some(held) = before.lease(round.now, until, token) else { continue };
-            put_delivery(round, Some(&before), &held)?;
+            if matches!(before.state, DeliveryState::Leased { .. }) {
+                put_attempt(round, &mut row, &interrupted(before.attempts, round.now))?;
+            }
+            put_delivery(round, Some(&before), &row.with(held.clone()))?;
             just_taken.insert(held.id.event);
             taken.push((held, token));
         }
@@ -241,23 +258,24 @@ pub(super) fn lease(round: &mut Round, request: &LeaseRequest) -> Result<Taken, 
 
 /// Ends an attempt, where the lease still stands.
 pub(super) fn settle(round: &mut Round, settlement: &Settlement) -> Result<Settled, Fault> {
-    let Some(before) = deliveries::get(round, &settlement.delivery)? else { return Ok(Settled::LostLease) };
-    if !before.is_held_by(settlement.token) {
+    let Some(mut row) = deliveries::row(round, &settlement.delivery)? else { return Ok(Settled::LostLease) };
+    if !row.delivery.is_held_by(settlement.token) {
         return Ok(Settled::LostLease);
     }
+    let before = row.delivery.clone();
     let attempt = Attempt { number: before.attempts, ..settlement.attempt.clone() };
-    put_attempt(round, &before.id, &attempt)?;
-    let after = Delivery { state: settlement.next.clone(), ..before.clone() };
-    put_delivery(round, Some(&before), &after)?;
+    put_attempt(round, &mut row, &attempt)?;
+    row.delivery.state = settlement.next.clone();
+    put_delivery(round, Some(&before), &row)?;
     Ok(Settled::Applied)
 }
 
 /// Gives a lease back, where it still stands.
 pub(super) fn give_back(round: &mut Round, id: &DeliveryId, token: LeaseToken) -> Result<Settled, Fault> {
-    let Some(before) = deliveries::get(round, id)?.filter(|before| before.is_held_by(token)) else {
+    let Some(row) = deliveries::row(round, id)?.filter(|row| row.delivery.is_held_by(token)) else {
         return Ok(Settled::LostLease);
     };
-    put_delivery(round, Some(&before), &before.given_back(round.now))?;
+    put_delivery(round, Some(&row.delivery), &row.with(row.delivery.given_back(round.now)))?;
     Ok(Settled::Applied)
 }
 
@@ -267,11 +285,12 @@ pub(super) fn take_back(round: &mut Round, from: &[u8]) -> Result<(usize, Option
     let more = (rows.len() == TAKE_BACK_ROWS).then(|| rows.last().map(|key| [key, &[0][..]].concat()));
     let mut count = 0;
     for key in rows {
-        let Some((before, _)) = aside::due_delivery(round, &key)? else { continue };
-        if matches!(before.state, DeliveryState::Leased { .. }) {
-            put_attempt(round, &before.id, &interrupted(before.attempts, round.now))?;
-            let after = Delivery { state: DeliveryState::Pending { due: round.now }, ..before.clone() };
-            put_delivery(round, Some(&before), &after)?;
+        let Some((mut row, _)) = aside::due_delivery(round, &key)? else { continue };
+        if matches!(row.delivery.state, DeliveryState::Leased { .. }) {
+            let before = row.delivery.clone();
+            put_attempt(round, &mut row, &interrupted(before.attempts, round.now))?;
+            row.delivery.state = DeliveryState::Pending { due: round.now };
+            put_delivery(round, Some(&before), &row)?;
             count += 1;
         }
     }

@@ -1,6 +1,6 @@
 //! Deliveries and their indexes, which move together: `q` (wants attention) and `w` (how many do), `l` (dead), and the totals.
 
-use super::codec;
+use super::codec::{self, DeliveryRow};
 use super::events::{Record, View};
 use super::fault::Fault;
 use super::keys;
@@ -9,10 +9,16 @@ use super::waiting;
 use crate::model::attempt::Attempt;
 use crate::model::delivery::{Delivery, DeliveryState, LeaseToken};
 use crate::model::ids::DeliveryId;
+use crate::model::limits::FIRST_ATTEMPT_BYTES_MAX;
 use crate::store::{Counts, StoreError};
 
 /// The delivery by that id.
 pub(super) fn get(view: &impl View, id: &DeliveryId) -> Result<Option<Delivery>, Fault> {
+    Ok(row(view, id)?.map(|row| row.delivery))
+}
+
+/// Its row, whole: what whoever changes it writes back.
+pub(super) fn row(view: &impl View, id: &DeliveryId) -> Result<Option<DeliveryRow>, Fault> {
     let row = view.get(&keys::delivery(keys::DELIVERIES, id))?;
     row.map(|row| codec::decode_delivery(id.clone(), &row))
         .transpose()
@@ -23,8 +29,9 @@ pub(super) fn get(view: &impl View, id: &DeliveryId) -> Result<Option<Delivery>,
 pub(super) fn put_delivery(
     round: &mut Round,
     before: Option<&Delivery>,
-    after: &Delivery,
+    row: &DeliveryRow,
 ) -> Result<(), Fault> {
+    let after = &row.delivery;
     if let Some(before) = before {
         down(count_of(&mut round.standing.totals.counts, &before.state));
         if let Some(at) = before.state.wakes_at() {
@@ -34,7 +41,7 @@ pub(super) fn put_delivery(
             round.remove(keys::delivery(keys::DEAD, &before.id));
         }
     }
-    round.put(keys::delivery(keys::DELIVERIES, &after.id), codec::encode_delivery(after))?;
+    round.put(keys::delivery(keys::DELIVERIES, &after.id), codec::encode_delivery(row))?;
     *count_of(&mut round.standing.totals.counts, &after.state) += 1;
     if let Some(at) = after.state.wakes_at() {
         round.put(keys::due(&after.id, at), Vec::new())?;
@@ -53,10 +60,19 @@ pub(super) fn put_delivery(
     Ok(())
 }
 
-/// Records an attempt under its number.
-pub(super) fn put_attempt(round: &mut Round, id: &DeliveryId, attempt: &Attempt) -> Result<(), StoreError> {
-    let record = Record::plain(&codec::encode_attempt(attempt));
-    round.put_record(&keys::attempt(id, attempt.number), &record)
+/// Records an attempt: the first with its delivery, where it is small, and every other under its number. The delivery's row
+/// is to be put after it.
+pub(super) fn put_attempt(
+    round: &mut Round,
+    row: &mut DeliveryRow,
+    attempt: &Attempt,
+) -> Result<(), StoreError> {
+    let encoded = codec::encode_attempt(attempt);
+    if attempt.number == 1 && encoded.len() <= FIRST_ATTEMPT_BYTES_MAX {
+        row.first = Some(encoded);
+        return Ok(());
+    }
+    round.put_record(&keys::attempt(&row.delivery.id, attempt.number), &Record::plain(&encoded))
 }
 
 /// A token that no lease before it had.

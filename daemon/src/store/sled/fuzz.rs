@@ -4,16 +4,18 @@
 use bytes::Bytes;
 
 use super::codec;
+use super::events;
 use super::journal;
 use super::keys;
 use super::waiting;
 use crate::model::ids::{DeliveryId, EventId, HandlerName};
 
 /// How many kinds of values there are.
-pub const KINDS: u8 = 10;
+pub const KINDS: u8 = 11;
 
 /// A kind of row by number, below [`KINDS`], and its bytes: read or refused; what was read is written again as a row that
-/// reads the same. Kind 7 is what stands in a frame of the journal.
+/// reads the same. Kind 7 is what stands in a frame of the journal,
+/// kind 9 the only chunk of a record.
 ///
 /// # Panics
 /// Where that does not hold.
@@ -29,6 +31,7 @@ pub fn value(kind: u8, row: &[u8]) {
         6 => again(row, codec::decode_totals, codec::encode_totals),
         7 => journal::any_rows(row),
         8 => again(row, waiting::decode, |count| waiting::encode(*count)),
+        9 => events::any_record(row),
         _ => {
             if let Err(why) = codec::decode_key_entry(row) {
                 assert!(!why.is_empty());

@@ -5,7 +5,7 @@
 //!  k hash(source, key) slot   idempotency key -> EventId                      m word           schema, store key, totals, position
 //!  i EventId                  inbox: to be routed                             r EventId chunk  the decision
 //!  u EventId                  unrouted                                        x EventId        dropped
-//!  d EventId handler          a delivery                                      l EventId handler  it is dead
+//!  d EventId handler          a delivery; mostly its decision and first attempt, too                                      l EventId handler  it is dead
 //!  q |handler| due EventId    when a delivery wants attention (due, or its lease runs out)
 //!  w |handler|                how many rows of `q` the handler has
 //!  a EventId |handler| number chunk   an attempt

@@ -23,8 +23,11 @@ use crate::model::ids::EventId;
 use crate::store::step_key::StoreKey;
 
 /// The format of the rows as this hookyard writes them. 2: a journal stands in front, keys outlive their events. 3: what
-/// waits for each handler is counted. Rows of 1 and 2 are still read as they are.
-pub(super) const SCHEMA_VERSION: u8 = 3;
+/// waits for each handler is counted. 4: bodies are packed, and a delivery's row may hold its decision and first attempt.
+/// Rows of the versions before are still read as they are.
+pub(super) const SCHEMA_VERSION: u8 = 4;
+/// The first in which what waits is counted.
+const WAITING_COUNTED: u8 = 3;
 
 /// What loading needs.
 #[derive(Debug)]
@@ -93,11 +96,13 @@ fn read_or_make_meta(
     if found < SCHEMA_VERSION {
         let mut batch = Batch::default();
         batch.insert(keys::SCHEMA, &[SCHEMA_VERSION]);
-        let counted = waiting::counted(&engine.rows);
-        for (handler, count) in
-            counted.map_err(|fault| unreadable(dir, &fault.into_store_error().to_string()))?
-        {
-            batch.insert(keys::waiting(&handler), waiting::encode(count));
+        if found < WAITING_COUNTED {
+            let counted = waiting::counted(&engine.rows);
+            for (handler, count) in
+                counted.map_err(|fault| unreadable(dir, &fault.into_store_error().to_string()))?
+            {
+                batch.insert(keys::waiting(&handler), waiting::encode(count));
+            }
         }
         engine.db.apply_batch(batch).map_err(|error| unreadable(dir, &error.to_string()))?;
     }

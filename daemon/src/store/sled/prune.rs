@@ -7,6 +7,8 @@
 //! many: what of them exceeds one round stands under the mark `g`, as an event that is being written does, and goes with
 //! the next call or the next open. So a kill between two rounds leaves nothing that is seen. What cannot be read is kept.
 
+use std::collections::BTreeSet;
+
 use super::aside::move_aside;
 use super::codec;
 use super::commands::SLOTS_MAX;
@@ -92,15 +94,8 @@ fn search_events(
     now: UnixMillis,
     found: &mut Found,
 ) -> Result<(), Fault> {
-    let table = [keys::DECISIONS];
-    let from = found.reached.map_or_else(|| table.to_vec(), |id| after_event(keys::DECISIONS, id));
-    let decisions = rows.scan(&table, &from, PRUNE_SCAN_EVENTS_MAX)?;
-    let whole_page = decisions.len() == PRUNE_SCAN_EVENTS_MAX;
-    for key in decisions {
-        let Some(id) = keys::event_in(&key) else { continue };
-        if found.reached == Some(id) {
-            continue;
-        }
+    let (decided, whole_page) = decided_events(rows, found.reached)?;
+    for id in decided {
         if UnixMillis(id.millis()).plus(retention.shortest()) > now {
             return Ok(());
         }
@@ -117,6 +112,22 @@ fn search_events(
     }
     found.more |= whole_page;
     Ok(())
+}
+
+/// The next events that were decided on, oldest first, and whether there may be more: each has a decision or a delivery.
+fn decided_events(rows: &impl Scan, after: Option<EventId>) -> Result<(BTreeSet<EventId>, bool), Fault> {
+    let (mut events, mut seen_to) = (BTreeSet::new(), None);
+    for table in [keys::DECISIONS, keys::DELIVERIES] {
+        let from = after.map_or_else(|| vec![table], |id| after_event(table, id));
+        let keys = rows.scan(&[table], &from, PRUNE_SCAN_EVENTS_MAX)?;
+        if keys.len() == PRUNE_SCAN_EVENTS_MAX {
+            let last = keys.iter().rev().find_map(|key| keys::event_in(key));
+            seen_to = seen_to.into_iter().chain(last).min();
+        }
+        events.extend(keys.iter().filter_map(|key| keys::event_in(key)));
+    }
+    events.retain(|id| seen_to.is_none_or(|last| *id <= last));
+    Ok((events, seen_to.is_some()))
 }
 
 /// Until when the event must be kept; `None` where it is not finished.

@@ -6,7 +6,7 @@
 
 use super::codec;
 use super::deliveries;
-use super::events::{View, read_event, read_record};
+use super::events::{Scan, View, read_event, read_record};
 use super::fault::Fault;
 use super::keys;
 use super::recent::Recent;
@@ -20,18 +20,34 @@ use crate::model::verdict::{Decision, Verdict};
 use crate::store::{DeliveryQuery, EventQuery, Page, Routing};
 
 /// What routing decided.
-pub(super) fn decision(view: &impl View, id: EventId) -> Result<Option<Decision>, Fault> {
+pub(super) fn decision(view: &impl Scan, id: EventId) -> Result<Option<Decision>, Fault> {
     let prefix = keys::of_event(keys::DECISIONS, id);
     let record = read_record(view, &prefix, false, || format!("the decision on event {id}"))?;
-    record
-        .map(|(row, _)| codec::decode_decision(&row))
-        .transpose()
-        .map_err(|why| Fault::corrupt(format!("the decision on event {id}: {why}")))
+    let Some((row, _)) = record else { return decision_of_delivery(view, id) };
+    let decision = codec::decode_decision(&row);
+    decision.map(Some).map_err(|why| Fault::corrupt(format!("the decision on event {id}: {why}")))
+}
+
+/// What was decided on an event whose decision has no row: one of its deliveries says it.
+fn decision_of_delivery(view: &impl Scan, id: EventId) -> Result<Option<Decision>, Fault> {
+    let prefix = keys::of_event(keys::DELIVERIES, id);
+    for key in view.scan(&prefix, &prefix, usize::MAX)? {
+        let id = keys::delivery_in(&key).ok_or_else(|| Fault::corrupt("a delivery's key"))?;
+        let decision = deliveries::row(view, &id)?.and_then(|row| row.decision());
+        if decision.is_some() {
+            return Ok(decision);
+        }
+    }
+    Ok(None)
 }
 
 /// Every attempt at one delivery.
 pub(super) fn attempts(rows: &Rows, id: &DeliveryId) -> Result<Vec<Attempt>, Fault> {
     let mut found = Vec::new();
+    if let Some(first) = deliveries::row(rows, id)?.and_then(|row| row.first) {
+        let first = codec::decode_attempt(&first);
+        found.push(first.map_err(|why| Fault::corrupt(format!("attempt 1 at {id}: {why}")))?);
+    }
     for key in rows.with_prefix(&keys::attempts_prefix(id)) {
         let key = key?;
         let (_, number, chunk) = keys::attempt_in(&key).ok_or_else(|| Fault::corrupt("an attempt's key"))?;

@@ -4,7 +4,8 @@
 //! Never touches an event, a decision, a delivery, an attempt, a step or a pair; what of them cannot be read stays, and so
 //! does every derived row that leads to it. What retention removed is gone: an idempotency key whose event is gone stays
 //! where a tombstone says so, and when an event was unrouted or dropped stays as its mark says. A mark that is made anew says
-//! that it was decided when the event was received, which nothing says better. One call of [`step`] is one bounded commit, synced like any other. A row says
+//! that it was decided when the event was received, which nothing says better. An event whose only delivery is lost, and
+//! with it the decision, is routed again; its finished steps stand. One call of [`step`] is one bounded commit, synced like any other. A row says
 //! that a repair is under way until its last commit: a kill between two of them leaves a store that opens, and `verify`
 //! tells to repair again. Done twice, the second finds nothing to do.
 
@@ -149,9 +150,9 @@ fn count_row(totals: &mut Totals, key: &[u8], value: &[u8]) {
         keys::UNROUTED => counts.unrouted += 1,
         keys::DROPPED => counts.dropped += 1,
         _ => {
-            let delivery = keys::delivery_in(key).and_then(|id| codec::decode_delivery(id, value).ok());
-            if let Some(delivery) = delivery {
-                *deliveries::count_of(counts, &delivery.state) += 1;
+            let row = keys::delivery_in(key).and_then(|id| codec::decode_delivery(id, value).ok());
+            if let Some(row) = row {
+                *deliveries::count_of(counts, &row.delivery.state) += 1;
             }
         }
     }
@@ -316,9 +317,9 @@ fn mend_event(round: &mut Round, progress: &mut Progress, id: EventId) -> Result
 }
 
 fn mend_delivery(round: &mut Round, progress: &mut Progress, key: &[u8], value: &[u8]) -> Result<(), Fault> {
-    let delivery = keys::delivery_in(key).and_then(|id| codec::decode_delivery(id, value).ok());
-    for row in delivery.iter().flat_map(derived::index_rows) {
-        progress.ensure(round, row, &[])?;
+    let row = keys::delivery_in(key).and_then(|id| codec::decode_delivery(id, value).ok());
+    for index in row.iter().flat_map(|row| derived::index_rows(&row.delivery)) {
+        progress.ensure(round, index, &[])?;
     }
     Ok(())
 }

@@ -156,7 +156,7 @@ impl<R: Scan> Check<'_, R> {
         self.seen.counts.events += counts;
         self.seen.appended += counts;
         let waits = self.has(&keys::of_event(keys::INBOX, id))?;
-        let decided = derived::begins(self.rows, keys::DECISIONS, id)?;
+        let decided = !matches!(found(reads::decision(self.rows, id))?, Found::Missing);
         self.must(waits != decided, || {
             format!("event {id} must wait for routing or have a decision; waits: {waits}, decided: {decided}")
         });
@@ -250,15 +250,20 @@ impl<R: Scan> Check<'_, R> {
             self.say(format!("the key {} names no delivery", hex::encode(key)));
             return Ok(());
         };
-        let delivery = match codec::decode_delivery(id.clone(), value) {
-            Ok(delivery) => delivery,
+        let row = match codec::decode_delivery(id.clone(), value) {
+            Ok(row) => row,
             Err(why) => {
                 self.say(format!("delivery {id}: {why}"));
                 return Ok(());
             }
         };
+        let delivery = &row.delivery;
         *deliveries::count_of(&mut self.seen.counts, &delivery.state) += 1;
         self.is_decided(&id)?;
+        if row.decides {
+            let twice = derived::begins(self.rows, keys::DECISIONS, id.event)?;
+            self.must(!twice, || format!("what was decided on event {} stands twice", id.event));
+        }
         if let Some(at) = delivery.state.wakes_at() {
             let marked = self.has(&keys::due(&id, at))?;
             self.must(marked, || format!("delivery {id} is {} but nothing wakes it", delivery.state.word()));
@@ -270,8 +275,15 @@ impl<R: Scan> Check<'_, R> {
         });
         let open = u32::from(matches!(delivery.state, DeliveryState::Leased { .. }));
         let settled = delivery.attempts.saturating_sub(open);
+        if let Some(first) = &row.first {
+            let whole = codec::decode_attempt(first).is_ok_and(|attempt| attempt.number == 1);
+            self.must(whole && settled > 0, || {
+                format!("attempt 1 at delivery {id} cannot be what its row says")
+            });
+        }
         for number in 1..=settled {
-            let recorded = self.has(&keys::chunk(&keys::attempt(&id, number), 0))?;
+            let with_delivery = number == 1 && row.first.is_some();
+            let recorded = with_delivery || self.has(&keys::chunk(&keys::attempt(&id, number), 0))?;
             self.must(recorded, || format!("attempt {number} at delivery {id} is not recorded"));
         }
         Ok(())

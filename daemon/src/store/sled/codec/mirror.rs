@@ -33,6 +33,14 @@ pub(super) struct DeliveryV1 {
     pub(super) state: StateV1,
 }
 
+/// What stands in a delivery's row beside the delivery; behind it, since the second version.
+#[derive(Serialize, Deserialize)]
+pub(super) struct BesideV2 {
+    pub(super) decides: bool,
+    /// A row of table `a`, with its own version.
+    pub(super) first: Option<Vec<u8>>,
+}
+
 #[derive(Serialize, Deserialize)]
 pub(super) enum StateV1 {
     Pending(u64),

@@ -17,15 +17,16 @@ fn id() -> DeliveryId {
     DeliveryId { event: EventId::from_bytes([1; 16]), handler: HandlerName::new("sumo") }
 }
 
-fn delivery(state: DeliveryState) -> Delivery {
-    Delivery {
+fn delivery(state: DeliveryState) -> DeliveryRow {
+    let delivery = Delivery {
         id: id(),
         rule: RuleName::new("r"),
         snapshot: SnapshotHash::new("s"),
         created: UnixMillis(300),
         attempts: 2,
         state,
-    }
+    };
+    DeliveryRow { delivery, decides: false, first: None }
 }
 
 fn attempt(outcome: Outcome) -> Attempt {
@@ -116,6 +117,16 @@ fn deliveries() {
     golden!(encode_delivery(&crashed), "0101720173ac020204ac020203016c", decode, crashed);
     let cancelled = delivery(DeliveryState::Cancelled { at });
     golden!(encode_delivery(&cancelled), "0101720173ac020205ac02", decode, cancelled);
+    let decides = DeliveryRow { decides: true, ..delivery(DeliveryState::Pending { due: at }) };
+    golden!(encode_delivery(&decides), "0201720173ac020200ac020100", decode, decides);
+    let first = Some(encode_attempt(&attempt(Outcome::Interrupted)));
+    let with_first = DeliveryRow { first, ..delivery(DeliveryState::Delivered { at }) };
+    golden!(
+        encode_delivery(&with_first),
+        "0201720173ac020202ac0200010a0102ac0201050601016c",
+        decode,
+        with_first
+    );
 }
 
 #[test]

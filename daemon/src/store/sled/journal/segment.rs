@@ -19,8 +19,10 @@ use std::sync::Arc;
 use super::frame::BLOCK_BYTES;
 
 const MAGIC: &[u8; 16] = b"hookyard journal";
-/// The format of segments and frames as this hookyard writes them. 2: the header tells of length and events.
-const FORMAT: u32 = 2;
+/// The format of segments and of what stands in them. 2: the header tells of length and events. 3: rows as of version 4 of the
+/// store's, which a hookyard before would apply and could not read.
+const FORMAT: u32 = 3;
+const FORMAT_2: u32 = 2;
 const FORMAT_1: u32 = 1;
 const SUFFIX: &str = ".seg";
 const SPARE_PREFIX: &str = "spare-";
@@ -170,7 +172,7 @@ fn parse_header(block: &[u8; HEADER_BYTES]) -> Header {
         return Header::Unreadable;
     }
     let crc_at = match small(16) {
-        FORMAT => HEADER_BYTES - 4,
+        FORMAT | FORMAT_2 => HEADER_BYTES - 4,
         FORMAT_1 => HEADER_BYTES_1 - 4,
         newer => return Header::Newer(newer),
     };

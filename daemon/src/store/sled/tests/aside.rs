@@ -8,12 +8,12 @@ use crate::model::delivery::DeliveryState;
 use crate::model::ids::{EventId, HandlerName};
 use crate::model::limits::UNREADABLE_MARKS_MAX;
 use crate::model::verdict::Verdict;
-use crate::store::contract::bench::{LEASE, deliver, delivery_id, envelope, settlement, with_body};
+use crate::store::contract::bench::{LEASE, body, deliver, delivery_id, envelope, settlement, with_body};
 use crate::store::sled::{SledStore, keys};
 use crate::store::{EventQuery, LeaseRequest, Leased, Routing, Settled, Store};
 
 async fn appended(store: &SledStore, key: &str) -> EventId {
-    store.append(with_body(key, vec![7; 9000].into())).await.unwrap().event()
+    store.append(with_body(key, body(9000))).await.unwrap().event()
 }
 
 async fn routed(store: &SledStore, key: &str) -> EventId {

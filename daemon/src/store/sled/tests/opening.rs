@@ -3,11 +3,14 @@
 use std::fs;
 
 use super::{Place, tree};
+use crate::model::clock::UnixMillis;
+use crate::model::delivery::DeliveryState;
 use crate::model::event::Appended;
 use crate::model::ids::HandlerName;
-use crate::store::contract::bench::{body, deliver, envelope, with_body};
-use crate::store::sled::{OpenError, SledOptions, SledStore, keys};
-use crate::store::{Health, Store};
+use crate::store::contract::bench::{LEASE, body, deliver, envelope, settlement, with_body};
+use crate::store::sled::events::Record;
+use crate::store::sled::{OpenError, SledOptions, SledStore, codec, keys};
+use crate::store::{Health, LeaseRequest, Store};
 
 /// A place that holds `count` events and is closed.
 async fn place_with(count: usize) -> Place {
@@ -160,8 +163,50 @@ async fn a_store_of_a_newer_hookyard_is_refused() {
     let place = place_with(3).await;
     place.edit(|tree| drop(tree.insert(keys::SCHEMA, &[9]).unwrap()));
     let refused = place.refusal();
-    assert!(matches!(refused, OpenError::Newer { found: 9, known: 3, .. }), "{refused}");
+    assert!(matches!(refused, OpenError::Newer { found: 9, known: 4, .. }), "{refused}");
     assert!(refused.to_string().contains("start the newer hookyard"), "{refused}");
+}
+
+/// Rows as version 3 wrote them: a decision, a delivery and its attempts each in rows of their own, a body unpacked.
+#[tokio::test]
+async fn rows_of_the_version_before_are_read_and_go_on() {
+    let place = Place::new();
+    let store = place.open();
+    let id = store.append(with_body("old", body(9000))).await.unwrap().event();
+    let decided = deliver(&["sumo"]);
+    store.route(vec![(id, decided.clone())]).await.unwrap();
+    let lease = || LeaseRequest {
+        handler: HandlerName::new("sumo"),
+        max: 1,
+        lease: LEASE,
+        except: std::collections::BTreeSet::new(),
+    };
+    let held = store.lease(lease()).await.unwrap().deliveries.remove(0);
+    store.settle(settlement(&held, DeliveryState::Pending { due: UnixMillis(1) })).await.unwrap();
+    let delivery = held.delivery.id.clone();
+    let attempts = store.attempts(delivery.clone()).await.unwrap();
+    store.close().await.unwrap();
+    place.edit(|tree| {
+        let key = keys::delivery(keys::DELIVERIES, &delivery);
+        let mut row = codec::decode_delivery(delivery.clone(), &tree.get(&key).unwrap().unwrap()).unwrap();
+        assert!(std::mem::take(&mut row.decides));
+        let first = Record::plain(&row.first.take().unwrap());
+        tree.insert(keys::chunk(&keys::attempt(&delivery, 1), 0), first.chunk(0)).unwrap();
+        let decision = Record::plain(&codec::encode_decision(&decided));
+        tree.insert(keys::chunk(&keys::of_event(keys::DECISIONS, id), 0), decision.chunk(0)).unwrap();
+        tree.insert(key, codec::encode_delivery(&row)).unwrap();
+        tree.insert(keys::SCHEMA, &[3]).unwrap();
+    });
+    let store = place.open();
+    assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());
+    assert_eq!(store.decision(id).await.unwrap(), Some(decided.clone()));
+    assert_eq!(store.attempts(delivery.clone()).await.unwrap(), attempts);
+    let held = store.lease(lease()).await.unwrap().deliveries.remove(0);
+    assert_eq!(held.event.envelope.body, body(9000));
+    store.settle(settlement(&held, DeliveryState::Delivered { at: UnixMillis(2) })).await.unwrap();
+    assert_eq!(store.attempts(delivery).await.unwrap().len(), 2);
+    assert_eq!(store.decision(id).await.unwrap(), Some(decided));
+    assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -11,7 +11,10 @@ use crate::model::delivery::{DeadReason, DeliveryState};
 use crate::model::event::Appended;
 use crate::model::ids::{EventId, HandlerName};
 use crate::model::limits::{ATTEMPT_LOG_LINES_MAX, DETAIL_BYTES_MAX, LOG_LINE_BYTES_MAX};
-use crate::store::contract::bench::{LEASE, decision, deliver, delivery_id, envelope, settlement, with_body};
+use crate::store::contract::bench::{
+    LEASE, body, decision, deliver, delivery_id, envelope, settlement, with_body,
+};
+use crate::store::sled::events::Record;
 use crate::store::sled::{SledStore, codec, keys};
 use crate::store::{DeliveryQuery, LeaseRequest, Settlement, Store};
 
@@ -42,7 +45,7 @@ async fn two_keys_with_one_hash_are_two_events() {
 async fn an_event_that_cannot_be_read_becomes_a_dead_letter_and_stops_nobody() {
     let place = Place::new();
     let store = place.open();
-    let bad = store.append(with_body("bad", vec![7; 9000].into())).await.unwrap().event();
+    let bad = store.append(with_body("bad", body(9000))).await.unwrap().event();
     let good = store.append(envelope("good")).await.unwrap().event();
     store.route(vec![(bad, deliver(&["sumo"])), (good, deliver(&["sumo"]))]).await.unwrap();
     let tree = tree(&store);
@@ -89,12 +92,18 @@ async fn long_words_of_a_plugin_are_cut_not_refused() {
 async fn furnished(store: &SledStore) -> [EventId; 4] {
     let mut ids = Vec::new();
     for key in ["waits", "sumo", "unrouted", "dead"] {
-        ids.push(store.append(with_body(key, vec![7; 9000].into())).await.unwrap().event());
+        ids.push(store.append(with_body(key, body(9000))).await.unwrap().event());
     }
     let unrouted = crate::model::verdict::Verdict::Unrouted { reason: "none".to_owned() };
-    let decisions =
-        vec![(ids[1], deliver(&["other"])), (ids[2], decision(unrouted)), (ids[3], deliver(&["sumo"]))];
+    let decisions = vec![
+        (ids[1], deliver(&["other", "third"])),
+        (ids[2], decision(unrouted)),
+        (ids[3], deliver(&["sumo"])),
+    ];
     store.route(decisions).await.unwrap();
+    let held = store.lease(request()).await.unwrap().deliveries.remove(0);
+    let again = DeliveryState::Pending { due: UnixMillis(1) };
+    store.settle(settlement(&held, again)).await.unwrap();
     let held = store.lease(request()).await.unwrap().deliveries.remove(0);
     let reason = DeadReason::Rejected { code: "no".to_owned(), message: String::new() };
     let next = DeliveryState::Dead { at: UnixMillis(1), reason };
@@ -105,7 +114,7 @@ async fn furnished(store: &SledStore) -> [EventId; 4] {
 #[tokio::test]
 async fn verify_finds_every_kind_of_damage() {
     type Damage = fn(&Tree, &[EventId; 4]);
-    let kinds: [(&str, Damage); 23] = [
+    let kinds: [(&str, Damage); 28] = [
         ("checksum", |tree, ids| {
             put(tree, keys::chunk(&keys::of_event(keys::EVENTS, ids[0]), 2), &[1; 1000]);
         }),
@@ -141,6 +150,16 @@ async fn verify_finds_every_kind_of_damage() {
                 tree.get(keys::delivery(keys::DELIVERIES, &delivery_id(ids[3], "sumo"))).unwrap().unwrap();
             put(tree, keys::delivery(keys::DELIVERIES, &delivery_id(ids[3], "other")), &row);
         }),
+        ("attempt 1 at delivery", |tree, ids| change(tree, ids[3], |row| row.first = None)),
+        ("attempt 1 at delivery", |tree, ids| change(tree, ids[3], |row| row.first = Some(vec![1, 9]))),
+        ("has no decision", |tree, ids| change(tree, ids[3], |row| row.decides = false)),
+        ("must wait for routing", |tree, ids| {
+            cut(tree, keys::delivery(keys::DELIVERIES, &delivery_id(ids[3], "sumo")));
+        }),
+        ("stands twice", |tree, ids| {
+            let record = Record::plain(&codec::encode_decision(&deliver(&["sumo"])));
+            put(tree, keys::chunk(&keys::of_event(keys::DECISIONS, ids[3]), 0), &record.chunk(0));
+        }),
         ("has no decision", |tree, ids| cut(tree, keys::chunk(&keys::of_event(keys::DECISIONS, ids[1]), 0))),
         ("names no event of that key", |tree, ids| {
             let envelope = with_body("waits", bytes::Bytes::new());
@@ -168,6 +187,15 @@ fn put(tree: &Tree, key: Vec<u8>, value: &[u8]) {
 
 fn cut(tree: &Tree, key: Vec<u8>) {
     assert!(tree.remove(key).unwrap().is_some(), "the row was there");
+}
+
+/// Changes what stands in the row of the delivery to `sumo`.
+fn change(tree: &Tree, event: EventId, change: impl FnOnce(&mut codec::DeliveryRow)) {
+    let id = delivery_id(event, "sumo");
+    let key = keys::delivery(keys::DELIVERIES, &id);
+    let mut row = codec::decode_delivery(id, &tree.get(&key).unwrap().unwrap()).unwrap();
+    change(&mut row);
+    put(tree, key, &codec::encode_delivery(&row));
 }
 
 fn cut_first(tree: &Tree, table: u8) {

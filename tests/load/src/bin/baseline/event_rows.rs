@@ -18,12 +18,13 @@ const HEADERS: [(&str, &str); 6] = [
     ("stripe-signature", "t=1794830461,v1=2220f87ef101a04665f11cdf770523143f875572008577fa0f20882ddb9cc3c7"),
     ("content-length", "4096"),
 ];
-/// The record's header: format, two lengths, two checksums.
-const HEADER_BYTES: usize = 17;
+/// The record's header: format, two lengths, two checksums, and how long the body is before it is packed.
+const HEADER_BYTES: usize = 21;
 /// An idempotency key's entry: version, event id, six bytes of milliseconds, the rest of the hash.
 const ENTRY_BYTES: usize = 39;
-/// Version, id and lengths around a name.
-const ROW_KEYS_BYTES: usize = 2 * 19 + 18 + 17;
+/// The keys of a chunk, and of what an event has one of each: its idempotency key and its inbox mark.
+const CHUNK_KEY_BYTES: usize = 19;
+const ROW_KEYS_BYTES: usize = 18 + 17;
 
 /// One event, ready to be written.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ impl EventRows {
         hash.copy_from_slice(&digest[..16]);
         let mut record = vec![0; HEADER_BYTES];
         push_meta(&mut record, &provider_id);
-        record.extend_from_slice(body);
+        record.extend_from_slice(&lz4_flex::block::compress(body));
         Self { hash, record }
     }
 
@@ -52,7 +53,8 @@ impl EventRows {
 
     /// All that is written, keys too.
     pub(super) fn bytes(&self) -> usize {
-        self.record.len() + ENTRY_BYTES + ROW_KEYS_BYTES
+        let chunks = self.record.len().div_ceil(CHUNK_BYTES_MAX);
+        self.record.len() + chunks * CHUNK_KEY_BYTES + ENTRY_BYTES + ROW_KEYS_BYTES
     }
 
     /// The row that says whether the event is there already.
@@ -99,12 +101,12 @@ fn push_text(record: &mut Vec<u8>, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
     use hookyard::model::clock::{ManualClock, UnixMillis};
     use hookyard::model::event::Envelope;
     use hookyard::model::ids::{IdempotencyKey, SourceName};
     use hookyard::store::Store;
     use hookyard::store::sled::{SledOptions, SledStore};
+    use hookyard_load::event::{Size, Template};
     use std::sync::Arc;
 
     /// The lengths of keys and values, by table.
@@ -120,7 +122,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_rows_are_as_many_and_as_long_as_the_stores() {
-        let body = Bytes::from(vec![b'x'; 4096]);
+        let body = Template::new(Size::K4, 7).body(7);
         let ours = EventRows::new(7, &body);
         let dir = tempfile::tempdir().unwrap();
         let options = SledOptions { free_bytes_min: 0, ..SledOptions::new(dir.path()) };
