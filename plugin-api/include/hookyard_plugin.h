@@ -207,6 +207,31 @@ HOOKYARD_EXPORT const hookyard_plugin *hookyard_plugin_v1(void);
 /* A string literal as hookyard_bytes, for initialisers. */
 #define HOOKYARD_LIT(s) { (const uint8_t *)(s), sizeof(s) - 1 }
 
+/* ---- what the library says of itself without being run ----------------------------------------------------------
+ * Optional, and the same as in the descriptor. With it `hookyard plugin inspect` names a library before it is trusted,
+ * and a handler's settings are held against their schema before anything of the library runs. Each is an ELF note of
+ * the owner "hookyard": it stays through strip and --gc-sections. At file scope, with string literals:
+ *
+ *     HOOKYARD_IDENTITY("com.example.sumo", "1.4.0");
+ *     HOOKYARD_SETTINGS("{\"type\":\"object\",\"properties\":{\"endpoint\":{\"type\":\"string\"}}}");
+ */
+#define HOOKYARD_NOTE_IDENTITY 1u /* a JSON object of id, version and abi */
+#define HOOKYARD_NOTE_SETTINGS 2u /* the JSON Schema of the settings */
+
+#if defined(__ELF__)
+# define HOOKYARD_NOTE(name, kind, text)                                                                    \
+    static const struct {                                                                                   \
+        uint32_t owner_bytes, text_bytes, type;                                                             \
+        char owner[12], body[sizeof(text)];                                                                 \
+    } name __attribute__((section(".note.hookyard"), used, aligned(4))) = { 9u, (uint32_t)sizeof(text), kind, "hookyard", text }
+#else
+# define HOOKYARD_NOTE(name, kind, text) struct hookyard_no_note
+#endif
+#define HOOKYARD_IDENTITY(id, version)            \
+    HOOKYARD_NOTE(hookyard_note_identity, HOOKYARD_NOTE_IDENTITY, \
+                  "{\"id\":\"" id "\",\"version\":\"" version "\",\"abi\":\"1.0\"}")
+#define HOOKYARD_SETTINGS(schema) HOOKYARD_NOTE(hookyard_note_settings, HOOKYARD_NOTE_SETTINGS, schema)
+
 #ifdef __cplusplus
 }
 #endif

@@ -2,17 +2,55 @@
 
 /// Exports `$handler` as this library's plugin, under the id that its key-value pairs are kept by: choose a reverse
 /// domain name and never change it. The plugin's version is the calling crate's.
-/// The crate's documentation shows it in use: `hookyard_plugin::export!(Sumo, id = "com.hookyard.sumo");`
+///
+/// `schema` names the file with the JSON Schema of the settings, from the crate's root. hookyard holds the settings of a
+/// configuration against it before anything of the plugin runs. [`crate::testkit::assert_schema`] keeps it true.
+///
+/// ```
+/// # use hookyard_plugin::{CreateError, Cx, Event, Failure, Handler, Host, Outcome};
+/// # struct Sumo;
+/// # impl Handler for Sumo {
+/// #     type Settings = serde_json::Value;
+/// #     fn create(_: serde_json::Value, _: &Host<'_>) -> Result<Self, CreateError> { Ok(Self) }
+/// #     fn handle(&self, _: &Event<'_>, _: &Cx<'_>) -> Result<Outcome, Failure> { Ok(Outcome::done()) }
+/// # }
+/// hookyard_plugin::export!(Sumo, id = "com.example.sumo");
+/// ```
+///
+/// With a schema: `hookyard_plugin::export!(Sumo, id = "com.example.sumo", schema = "settings.schema.json");`
 #[macro_export]
 macro_rules! export {
-    ($handler:ty, id = $id:literal) => {
+    (@plugin $handler:ty, $id:literal, $schema:expr) => {
+        const _: () = assert!(
+            $crate::note::is_id($id),
+            "a plugin's id is a reverse domain name in lower case, such as com.example.sumo"
+        );
+        $crate::export!(@note IDENTITY, concat!(
+            "{\"id\":\"", $id, "\",\"version\":\"", env!("CARGO_PKG_VERSION"), "\",\"abi\":\"1.0\"}"
+        ));
+
         /// The plugin's descriptor, for hookyard.
         #[doc(hidden)]
         #[unsafe(no_mangle)]
         pub extern "C" fn hookyard_plugin_v1() -> *const $crate::abi::Plugin {
             static PLUGIN: $crate::abi::Plugin =
-                $crate::ffi::descriptor::<$handler>($id, env!("CARGO_PKG_VERSION"));
+                $crate::ffi::descriptor::<$handler>($id, env!("CARGO_PKG_VERSION"), $schema);
             &raw const PLUGIN
         }
+    };
+    (@note $kind:ident, $text:expr) => {
+        const _: () = {
+            const TEXT: &str = $text;
+            #[used]
+            #[cfg_attr(target_os = "linux", unsafe(link_section = ".note.hookyard"))]
+            static NOTE: $crate::note::Note<{ TEXT.len() }> = $crate::note::Note::new($crate::note::$kind, TEXT);
+        };
+    };
+    ($handler:ty, id = $id:literal $(,)?) => {
+        $crate::export!(@plugin $handler, $id, "");
+    };
+    ($handler:ty, id = $id:literal, schema = $schema:literal $(,)?) => {
+        $crate::export!(@plugin $handler, $id, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $schema)));
+        $crate::export!(@note SETTINGS, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $schema)));
     };
 }

@@ -55,12 +55,15 @@
 
 #[allow(missing_docs, reason = "the fields are documented where the contract is: include/hookyard_plugin.h")]
 pub mod abi;
+mod cut;
 mod cx;
 mod event;
 mod export;
 #[doc(hidden)]
 pub mod ffi;
 mod handler;
+#[doc(hidden)]
+pub mod note;
 mod outcome;
 pub mod testkit;
 

@@ -179,7 +179,7 @@ fn settings_are_refused_in_words() {
 
 /// Creates an instance with this host table; `Err` with the status and the sentence.
 fn create(host: Option<&abi::Host>) -> Result<*mut c_void, (abi::Status, String)> {
-    let plugin = hookyard_plugin::ffi::descriptor::<Example>("id", "1");
+    let plugin = hookyard_plugin::ffi::descriptor::<Example>("id", "1", "");
     let mut err = [0 as c_char; 256];
     let mut instance = std::ptr::null_mut();
     let host = host.map_or(std::ptr::null(), std::ptr::from_ref);
@@ -254,7 +254,7 @@ fn a_cut_table_reads_as_not_offered_and_never_past_its_end() {
 #[test]
 fn a_host_that_offers_nothing_is_worked_with_as_far_as_it_goes() {
     let instance = create(Some(&empty(104))).unwrap();
-    let plugin = hookyard_plugin::ffi::descriptor::<Example>("id", "1");
+    let plugin = hookyard_plugin::ffi::descriptor::<Example>("id", "1", "");
     let handle = |topic: &'static str| {
         let event = abi::Event {
             size: abi::size_of_u32::<abi::Event>(),
@@ -283,7 +283,7 @@ fn a_host_that_offers_nothing_is_worked_with_as_far_as_it_goes() {
 fn an_event_that_breaks_the_contract_is_no_outcome() {
     static NOT_UTF8: [u8; 1] = [0xff];
     let instance = create(Some(&empty(104))).unwrap();
-    let plugin = hookyard_plugin::ffi::descriptor::<Example>("id", "1");
+    let plugin = hookyard_plugin::ffi::descriptor::<Example>("id", "1", "");
     let event = abi::Event {
         size: abi::size_of_u32::<abi::Event>(),
         attempt: 1,

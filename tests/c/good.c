@@ -123,6 +123,9 @@ static hookyard_outcome handle(void *instance, hookyard_call *call, const hookya
 
 static void destroy(void *instance) { free(instance); }
 
+HOOKYARD_IDENTITY("com.hookyard.test.c", "0.1.0");
+HOOKYARD_SETTINGS("{\"type\":\"object\",\"properties\":{\"colour\":{\"type\":\"string\"}}}");
+
 static const hookyard_plugin plugin = {
     sizeof(hookyard_plugin), HOOKYARD_ABI_MAJOR, HOOKYARD_ABI_MINOR, MIN_HOST_MINOR, 0, FLAGS,
     HOOKYARD_LIT("com.hookyard.test.c"), HOOKYARD_LIT("0.1.0"), HOOKYARD_LIT("c99"), { NULL, 0 },

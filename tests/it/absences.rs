@@ -10,9 +10,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("observe", &["model"]),
     ("rules", &["model"]),
     ("verify", &["model"]),
+    ("artifact", &["model", "rules"]),
     ("config", &["model", "rules", "verify"]),
     ("store", &["model", "observe"]),
-    ("host", &["model", "observe"]),
+    ("host", &["model", "observe", "artifact"]),
     ("ingest", &["model", "observe", "verify", "store"]),
     ("route", &["model", "observe", "rules", "store"]),
     ("replay", &["model", "observe", "rules", "store", "route"]),
@@ -27,7 +28,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("doctor", &["model", "observe", "config", "store", "host", "admin", "app"]),
-    ("cli", &["model", "observe", "verify", "config", "admin", "app", "doctor"]),
+    ("workshop", &["model", "observe", "host"]),
+    ("cli", &["model", "observe", "verify", "artifact", "config", "admin", "app", "doctor", "workshop"]),
 ];
 
 fn root() -> PathBuf {

@@ -13,6 +13,7 @@ mod exit;
 mod explain;
 mod output;
 mod page;
+mod plugin;
 mod reload;
 mod replay;
 mod send;
@@ -87,6 +88,9 @@ enum Command {
     /// Look after the store itself, while no daemon runs
     #[command(subcommand)]
     Store(store::StoreCommand),
+    /// Write, look at and try plugins
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
     /// Hold one plugin for the daemon (the daemon runs this itself)
     #[command(hide = true)]
     PluginHost,
@@ -129,6 +133,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Status(args) => status::run(&common, &args).await,
         Command::Doctor(args) => doctor::run(&common, &args).await,
         Command::Store(command) => store::run(&common, command).await,
+        Command::Plugin(command) => plugin::run(&common, command).await,
         Command::PluginHost => unreachable!("answered before the runtime was made"),
     }
 }

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::elf;
 use super::error::HostError;
+use crate::artifact::{Artifact, ArtifactError, Schema};
 use crate::model::limits::LIBRARY_BYTES_MAX;
 
 /// A library, checked, where the child loads it.
@@ -20,6 +21,8 @@ pub(super) struct Checked {
     pub(super) path: PathBuf,
     /// 64 lower-case hex digits.
     pub(super) sha256: String,
+    /// The schema of its settings, where it says one.
+    pub(super) settings: Option<Schema>,
 }
 
 /// Reads, checks and caches a library. Blocks.
@@ -33,12 +36,33 @@ pub(super) fn load(library: &Path, pin: Option<&str>, cache: &Path) -> Result<Ch
         return Err(HostError::PinMismatch { path: library.to_owned(), pinned, found: sha256 });
     }
     elf::check(&bytes).map_err(|why| HostError::NotALibrary { path: library.to_owned(), why })?;
+    let settings = settings_of(&bytes)
+        .map_err(|error| HostError::NotALibrary { path: library.to_owned(), why: error.to_string() })?;
     let cache = make_cache(cache)?;
     let path = cache.join(format!("{sha256}.so"));
     if !holds(&path, &sha256) {
         store(&cache, &path, &bytes)?;
     }
-    Ok(Checked { path, sha256 })
+    Ok(Checked { path, sha256, settings })
+}
+
+/// The schema that the library holds. Only ELF files hold one.
+fn settings_of(bytes: &[u8]) -> Result<Option<Schema>, ArtifactError> {
+    match Artifact::read(bytes) {
+        Err(ArtifactError::NotElf) if cfg!(not(target_os = "linux")) => Ok(None),
+        read => Ok(read?.settings),
+    }
+}
+
+impl Checked {
+    /// Holds a handler's settings, a JSON object, against the library's schema: before anything of the plugin runs.
+    pub(super) fn check_settings(&self, settings_json: &str) -> Result<(), HostError> {
+        let Some(schema) = &self.settings else { return Ok(()) };
+        let settings = serde_json::from_str(settings_json)
+            .map_err(|error| HostError::Settings { why: format!("they are no JSON: {error}") })?;
+        let faults: Vec<String> = schema.faults(&settings).iter().map(ToString::to_string).collect();
+        if faults.is_empty() { Ok(()) } else { Err(HostError::Settings { why: faults.join(". ") }) }
+    }
 }
 
 /// The hash of what stands at the path now. Blocks.

@@ -81,6 +81,7 @@ impl Shared {
         let (path, pin, cache) = (spec.library.clone(), spec.sha256.clone(), spec.cache.clone());
         let loading = tokio::task::spawn_blocking(move || library::load(&path, pin.as_deref(), &cache));
         let library = loading.await.map_err(HostError::Task)??;
+        library.check_settings(&spec.settings_json)?;
         let workers = u16::try_from(spec.concurrency.max(1)).unwrap_or(u16::MAX);
         let start = ToChild::Start(Start {
             library: Blob(library.path.as_os_str().as_bytes().to_vec()),

@@ -15,8 +15,12 @@ struct Instance<H> {
     host: HostTable,
 }
 
-/// The descriptor of a handler type. For [`crate::export!`].
-pub const fn descriptor<H: Handler>(id: &'static str, version: &'static str) -> abi::Plugin {
+/// The descriptor of a handler type; `schema` is the JSON Schema of its settings, or empty. For [`crate::export!`].
+pub const fn descriptor<H: Handler>(
+    id: &'static str,
+    version: &'static str,
+    schema: &'static str,
+) -> abi::Plugin {
     abi::Plugin {
         size: abi::size_of_u32::<abi::Plugin>(),
         abi_major: abi::ABI_MAJOR,
@@ -27,7 +31,7 @@ pub const fn descriptor<H: Handler>(id: &'static str, version: &'static str) -> 
         id: Bytes::of_static(id),
         version: Bytes::of_static(version),
         build_info: Bytes::of_static(BUILD_INFO),
-        config_schema: Bytes::EMPTY,
+        config_schema: if schema.is_empty() { Bytes::EMPTY } else { Bytes::of_static(schema) },
         create: Some(create::<H>),
         handle: Some(handle::<H>),
         destroy: Some(destroy::<H>),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::Level;
 use crate::abi::{self, Bytes, Pair, Status};
+use crate::cut;
 use crate::outcome::{Failure, Outcome};
 
 /// The host's table and its `ctx`, from `create` until `destroy`.
@@ -94,6 +95,7 @@ impl HostTable {
         let call = call.map_or(std::ptr::null_mut(), |call| call.call);
         // SAFETY: as above; message and pairs outlive the call of the function.
         unsafe { log(self.ctx, call, level, Bytes::of(message.as_bytes()), pairs.as_ptr(), pairs.len()) };
+        cut::here();
     }
 
     pub(crate) fn secret(&self, call: Option<CallTable<'_>>, name: &str) -> Result<String, Status> {
@@ -117,8 +119,11 @@ impl CallTable<'_> {
     }
 
     pub(crate) fn remaining(&self) -> Duration {
+        let Some(remaining_ms) = self.host.table.remaining_ms else { return Duration::MAX };
         // SAFETY: the host's function, while the call lives.
-        self.host.table.remaining_ms.map_or(Duration::MAX, |f| Duration::from_millis(unsafe { f(self.call) }))
+        let remaining = Duration::from_millis(unsafe { remaining_ms(self.call) });
+        cut::here();
+        remaining
     }
 
     pub(crate) fn step_begin(&self, step: &str) -> Result<StepBegun, Status> {
@@ -194,6 +199,7 @@ impl CallTable<'_> {
         };
         // SAFETY: the host's function, while the call lives; detail outlives it.
         let status = unsafe { explain(self.call, &raw const detail) };
+        cut::here();
         if status != abi::OK {
             self.log(Level::Warn, "hookyard did not take the explanation of the outcome", &[("code", code)]);
         }
@@ -216,6 +222,7 @@ fn level_number(level: Level) -> u32 {
 }
 
 fn checked(status: Status) -> Result<(), Status> {
+    cut::here();
     if status == abi::OK { Ok(()) } else { Err(status) }
 }
 

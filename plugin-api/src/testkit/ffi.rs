@@ -3,9 +3,9 @@
 
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::NonNull;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::call::Call;
 use super::state::State;
 use super::{Before, Delivered, Said, StepSeen, TestEvent};
 use crate::Handler;
@@ -46,28 +46,8 @@ unsafe impl Send for super::Bench {}
 // SAFETY: as above.
 unsafe impl Sync for super::Bench {}
 
-/// One call: what `hookyard_call` points at.
-struct Call<'a> {
-    state: &'a State,
-    event_id: &'a str,
-    remaining: Duration,
-    seen: Mutex<Seen>,
-}
-
-#[derive(Default)]
-struct Seen {
-    steps: Vec<StepSeen>,
-    log: Vec<String>,
-    retry_after_ms: u64,
-    code: String,
-    message: String,
-    result: String,
-    /// What was lent to the plugin. A Vec's heap block stays where it is when this one grows.
-    arena: Vec<Vec<u8>>,
-}
-
 pub(super) fn create<H: Handler>(state: &State, settings: &str) -> Result<NonNull<Made>, String> {
-    let plugin = crate::ffi::descriptor::<H>("test", "0");
+    let plugin = crate::ffi::descriptor::<H>("test", "0", "");
     let (Some(check), Some(create)) = (plugin.check_config, plugin.create) else {
         return Err("the descriptor has no functions".to_owned());
     };
@@ -99,8 +79,14 @@ pub(super) fn destroy(made: NonNull<Made>) {
     }
 }
 
-pub(super) fn handle(state: &State, made: NonNull<Made>, event: &TestEvent) -> Delivered {
-    let call = Call { state, event_id: &event.id, remaining: event.remaining, seen: Mutex::default() };
+/// One call of `handle`, cut short at this moment where one is given.
+pub(super) fn handle(
+    state: &State,
+    made: NonNull<Made>,
+    event: &TestEvent,
+    crash_at: Option<usize>,
+) -> Delivered {
+    let call = Call::new(state, &event.id, event.remaining, crash_at);
     let headers: Vec<Pair> = event
         .headers
         .iter()
@@ -129,13 +115,16 @@ pub(super) fn handle(state: &State, made: NonNull<Made>, event: &TestEvent) -> D
 }
 
 fn delivered(call: Call<'_>, outcome: i32) -> Delivered {
-    let mut seen = call.seen.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let crashed = call.has_crashed();
+    let (state, event_id) = (call.state, call.event_id);
+    let mut seen = call.into_seen();
     for step in &mut seen.steps {
-        step.ended = call.state.step_ended(call.event_id, &step.name);
+        step.ended = state.step_ended(event_id, &step.name);
     }
     let after = (seen.retry_after_ms > 0).then(|| Duration::from_millis(seen.retry_after_ms));
     Delivered {
         outcome: match outcome {
+            _ if crashed => Said::Crashed,
             abi::DONE => Said::Done,
             abi::IGNORE => Said::Ignore,
             abi::RETRY => Said::Retry(after),
@@ -148,23 +137,6 @@ fn delivered(call: Call<'_>, outcome: i32) -> Delivered {
         result: serde_json::from_str(&seen.result).ok(),
         steps: seen.steps,
         log: seen.log,
-    }
-}
-
-impl Call<'_> {
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Keeps the bytes until the call ends, and lends them.
-    fn lend(&self, bytes: Vec<u8>) -> Bytes {
-        let lent = Bytes::of(&bytes);
-        self.seen().arena.push(bytes);
-        lent
-    }
-
-    fn key(&self, step: &str) -> String {
-        format!("key-of-{}-{step}", self.event_id)
     }
 }
 
@@ -199,24 +171,35 @@ unsafe extern "C" fn log(
             let (key, val) = (pair.key.text().unwrap_or("?"), pair.val.text().unwrap_or("?"));
             line.push_str(&format!(" {key}={val}"));
         }
-        if call.is_null() { state_of(ctx).log_line(line) } else { call_of(call).seen().log.push(line) }
+        if call.is_null() {
+            state_of(ctx).log_line(line);
+        } else {
+            let call = call_of(call);
+            call.tell(|| call.seen().log.push(line));
+        }
     }
 }
 
 unsafe extern "C" fn remaining_ms(call: *mut abi::Call) -> u64 {
     // SAFETY: the SDK passes the call while it lives.
-    u64::try_from(unsafe { call_of(call) }.remaining.as_millis()).unwrap_or(u64::MAX)
+    let call = unsafe { call_of(call) };
+    call.tell(|| {});
+    u64::try_from(call.remaining.as_millis()).unwrap_or(u64::MAX)
 }
 
 unsafe extern "C" fn explain(call: *mut abi::Call, detail: *const abi::Detail) -> Status {
     // SAFETY: the SDK passes the call while it lives, and a detail that outlives this function.
     unsafe {
         let Some(detail) = abi::read(detail) else { return abi::E_INVALID };
-        let mut seen = call_of(call).seen();
-        seen.retry_after_ms = detail.retry_after_ms;
-        seen.code = detail.code.text().unwrap_or_default().to_owned();
-        seen.message = detail.message.text().unwrap_or_default().to_owned();
-        seen.result = detail.result.text().unwrap_or_default().to_owned();
+        let call = call_of(call);
+        let (code, message, result) = (detail.code.text(), detail.message.text(), detail.result.text());
+        call.tell(|| {
+            let mut seen = call.seen();
+            seen.retry_after_ms = detail.retry_after_ms;
+            seen.code = code.unwrap_or_default().to_owned();
+            seen.message = message.unwrap_or_default().to_owned();
+            seen.result = result.unwrap_or_default().to_owned();
+        });
     }
     abi::OK
 }
@@ -236,17 +219,19 @@ unsafe extern "C" fn step_begin(
         if call.remaining.is_zero() {
             return abi::E_CANCELLED;
         }
-        let (before, stored) = call.state.step_begin(call.event_id, name);
-        *state = match before {
-            Before::Run => abi::STEP_RUN,
-            Before::Done => abi::STEP_DONE,
-            Before::Unsure => abi::STEP_UNSURE,
-        };
-        *memo = call.lend(stored);
-        let seen = StepSeen { name: name.to_owned(), before, ended: false, key: call.key(name) };
-        call.seen().steps.push(seen);
+        call.ask(|| {
+            let (before, stored) = call.state.step_begin(call.event_id, name);
+            *state = match before {
+                Before::Run => abi::STEP_RUN,
+                Before::Done => abi::STEP_DONE,
+                Before::Unsure => abi::STEP_UNSURE,
+            };
+            *memo = call.lend(stored);
+            let seen = StepSeen { name: name.to_owned(), before, ended: false, key: call.key(name) };
+            call.seen().steps.push(seen);
+            abi::OK
+        })
     }
-    abi::OK
 }
 
 unsafe extern "C" fn step_end(call: *mut abi::Call, step: Bytes, memo: Bytes) -> Status {
@@ -258,18 +243,22 @@ unsafe extern "C" fn step_end(call: *mut abi::Call, step: Bytes, memo: Bytes) ->
         if memo.len() > MEMO_BYTES_MAX {
             return abi::E_TOO_LARGE;
         }
-        call.state.step_end(call.event_id, name, memo);
+        call.ask(|| {
+            call.state.step_end(call.event_id, name, memo);
+            abi::OK
+        })
     }
-    abi::OK
 }
 
 unsafe extern "C" fn step_key(call: *mut abi::Call, step: Bytes, key: *mut Bytes) -> Status {
     // SAFETY: as above.
     unsafe {
         let (call, Some(name)) = (call_of(call), step.text()) else { return abi::E_INVALID };
-        *key = call.lend(call.key(name).into_bytes());
+        call.ask(|| {
+            *key = call.lend(call.key(name).into_bytes());
+            abi::OK
+        })
     }
-    abi::OK
 }
 
 unsafe extern "C" fn kv_get(
@@ -282,16 +271,19 @@ unsafe extern "C" fn kv_get(
     // SAFETY: as above.
     unsafe {
         let Some(key) = key.get() else { return abi::E_INVALID };
-        let Some((value, found)) = state_of(ctx).kv_get(key) else { return abi::E_NOT_FOUND };
-        *val = call_of(call).lend(value);
-        *version = found;
+        let call = call_of(call);
+        call.ask(|| {
+            let Some((value, found)) = state_of(ctx).kv_get(key) else { return abi::E_NOT_FOUND };
+            *val = call.lend(value);
+            *version = found;
+            abi::OK
+        })
     }
-    abi::OK
 }
 
 unsafe extern "C" fn kv_put(
     ctx: *mut abi::Ctx,
-    _: *mut abi::Call,
+    call: *mut abi::Call,
     key: Bytes,
     val: Bytes,
     expect: u64,
@@ -302,16 +294,24 @@ unsafe extern "C" fn kv_put(
         if key.len() > KEY_BYTES_MAX || value.len() > MEMO_BYTES_MAX {
             return abi::E_TOO_LARGE;
         }
-        state_of(ctx).kv_put(key, value, expect)
+        call_of(call).ask(|| state_of(ctx).kv_put(key, value, expect))
     }
 }
 
-unsafe extern "C" fn secret(ctx: *mut abi::Ctx, _: *mut abi::Call, name: Bytes, val: *mut Bytes) -> Status {
+unsafe extern "C" fn secret(
+    ctx: *mut abi::Ctx,
+    call: *mut abi::Call,
+    name: Bytes,
+    val: *mut Bytes,
+) -> Status {
     // SAFETY: as above; secrets live as long as the bench.
     unsafe {
         let Some(name) = name.text() else { return abi::E_INVALID };
-        let Some(value) = state_of(ctx).secret(name) else { return abi::E_NOT_FOUND };
-        *val = Bytes::of(value.as_bytes());
+        let lend = || {
+            let Some(value) = state_of(ctx).secret(name) else { return abi::E_NOT_FOUND };
+            *val = Bytes::of(value.as_bytes());
+            abi::OK
+        };
+        if call.is_null() { lend() } else { call_of(call).ask(lend) }
     }
-    abi::OK
 }

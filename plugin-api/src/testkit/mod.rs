@@ -1,6 +1,6 @@
 //! The test kit: runs a handler's real descriptor in this process, against a host whose steps, key-value pairs and
-//! secrets are in memory. What it does not have is a process that crashes; [`Bench::make_unsure`] leaves a step as a
-//! crash would.
+//! secrets are in memory. [`Bench::crash_at_every_call`] crashes a delivery at every moment and delivers it again;
+//! [`Bench::make_unsure`] leaves one step as a crash would.
 //!
 //! ```
 //! # use hookyard_plugin::{testkit, Handler, Host, CreateError, Event, Cx, Outcome, Failure};
@@ -19,7 +19,10 @@
 //! assert_eq!(bench.deliver(&event).steps[0].before, testkit::Before::Done); // the second delivery skips the step
 //! ```
 
+mod call;
 mod ffi;
+#[cfg(feature = "schema")]
+mod schema;
 mod state;
 
 use std::collections::BTreeMap;
@@ -28,6 +31,8 @@ use std::ptr::NonNull;
 use std::time::Duration;
 
 use crate::Handler;
+#[cfg(feature = "schema")]
+pub use schema::assert_schema;
 use state::State;
 
 /// A handler on a host in memory. Deliveries may come from several threads.
@@ -91,6 +96,8 @@ pub enum Said {
     Reject,
     /// It panicked: hookyard takes that as a retry.
     Panicked,
+    /// The test kit cut it short, as a crash would: hookyard takes that as a retry.
+    Crashed,
 }
 
 /// A step that a delivery asked for.
@@ -140,7 +147,54 @@ impl Bench {
 
     /// Delivers an event: one call of `handle`. The same id again is a retry: finished steps are skipped.
     pub fn deliver(&self, event: &TestEvent) -> Delivered {
-        ffi::handle(&self.state, self.instance, event)
+        ffi::handle(&self.state, self.instance, event, None)
+    }
+
+    /// Delivers an event and cuts the delivery short at a moment, as a crash would: no more of the handler's code runs, and
+    /// nothing more reaches the host. Each host call has two moments, one before its effect and one after it, so 0 is
+    /// before the first call took effect, 1 after it. A handler that is finished earlier is not cut short.
+    ///
+    /// Unwinding stands for the crash, so destructors do run.
+    pub fn deliver_crashing(&self, event: &TestEvent, moment: usize) -> Delivered {
+        ffi::handle(&self.state, self.instance, event, Some(moment))
+    }
+
+    /// Crashes at every moment of a delivery in turn ([`Self::deliver_crashing`]), each time from what is kept now, and
+    /// delivers the event again; `check` looks at that second delivery and at the far side, and clears the far side for
+    /// the next round. Returns how often it crashed.
+    ///
+    /// ```
+    /// # use hookyard_plugin::{testkit, Handler, Host, CreateError, Event, Cx, Outcome, Failure};
+    /// # use std::sync::atomic::{AtomicUsize, Ordering};
+    /// # static CHARGED: AtomicUsize = AtomicUsize::new(0);
+    /// # struct Charge;
+    /// # impl Handler for Charge {
+    /// #     type Settings = serde_json::Value;
+    /// #     fn create(_: serde_json::Value, _: &Host<'_>) -> Result<Self, CreateError> { Ok(Self) }
+    /// #     fn handle(&self, _: &Event<'_>, cx: &Cx<'_>) -> Result<Outcome, Failure> {
+    /// #         cx.step("charge", |step| { if !step.unsure() || CHARGED.load(Ordering::SeqCst) == 0 { CHARGED.fetch_add(1, Ordering::SeqCst); } Ok(()) })?;
+    /// #         Ok(Outcome::done())
+    /// #     }
+    /// # }
+    /// let bench = testkit::Bench::new::<Charge>(&serde_json::json!({}));
+    /// let crashes = bench.crash_at_every_call(&testkit::TestEvent::default(), |again| {
+    ///     assert_eq!(again.outcome, testkit::Said::Done);
+    ///     assert_eq!(CHARGED.swap(0, Ordering::SeqCst), 1); // charged once, whenever it crashed
+    /// });
+    /// assert_eq!(crashes, 8); // step_begin, step_key, step_end and explain, before and after
+    /// ```
+    pub fn crash_at_every_call(&self, event: &TestEvent, mut check: impl FnMut(&Delivered)) -> usize {
+        let kept = self.state.kept();
+        let again = TestEvent { attempt: event.attempt + 1, ..event.clone() };
+        for moment in 0.. {
+            self.state.restore(&kept);
+            let crashed = self.deliver_crashing(event, moment).outcome == Said::Crashed;
+            check(&self.deliver(&again));
+            if !crashed {
+                return moment;
+            }
+        }
+        unreachable!("a delivery makes a finite number of host calls")
     }
 
     /// Leaves a step as a crash between its work and its record would: begun, not ended.

@@ -100,6 +100,7 @@ pub(crate) fn said(delivered: &Delivered) -> String {
         Said::Retry(_) => "retry",
         Said::Reject => "reject",
         Said::Panicked => "panicked",
+        Said::Crashed => "crashed",
     };
     format!("{word} {}", delivered.code).trim_end().to_owned()
 }

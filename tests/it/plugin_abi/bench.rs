@@ -74,6 +74,11 @@ impl Bench {
 
     /// Compiles a plugin in C, strictly.
     pub(super) fn compile(&self, name: &str, defines: &[&str]) -> PathBuf {
+        self.compile_with(name, defines, &[])
+    }
+
+    /// The same, with more words for the compiler.
+    pub(super) fn compile_with(&self, name: &str, defines: &[&str], more: &[&str]) -> PathBuf {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let out =
             self.dir.path().join(format!("{name}-{}.so", defines.join("-").replace(['"', '\\', '.'], "_")));
@@ -89,6 +94,7 @@ impl Bench {
                 "-fPIC",
             ])
             .args(defines.iter().map(|define| format!("-D{define}")))
+            .args(more)
             .arg("-I")
             .arg(root.join("../plugin-api/include"))
             .arg("-o")

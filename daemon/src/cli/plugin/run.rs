@@ -1,0 +1,181 @@
+//! `hookyard plugin run`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use secrecy::SecretString;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::cli::output::{self, say};
+use crate::cli::{Common, Failure};
+use crate::model::attempt::Outcome;
+use crate::model::memory::StepState;
+use crate::observe::{self, LogFormat, with_causes};
+use crate::workshop::StepSeen;
+use crate::workshop::trial::{self, Trial, TrialError, TrialSpec, Tried};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct RunArgs {
+    /// The library
+    library: PathBuf,
+    /// The file with the event's body
+    #[arg(long, value_name = "FILE")]
+    event: PathBuf,
+    /// The event's type (default: the body's own `type`)
+    #[arg(long = "type", value_name = "TYPE")]
+    event_type: Option<String>,
+    /// The handler's settings: a file (.toml or .json), or TOML keys such as 'greeting = "Hello"'
+    #[arg(long, default_value = "", value_name = "SETTINGS")]
+    settings: String,
+    /// A secret that the plugin may ask for
+    #[arg(long = "secret", value_name = "NAME=VALUE", value_parser = secret)]
+    secrets: Vec<(String, String)>,
+    /// How often the event is delivered: from the second on as a retry, which skips finished steps
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    times: u32,
+    /// Seconds that one attempt may take
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
+    timeout: u64,
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct RunView {
+    ready_ms: f64,
+    attempts: Vec<AttemptView>,
+}
+
+#[derive(Debug, Serialize)]
+struct AttemptView {
+    outcome: &'static str,
+    code: String,
+    message: String,
+    result: Option<Value>,
+    retry_after_ms: Option<u128>,
+    took_ms: f64,
+    steps: Vec<StepView>,
+    log: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct StepView {
+    name: String,
+    before: &'static str,
+    recorded: Option<Value>,
+}
+
+pub(super) async fn run(common: &Common, args: RunArgs) -> Result<(), Failure> {
+    let format = if common.json { LogFormat::Json } else { LogFormat::Text };
+    // What the plugin prints is told as it comes; what it logs stands with its attempt.
+    observe::init(format, "off,hookyard::host::process=warn")
+        .map_err(|error| Failure::internal(error.to_string()))?;
+    let body = std::fs::read(&args.event)
+        .map_err(|error| Failure::no_input(format!("{} cannot be read: {error}", args.event.display())))?;
+    let event = trial::event_of(body, args.event_type.as_deref());
+    let trial = Trial::start(spec(&args)?).await.map_err(|error| failure(&error))?;
+    let mut view = RunView { ready_ms: millis(trial.ready), attempts: Vec::new() };
+    for attempt in 1..=args.times {
+        let tried = trial.deliver(&event, attempt).await;
+        view.attempts.push(attempt_view(&tried));
+        if !common.json {
+            print(attempt, args.times, view.attempts.last().expect("one was pushed"));
+        }
+    }
+    trial.stop().await;
+    if common.json {
+        output::json(&view)?;
+    } else {
+        say!("ready     in {:.1} ms", view.ready_ms);
+    }
+    let last = view.attempts.last().expect("at least one attempt was made");
+    match last.outcome {
+        "done" | "ignore" => Ok(()),
+        other => Err(Failure::bad_data(format!("the plugin is not done with the event: {other}"))),
+    }
+}
+
+fn spec(args: &RunArgs) -> Result<TrialSpec, Failure> {
+    let secrets: BTreeMap<String, SecretString> =
+        args.secrets.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+    Ok(TrialSpec {
+        library: args.library.clone(),
+        settings: trial::settings_of(&args.settings).map_err(Failure::bad_data)?,
+        secrets,
+        timeout: Duration::from_secs(args.timeout),
+    })
+}
+
+fn failure(error: &TrialError) -> Failure {
+    match error {
+        TrialError::Host(host) if host.may_pass() => Failure::unavailable(with_causes(error)),
+        TrialError::Host(_) => Failure::bad_data(with_causes(error)),
+        TrialError::Folder(_) => Failure::storage(with_causes(error)),
+    }
+}
+
+fn secret(words: &str) -> Result<(String, String), String> {
+    let (name, value) = words.split_once('=').ok_or("write NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+fn attempt_view(tried: &Tried) -> AttemptView {
+    let outcome = &tried.report.outcome;
+    let detail = outcome.detail();
+    let retry_after = match outcome {
+        Outcome::Retry { after, .. } => *after,
+        _ => None,
+    };
+    AttemptView {
+        outcome: outcome.word(),
+        code: detail.map(|detail| detail.code.clone()).unwrap_or_default(),
+        message: outcome.message(),
+        result: detail.and_then(|detail| serde_json::from_str(detail.result.as_deref()?).ok()),
+        retry_after_ms: retry_after.map(|after| after.as_millis()),
+        took_ms: millis(tried.report.duration),
+        steps: tried.steps.iter().map(step_view).collect(),
+        log: tried.report.log.clone(),
+    }
+}
+
+fn step_view(seen: &StepSeen) -> StepView {
+    let value = |memo: &[u8]| -> Value {
+        serde_json::from_slice(memo).unwrap_or_else(|_| json!(String::from_utf8_lossy(memo)))
+    };
+    let (before, remembered) = match &seen.before {
+        StepState::Run => ("run", None),
+        StepState::Unsure => ("unsure", None),
+        StepState::Done(memo) => ("done before", Some(value(memo))),
+    };
+    let recorded = seen.recorded.as_deref().map(value).or(remembered);
+    StepView { name: seen.id.step.to_string(), before, recorded }
+}
+
+fn print(attempt: u32, times: u32, view: &AttemptView) {
+    if times > 1 {
+        say!("attempt   {attempt}");
+    }
+    let code = if view.code.is_empty() { String::new() } else { format!(" ({})", view.code) };
+    let message = if view.message.is_empty() { String::new() } else { format!(": {}", view.message) };
+    say!("outcome   {}{code}{message}", view.outcome);
+    if let Some(after) = view.retry_after_ms {
+        say!("again     after {after} ms");
+    }
+    if let Some(result) = &view.result {
+        say!("result    {result}");
+    }
+    for step in &view.steps {
+        let recorded = step.recorded.as_ref().map_or_else(|| "not ended".to_owned(), ToString::to_string);
+        say!("step      {}  {}: {recorded}", step.name, step.before);
+    }
+    for line in &view.log {
+        say!("log       {line}");
+    }
+    say!("took      {:.1} ms", view.took_ms);
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}

@@ -1,0 +1,104 @@
+//! The store's part in memory, for a plugin that is tried out: steps and key-value pairs as the store keeps them, and what
+//! was asked of them. Gone with the process.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use sha2::{Digest, Sha256};
+
+use crate::host::{ServiceError, Services};
+use crate::model::ids::{PluginId, StepId};
+use crate::model::limits::MEMO_BYTES_MAX;
+use crate::model::memory::{Expect, KvPut, KvValue, StepState};
+
+/// Steps and pairs in memory.
+#[derive(Debug, Default)]
+pub struct Memory(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    steps: HashMap<StepId, Option<Vec<u8>>>,
+    kv: HashMap<(PluginId, Vec<u8>), KvValue>,
+    seen: Vec<StepSeen>,
+}
+
+/// A step that was begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepSeen {
+    pub id: StepId,
+    /// How it stood.
+    pub before: StepState,
+    /// What was recorded at its end, by this attempt.
+    pub recorded: Option<Vec<u8>>,
+}
+
+impl Memory {
+    /// The steps that were begun since this was asked last, in that order.
+    pub fn take_seen(&self) -> Vec<StepSeen> {
+        std::mem::take(&mut self.inner().seen)
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Services for Memory {
+    async fn step_begin(&self, id: StepId) -> Result<StepState, ServiceError> {
+        let mut inner = self.inner();
+        let before = match inner.steps.get(&id) {
+            None => StepState::Run,
+            Some(None) => StepState::Unsure,
+            Some(Some(memo)) => StepState::Done(memo.clone()),
+        };
+        inner.steps.entry(id.clone()).or_default();
+        inner.seen.push(StepSeen { id, before: before.clone(), recorded: None });
+        Ok(before)
+    }
+
+    async fn step_end(&self, id: StepId, memo: Vec<u8>) -> Result<(), ServiceError> {
+        fits("a step's result", memo.len(), MEMO_BYTES_MAX)?;
+        let mut inner = self.inner();
+        if let Some(seen) = inner.seen.iter_mut().rev().find(|seen| seen.id == id) {
+            seen.recorded = Some(memo.clone());
+        }
+        inner.steps.insert(id, Some(memo));
+        Ok(())
+    }
+
+    fn step_key(&self, id: &StepId) -> String {
+        hex::encode(Sha256::digest(format!("{} {}", id.delivery, id.step)))
+    }
+
+    async fn kv_get(&self, plugin: PluginId, key: Vec<u8>) -> Result<Option<KvValue>, ServiceError> {
+        Ok(self.inner().kv.get(&(plugin, key)).cloned())
+    }
+
+    async fn kv_put(
+        &self,
+        plugin: PluginId,
+        key: Vec<u8>,
+        value: Vec<u8>,
+        expect: Expect,
+    ) -> Result<KvPut, ServiceError> {
+        fits("a value", value.len(), MEMO_BYTES_MAX)?;
+        let mut inner = self.inner();
+        let version = inner.kv.get(&(plugin.clone(), key.clone())).map_or(0, |found| found.version);
+        let as_expected = match expect {
+            Expect::Absent => version == 0,
+            Expect::Version(expected) => version == expected,
+            Expect::Anything => true,
+        };
+        if !as_expected {
+            return Ok(KvPut::Conflict);
+        }
+        inner.kv.insert((plugin, key), KvValue { value, version: version + 1 });
+        Ok(KvPut::Written(version + 1))
+    }
+}
+
+fn fits(what: &'static str, bytes: usize, max: usize) -> Result<(), ServiceError> {
+    if bytes > max { Err(ServiceError::TooLarge { what, bytes, max }) } else { Ok(()) }
+}
