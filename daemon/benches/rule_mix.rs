@@ -73,6 +73,9 @@ fn object(kind: &str, field: &str) -> String {
     format!(r#"{{"type": ["{kind}"], "data": {{"object": {{{field}}}}}}}"#)
 }
 
+/// As many as one daemon may run. Rules that match one event together are near each other, and have different ones.
+const HANDLERS: usize = 64;
+
 /// `count` rules, each of which asks for a copy, so that a verdict names all that match.
 pub(crate) fn ours(count: usize) -> RuleSet {
     let mut watch = Watch::default();
@@ -87,7 +90,7 @@ pub(crate) fn ours(count: usize) -> RuleSet {
             ..Rule::plain(
                 RuleName::new(&number.to_string()),
                 when,
-                Action::Deliver(vec![HandlerName::new(&number.to_string())]),
+                Action::Deliver(vec![HandlerName::new(&format!("handler-{}", number % HANDLERS))]),
             )
         }
     };

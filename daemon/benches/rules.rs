@@ -9,6 +9,8 @@ use criterion::{BenchmarkId, Criterion};
 use hookyard::model::clock::UnixMillis;
 use hookyard::model::ids::SourceName;
 use hookyard::model::verdict::Verdict;
+use hookyard::verify::stripe::sign;
+use secrecy::SecretString;
 
 use crate::rule_mix::{event, ours, theirs};
 
@@ -22,6 +24,12 @@ const BUILD: &str = "HOOKYARD_BENCH_BUILD";
 pub(crate) fn mixed(criterion: &mut Criterion) {
     let source = SourceName::new("stripe");
     let mut group = criterion.benchmark_group("mixed");
+    let secret = SecretString::from("whsec_of_the_benches");
+    let events: Vec<Bytes> = (0..EVENTS).map(event).collect();
+    let mut next = events.iter().cycle();
+    group.bench_function("hmac of the same events", |bencher| {
+        bencher.iter(|| sign(&secret, 1_796_000_000, black_box(next.next().unwrap())));
+    });
     for rules in RULES {
         let events: Vec<Bytes> = (0..EVENTS).map(|number| event(number * 7919 % rules.max(EVENTS))).collect();
         let (set, quamina) = (ours(rules), theirs(rules));

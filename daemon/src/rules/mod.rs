@@ -9,7 +9,7 @@
 //!  TOML with spans ─► parse ─► Condition + Watch (the trie of the paths that any rule looks at)
 //!  Conditions ─► index (each rule under its rarest keys)
 //!  body bytes ─► extract (one pass, only watched paths) ─► Found ─► index ─► the few rules that may match
-//!                                                            └────► evaluate, in file order ─► Verdict
+//!                                                            └────► plan, evaluate: in file order ─► Verdict
 //! ```
 //!
 //! The semantics in short: two-valued logic; a test on a missing, null or otherwise typed value is false; `not` is the
@@ -32,6 +32,7 @@ mod parse;
 mod path;
 mod pattern;
 mod place;
+mod plan;
 mod ruleset;
 mod sample;
 mod stripe_types;

@@ -360,7 +360,9 @@ fn quoted_field(word: &str) -> String {
 fn mistaken_operator(word: &str) -> Option<&'static str> {
     const GUESSED_LETTERS_MIN: usize = 5;
     let foreign = FOREIGN.iter().find(|(theirs, _)| *theirs == word).map(|(_, ours)| *ours);
-    let long = OPERATORS.iter().copied().filter(|operator| operator.len() >= GUESSED_LETTERS_MIN);
+    let alike =
+        |operator: &&str| operator.len() >= GUESSED_LETTERS_MIN && operator.len().abs_diff(word.len()) <= 1;
+    let long = OPERATORS.iter().copied().filter(alike);
     foreign.or_else(|| {
         let near = nearest(word, long)?;
         (strsim::damerau_levenshtein(word, near) == 1).then_some(near)

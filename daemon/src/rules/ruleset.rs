@@ -3,13 +3,14 @@
 //! Built by `config` when a snapshot is checked; `route` asks it once an event, and the verdict is stored with the
 //! event, so that a retry never routes anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::analysis::{Finding, findings};
 use super::condition::Condition;
 use super::evaluate::holds;
 use super::extract::{Found, extract};
 use super::index::{Index, Merged};
+use super::plan::Plans;
 use super::sample::Sample;
 use super::watch::Watch;
 use crate::model::clock::UnixMillis;
@@ -24,6 +25,7 @@ pub struct RuleSet {
     watch: Watch,
     livemodes: BTreeMap<SourceName, Livemode>,
     index: Index,
+    plans: Plans,
 }
 
 /// Which rules are asked one by one, as numbers in [`RuleSet::rules`]. All others cost no more than a look-up together.
@@ -35,14 +37,18 @@ pub struct Cost<'set> {
     pub longest: &'set [u32],
 }
 
-/// One `[[rule]]`.
+/// One `[[rule]]`. What a match asks of it stands in its first cache line, what only few rules have behind that.
 #[derive(Debug, Clone, PartialEq)]
+#[repr(C, align(64))]
 pub struct Rule {
     pub name: RuleName,
+    pub action: Action,
     /// `false` keeps the rule checked, and never asks it.
     pub enabled: bool,
     /// Matched, counted and shown, but the event goes on as if it were not there.
     pub shadow: bool,
+    /// Its handlers get a copy, and the search goes on, down to the default, as if it had not matched.
+    pub continues: bool,
     /// The sources whose events it sees; empty for all.
     pub sources: Vec<SourceName>,
     /// When the events were received that it sees; `None` for all.
@@ -50,9 +56,6 @@ pub struct Rule {
     /// Which of the events that it matches it takes; `None` for all.
     pub sample: Option<Sample>,
     pub when: Condition,
-    pub action: Action,
-    /// Its handlers get a copy, and the search goes on, down to the default, as if it had not matched.
-    pub continues: bool,
 }
 
 /// `active`: from the first moment on, and before the second.
@@ -107,13 +110,16 @@ const NO_RULE: &str = "no rule took it";
 impl RuleSet {
     /// Rules in file order whose conditions were parsed into `watch`. A source that `livemodes` does not name is `Any`.
     pub fn new(
-        rules: Vec<Rule>,
+        mut rules: Vec<Rule>,
         fallback: Fallback,
-        watch: Watch,
+        mut watch: Watch,
         livemodes: BTreeMap<SourceName, Livemode>,
     ) -> Self {
+        share_handlers(&mut rules);
+        watch.number_in_order();
         let index = Index::new(&rules, &watch);
-        Self { rules, fallback, watch, livemodes, index }
+        let plans = Plans::new(&rules, &watch);
+        Self { rules, fallback, watch, livemodes, index, plans }
     }
 
     /// The rules in file order, those with `enabled = false` included.
@@ -133,7 +139,7 @@ impl RuleSet {
 
     /// The rules that may match an event of `source`, as numbers in order.
     pub(super) fn candidates_of(&self, source: &SourceName, root: &Found<'_>) -> Merged<'_> {
-        self.index.candidates(&self.watch, root, source)
+        self.index.open(&self.watch, root, source).candidates().0
     }
 
     /// The paths that the rules look at.
@@ -158,12 +164,21 @@ impl RuleSet {
         received: UnixMillis,
         body: &[u8],
     ) -> Ruling {
-        self.decide_among(source, livemode, received, body, |root| {
-            self.candidates_of(source, root).map(|number| &self.rules[number as usize])
-        })
+        let root = match self.found(source, livemode, body) {
+            Ok(root) => root,
+            Err(obstacle) => return unrouted(obstacle),
+        };
+        let (candidates, values) = self.index.open(&self.watch, &root, source).candidates();
+        self.first_match(candidates.filter_map(|number| {
+            let rule = || &self.rules[number as usize];
+            match self.plans.matches(number, &values) {
+                Some(matches) => matches.then(rule),
+                None => Some(rule()).filter(|rule| rule.matches(source, received, &root)),
+            }
+        }))
     }
 
-    /// As [`Self::decide`], with every rule asked in turn: what the index must agree with.
+    /// As [`Self::decide`], with every rule asked in turn: what the index and the plans must agree with.
     pub fn decide_one_by_one(
         &self,
         source: &SourceName,
@@ -171,20 +186,9 @@ impl RuleSet {
         received: UnixMillis,
         body: &[u8],
     ) -> Ruling {
-        self.decide_among(source, livemode, received, body, |_| self.rules.iter())
-    }
-
-    fn decide_among<'rules, Rules: Iterator<Item = &'rules Rule>>(
-        &self,
-        source: &SourceName,
-        livemode: Option<bool>,
-        received: UnixMillis,
-        body: &[u8],
-        candidates: impl FnOnce(&Found<'_>) -> Rules,
-    ) -> Ruling {
         match self.found(source, livemode, body) {
             Ok(root) => {
-                self.first_match(candidates(&root).filter(|rule| rule.matches(source, received, &root)))
+                self.first_match(self.rules.iter().filter(|rule| rule.matches(source, received, &root)))
             }
             Err(obstacle) => unrouted(obstacle),
         }
@@ -284,6 +288,20 @@ impl Livemode {
             (Self::Test, Some(true)) => Some("a live event at a source that takes test ones"),
             (Self::Live, None) => Some("an event without a livemode at a source that takes live ones"),
             (Self::Test, None) => Some("an event without a livemode at a source that takes test ones"),
+        }
+    }
+}
+
+/// Lets all rules that name a handler hold one copy of its name: what many events name stays in the processor's caches.
+fn share_handlers(rules: &mut [Rule]) {
+    let mut known: HashSet<HandlerName> = HashSet::new();
+    for rule in rules {
+        let Action::Deliver(handlers) = &mut rule.action else { continue };
+        for handler in handlers {
+            match known.get(handler) {
+                Some(same) => *handler = same.clone(),
+                None => _ = known.insert(handler.clone()),
+            }
         }
     }
 }

@@ -36,8 +36,8 @@ pub(super) enum WatchedStep {
 pub(super) struct Node {
     number: usize,
     names: HashMap<Box<str>, u32, BuildQuick>,
-    /// Bit `n` stands for names of `n` bytes, the last bit for all that are longer: most keys of an event are told by it.
-    name_lengths: u64,
+    /// The signs of all names: most keys of an event are told by theirs to be none of these.
+    name_signs: u64,
     children: Vec<Node>,
     each: Option<Box<Node>>,
 }
@@ -77,6 +77,13 @@ impl Watch {
         Watched(watched.into())
     }
 
+    /// Numbers the places anew, each before those below it and after those that stand left of it: a walk over an event meets
+    /// growing numbers.
+    pub(super) fn number_in_order(&mut self) {
+        let mut next = 0;
+        self.root.number_in_order(&mut next);
+    }
+
     pub(super) fn root(&self) -> &Node {
         &self.root
     }
@@ -104,7 +111,7 @@ impl Node {
     }
 
     pub(super) fn child_number(&self, key: &str) -> Option<u32> {
-        if self.name_lengths & length_bit(key) == 0 {
+        if self.name_signs & sign(key) == 0 {
             return None;
         }
         self.names.get(key).copied()
@@ -131,6 +138,14 @@ impl Node {
         self.names.iter().find(|(_, at)| **at == number).map_or("", |(name, _)| name)
     }
 
+    fn number_in_order(&mut self, next: &mut usize) {
+        self.number = *next;
+        *next += 1;
+        for below in self.children.iter_mut().chain(self.each.as_deref_mut()) {
+            below.number_in_order(next);
+        }
+    }
+
     fn enter(&mut self, step: &Step, nodes: &mut usize) -> (WatchedStep, &mut Self) {
         let mut grown = || {
             let number = *nodes;
@@ -140,7 +155,7 @@ impl Node {
         match step {
             Step::Each => (WatchedStep::Each, self.each.get_or_insert_with(|| Box::new(grown()))),
             Step::Key(key) => {
-                self.name_lengths |= length_bit(key);
+                self.name_signs |= sign(key);
                 let next =
                     u32::try_from(self.children.len()).expect("a configuration file is smaller than 4 GB");
                 let number = *self.names.entry(key.clone()).or_insert(next);
@@ -153,8 +168,11 @@ impl Node {
     }
 }
 
-fn length_bit(key: &str) -> u64 {
-    1 << key.len().min(63)
+/// One bit for a key, by its length and its ends.
+fn sign(key: &str) -> u64 {
+    let end = |byte: Option<&u8>| byte.map_or(0, |byte| usize::from(*byte));
+    let bytes = key.as_bytes();
+    1 << ((bytes.len() + 5 * end(bytes.first()) + 11 * end(bytes.last())) % 64)
 }
 
 #[cfg(test)]

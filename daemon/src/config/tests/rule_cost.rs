@@ -19,9 +19,9 @@ fn warnings(config: &Config) -> Vec<String> {
 
 #[test]
 fn rules_that_nothing_can_be_looked_up_for_are_bounded() {
-    let config = Config::new(SOUND).with("rules/a.toml", &rules("r", 1_000, "not = { x = NUMBER }"));
+    let config = Config::new(SOUND).with("rules/a.toml", &rules("r", 1_000, "not = { xNUMBER = 1 }"));
     assert_eq!(warnings(&config), [] as [&str; 0]);
-    let config = config.with("rules/a.toml", &rules("r", 1_001, "not = { x = NUMBER }"));
+    let config = config.with("rules/a.toml", &rules("r", 1_001, "not = { xNUMBER = 1 }"));
     assert_eq!(
         shown(&config),
         [
@@ -34,7 +34,7 @@ fn rules_that_nothing_can_be_looked_up_for_are_bounded() {
 
 #[test]
 fn many_rules_that_differ_in_nothing_that_can_be_looked_up_are_warned_of() {
-    let alike = r#"type = "a", not = { x = NUMBER }"#;
+    let alike = r#"type = "a", not = { xNUMBER = 1 }"#;
     let config = Config::new(SOUND).with("rules/a.toml", &rules("r", 1_001, alike));
     assert_eq!(
         warnings(&config),
@@ -43,7 +43,7 @@ fn many_rules_that_differ_in_nothing_that_can_be_looked_up_are_warned_of() {
           first beyond 1000"
         ]
     );
-    let different = r#"type = "a", not = { x = NUMBER }, y = NUMBER"#;
+    let different = r#"type = "a", not = { xNUMBER = 1 }, y = NUMBER"#;
     let config = config.with("rules/a.toml", &rules("r", 1_001, different));
     assert_eq!(warnings(&config), [] as [&str; 0]);
 }

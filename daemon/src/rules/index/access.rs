@@ -1,15 +1,13 @@
 //! Under which keys a rule is filed: a set of which at least one is found in every event that the rule matches.
 //!
-//! Every test offers such sets, `all` needs only one of its parts' sets, `any` all of them. Of all that are offered the
-//! rarest among the whole set of rules is taken, so that a value opens few lists in vain.
-
-use std::collections::HashMap;
+//! Every test offers such sets, `all` needs only one of its parts' sets, `any` all of them. Of all that are offered
+//! `census` takes the one that the fewest rules of the whole set share.
 
 use super::entry::{At, Entry, Facet, Measure, hash, hash_folded, hash_number};
 use crate::rules::condition::{Bound, Check, Condition, Kind, Literal, Test};
 use crate::rules::glob::Glob;
 use crate::rules::ruleset::Rule;
-use crate::rules::watch::Node;
+use crate::rules::watch::{Node, Watch};
 
 /// Longer beginnings and ends tell hardly more, and each length is one more look-up.
 const AFFIX_BYTES_MAX: usize = 32;
@@ -31,15 +29,24 @@ pub(super) enum Need {
     Nothing,
 }
 
-/// What every event that `rule` matches must have.
-pub(super) fn need_of_rule(rule: &Rule, root: &Node, source_place: u32) -> Need {
+/// What every event that a rule matches must have, of each rule that is enabled, with its number.
+pub(super) fn needs(rules: &[Rule], watch: &Watch) -> Vec<(u32, Need)> {
+    let source_place = u32::try_from(watch.nodes()).expect("a configuration file is smaller than 4 GB");
+    (0..)
+        .zip(rules)
+        .filter(|(_, rule)| rule.enabled)
+        .map(|(number, rule)| (number, need_of_rule(rule, watch.root(), source_place)))
+        .collect()
+}
+
+fn need_of_rule(rule: &Rule, root: &Node, source_place: u32) -> Need {
     let when = Seeker { base: root, in_element: false }.need(&rule.when);
     if rule.sources.is_empty() {
         return when;
     }
-    let source = |name: &crate::model::ids::SourceName| {
-        let at = At::Key(Facet::Whole, hash(Facet::Whole, name.as_str().as_bytes()));
-        Entry { place: source_place, at }
+    let source = |name: &crate::model::ids::SourceName| Entry {
+        place: source_place,
+        at: whole(source_place, name.as_str()),
     };
     Need::All(vec![when, Need::Offers(vec![rule.sources.iter().map(source).collect()])])
 }
@@ -101,26 +108,28 @@ impl Seeker<'_> {
 
     fn test(self, test: &Test) -> Need {
         let Some(node) = self.base.descend(test.at.steps()) else { return Need::Nothing };
-        let offer = |facet, hash| vec![self.entry(node, At::Key(facet, hash))];
+        let place = place_of(node);
         match &test.check {
-            Check::In(literals) => {
-                Need::Offers(vec![literals.iter().map(|literal| self.entry(node, equal(literal))).collect()])
-            }
+            Check::In(literals) => Need::Offers(vec![
+                literals.iter().map(|literal| Entry { place, at: equal(place, literal) }).collect(),
+            ]),
             Check::Order(..) | Check::Length(_) => {
                 self.span(test).map_or(Need::Nothing, |span| Need::Offers(vec![vec![span]]))
             }
-            Check::Prefix(text) => Need::Offers(vec![vec![self.entry(node, prefix(text))]]),
-            Check::Suffix(text) => Need::Offers(vec![vec![self.entry(node, suffix(text))]]),
-            Check::Contains(text) => self.offers(node, pieces(text.as_bytes()).collect()),
-            Check::Glob(glob) => self.offers(node, glob_keys(glob)),
-            Check::EqualsIgnoringCase(text) => Need::Offers(vec![offer(Facet::Folded, hash_folded(text))]),
-            Check::Present => Need::Offers(vec![offer(Facet::Present, hash(Facet::Present, b""))]),
+            Check::Prefix(text) => offers(place, prefix(place, text).into_iter()),
+            Check::Suffix(text) => offers(place, suffix(place, text).into_iter()),
+            Check::Contains(text) => offers(place, pieces(place, text.as_bytes())),
+            Check::Glob(glob) => offers(place, glob_keys(place, glob).into_iter()),
+            Check::EqualsIgnoringCase(text) => {
+                offers(place, std::iter::once(At::Key(Facet::Folded, hash_folded(place, text))))
+            }
+            Check::Present => offers(place, std::iter::once(key(place, Facet::Present, b""))),
             Check::Is(kinds) => self.kinds(test, kinds),
             Check::Regex(pattern) => match pattern.literals() {
-                literals if literals.is_empty() => self.offers(node, Vec::new()),
-                literals => Need::Any(
-                    literals.iter().map(|literal| self.offers(node, pieces(literal).collect())).collect(),
-                ),
+                literals if literals.is_empty() => offers(place, std::iter::empty()),
+                literals => {
+                    Need::Any(literals.iter().map(|literal| offers(place, pieces(place, literal))).collect())
+                }
             },
             Check::Some(condition) | Check::Every(condition) => {
                 Seeker { base: node, in_element: true }.need(condition)
@@ -134,19 +143,12 @@ impl Seeker<'_> {
         if kinds.contains(&Kind::Missing) && (self.in_element || !test.at.is_single()) {
             return Need::Nothing;
         }
+        let place = place_of(node);
         let at = |kind: &Kind| match kind {
-            Kind::Missing => At::Key(Facet::Absent, hash(Facet::Absent, b"")),
-            kind => At::Key(Facet::Kind, hash(Facet::Kind, &[*kind as u8])),
+            Kind::Missing => key(place, Facet::Absent, b""),
+            kind => key(place, Facet::Kind, &[*kind as u8]),
         };
-        Need::Offers(vec![kinds.iter().map(|kind| self.entry(node, at(kind))).collect()])
-    }
-
-    fn offers(self, node: &Node, keys: Vec<At>) -> Need {
-        if keys.is_empty() {
-            let string = At::Key(Facet::Kind, hash(Facet::Kind, &[Kind::String as u8]));
-            return Need::Offers(vec![vec![self.entry(node, string)]]);
-        }
-        Need::Offers(keys.into_iter().map(|key| vec![self.entry(node, key)]).collect())
+        Need::Offers(vec![kinds.iter().map(|kind| Entry { place, at: at(kind) }).collect()])
     }
 
     fn span(self, test: &Test) -> Option<Entry> {
@@ -160,13 +162,22 @@ impl Seeker<'_> {
             }
             _ => return None,
         };
-        Some(self.entry(node, At::Span(measure, low, high)))
+        Some(Entry { place: place_of(node), at: At::Span(measure, low, high) })
     }
+}
 
-    fn entry(self, node: &Node, at: At) -> Entry {
-        let place = u32::try_from(node.number()).expect("a configuration file is smaller than 4 GB");
-        Entry { place, at }
+fn place_of(node: &Node) -> u32 {
+    u32::try_from(node.number()).expect("a configuration file is smaller than 4 GB")
+}
+
+/// Each of these keys of a string alone; that it is one, where there are none.
+fn offers(place: u32, keys: impl Iterator<Item = At>) -> Need {
+    let offers: Vec<Vec<Entry>> = keys.map(|at| vec![Entry { place, at }]).collect();
+    if offers.is_empty() {
+        let at = key(place, Facet::Kind, &[Kind::String as u8]);
+        return Need::Offers(vec![vec![Entry { place, at }]]);
     }
+    Need::Offers(offers)
 }
 
 /// Bounds are taken as included: the doubles that stand for both numbers may be one.
@@ -189,130 +200,44 @@ fn narrow(spans: &mut Vec<Entry>, span: Entry) {
     spans.push(span);
 }
 
-fn equal(literal: &Literal) -> At {
+fn key(place: u32, facet: Facet, bytes: &[u8]) -> At {
+    At::Key(facet, hash(place, facet, bytes))
+}
+
+fn whole(place: u32, text: &str) -> At {
+    key(place, Facet::Whole, text.as_bytes())
+}
+
+fn equal(place: u32, literal: &Literal) -> At {
     match literal {
-        Literal::String(text) => At::Key(Facet::Whole, hash(Facet::Whole, text.as_bytes())),
-        Literal::Bool(flag) => At::Key(Facet::Bool, hash(Facet::Bool, &[u8::from(*flag)])),
-        Literal::Number(number) => At::Key(Facet::Number, hash_number(*number)),
+        Literal::String(text) => whole(place, text),
+        Literal::Bool(flag) => key(place, Facet::Bool, &[u8::from(*flag)]),
+        Literal::Number(number) => At::Key(Facet::Number, hash_number(place, *number)),
     }
 }
 
-fn prefix(text: &str) -> At {
+fn prefix(place: u32, text: &str) -> Option<At> {
     let bytes = &text.as_bytes()[..text.len().min(AFFIX_BYTES_MAX)];
-    let facet = Facet::Prefix(bytes.len() as u8);
-    At::Key(facet, hash(facet, bytes))
+    (!bytes.is_empty()).then(|| key(place, Facet::Prefix(bytes.len() as u8), bytes))
 }
 
-fn suffix(text: &str) -> At {
+fn suffix(place: u32, text: &str) -> Option<At> {
     let bytes = &text.as_bytes()[text.len().saturating_sub(AFFIX_BYTES_MAX)..];
-    let facet = Facet::Suffix(bytes.len() as u8);
-    At::Key(facet, hash(facet, bytes))
+    (!bytes.is_empty()).then(|| key(place, Facet::Suffix(bytes.len() as u8), bytes))
 }
 
 /// Every piece of `text` that has the longest length that fits.
-fn pieces(text: &[u8]) -> impl Iterator<Item = At> {
+fn pieces(place: u32, text: &[u8]) -> impl Iterator<Item = At> {
     let length = PIECE_BYTES.into_iter().find(|length| usize::from(*length) <= text.len());
     let windows = length.map(|length| {
-        let facet = Facet::Piece(length);
-        text.windows(usize::from(length)).map(move |piece| At::Key(facet, hash(facet, piece)))
+        text.windows(usize::from(length)).map(move |piece| key(place, Facet::Piece(length), piece))
     });
     windows.into_iter().flatten().take(PIECES_MAX)
 }
 
-fn glob_keys(glob: &Glob) -> Vec<At> {
-    let Some(tail) = glob.tail() else {
-        return vec![equal(&Literal::String(Box::from(glob.head())))];
-    };
-    let mut keys = Vec::new();
-    if !glob.head().is_empty() {
-        keys.push(prefix(glob.head()));
-    }
-    if !tail.is_empty() {
-        keys.push(suffix(tail));
-    }
-    keys.extend(glob.middle().iter().flat_map(|piece| pieces(piece.as_bytes()).collect::<Vec<At>>()));
+fn glob_keys(place: u32, glob: &Glob) -> Vec<At> {
+    let Some(tail) = glob.tail() else { return vec![whole(place, glob.head())] };
+    let mut keys: Vec<At> = prefix(place, glob.head()).into_iter().chain(suffix(place, tail)).collect();
+    keys.extend(glob.middle().iter().flat_map(|piece| pieces(place, piece.as_bytes())));
     keys
-}
-
-/// How often each key is offered in a whole set of rules.
-#[derive(Debug, Default)]
-pub(super) struct Census {
-    keys: HashMap<(u32, u64), usize>,
-    spans: HashMap<(u32, Measure), Ends>,
-}
-
-/// The ends of all spans at a place.
-#[derive(Debug, Default)]
-struct Ends {
-    lows: Vec<f64>,
-    highs: Vec<f64>,
-}
-
-impl Census {
-    pub(super) fn of<'need>(needs: impl Iterator<Item = &'need Need>) -> Self {
-        let mut census = Self::default();
-        for need in needs {
-            census.count(need);
-        }
-        for ends in census.spans.values_mut() {
-            ends.lows.sort_unstable_by(f64::total_cmp);
-            ends.highs.sort_unstable_by(f64::total_cmp);
-        }
-        census
-    }
-
-    /// The set that the fewest rules share; `None` where nothing is offered.
-    pub(super) fn rarest<'need>(&self, need: &'need Need) -> Option<Vec<&'need Entry>> {
-        self.choose(need).map(|(_, entries)| entries)
-    }
-
-    fn count(&mut self, need: &Need) {
-        match need {
-            Need::All(needs) | Need::Any(needs) => needs.iter().for_each(|need| self.count(need)),
-            Need::Offers(offers) => offers.iter().flatten().for_each(|entry| self.count_entry(entry)),
-            Need::Nothing => {}
-        }
-    }
-
-    fn count_entry(&mut self, entry: &Entry) {
-        match entry.at {
-            At::Key(_, hash) => *self.keys.entry((entry.place, hash)).or_default() += 1,
-            At::Span(measure, low, high) => {
-                let ends = self.spans.entry((entry.place, measure)).or_default();
-                ends.lows.push(low);
-                ends.highs.push(high);
-            }
-        }
-    }
-
-    fn choose<'need>(&self, need: &'need Need) -> Option<(usize, Vec<&'need Entry>)> {
-        match need {
-            Need::All(needs) => {
-                needs.iter().filter_map(|need| self.choose(need)).min_by_key(|(rules, _)| *rules)
-            }
-            Need::Any(needs) => needs.iter().try_fold((0, Vec::new()), |(rules, mut entries), need| {
-                let (more, chosen) = self.choose(need)?;
-                entries.extend(chosen);
-                Some((rules + more, entries))
-            }),
-            Need::Offers(offers) => offers
-                .iter()
-                .map(|offer| (offer.iter().map(|entry| self.rules_at(entry)).sum(), offer.iter().collect()))
-                .min_by_key(|(rules, _)| *rules),
-            Need::Nothing => None,
-        }
-    }
-
-    /// Rules that offer this key; for a span, those whose span meets it.
-    fn rules_at(&self, entry: &Entry) -> usize {
-        match entry.at {
-            At::Key(_, hash) => self.keys.get(&(entry.place, hash)).copied().unwrap_or_default(),
-            At::Span(measure, low, high) => {
-                let Some(ends) = self.spans.get(&(entry.place, measure)) else { return 0 };
-                let below = ends.highs.partition_point(|end| *end < low);
-                let above = ends.lows.len() - ends.lows.partition_point(|end| *end <= high);
-                ends.lows.len().saturating_sub(below + above)
-            }
-        }
-    }
 }

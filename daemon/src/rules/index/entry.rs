@@ -48,39 +48,41 @@ pub(super) enum Measure {
 }
 
 impl Facet {
-    pub(super) fn is_piece(self) -> bool {
-        matches!(self, Self::Piece(_))
+    fn seed(self) -> u64 {
+        let length = match self {
+            Self::Prefix(length) | Self::Suffix(length) | Self::Piece(length) => length,
+            _ => 0,
+        };
+        u64::from(self.number()) << 8 | u64::from(length)
     }
 
-    fn seed(self) -> u64 {
-        let (facet, length) = match self {
-            Self::Whole => (0, 0),
-            Self::Folded => (1, 0),
-            Self::Prefix(length) => (2, length),
-            Self::Suffix(length) => (3, length),
-            Self::Piece(length) => (4, length),
-            Self::Number => (5, 0),
-            Self::Bool => (6, 0),
-            Self::Kind => (7, 0),
-            Self::Present => (8, 0),
-            Self::Absent => (9, 0),
-        };
-        facet << 8 | u64::from(length)
+    /// Another one for each side of a value, below 16.
+    pub(super) fn number(self) -> u8 {
+        match self {
+            Self::Whole => 0,
+            Self::Folded => 1,
+            Self::Prefix(_) => 2,
+            Self::Suffix(_) => 3,
+            Self::Piece(_) => 4,
+            Self::Number => 5,
+            Self::Bool => 6,
+            Self::Kind => 7,
+            Self::Present => 8,
+            Self::Absent => 9,
+        }
     }
 }
 
-/// The key of some bytes.
-pub(super) fn hash(facet: Facet, bytes: &[u8]) -> u64 {
-    let mut hasher = Quick::default();
-    hasher.word(facet.seed());
+/// The key of some bytes at a place.
+pub(super) fn hash(place: u32, facet: Facet, bytes: &[u8]) -> u64 {
+    let mut hasher = seeded(place, facet);
     hasher.write(bytes);
     hasher.finish()
 }
 
 /// The key of every text that is this one but for upper and lower case.
-pub(super) fn hash_folded(text: &str) -> u64 {
-    let mut hasher = Quick::default();
-    hasher.word(Facet::Folded.seed());
+pub(super) fn hash_folded(place: u32, text: &str) -> u64 {
+    let mut hasher = seeded(place, Facet::Folded);
     for letter in lower(text) {
         hasher.word(u64::from(letter));
     }
@@ -88,7 +90,13 @@ pub(super) fn hash_folded(text: &str) -> u64 {
 }
 
 /// One key for every way to write a number.
-pub(super) fn hash_number(number: Number) -> u64 {
+pub(super) fn hash_number(place: u32, number: Number) -> u64 {
     // Minus zero is zero.
-    hash(Facet::Number, &(number.rounded() + 0.0).to_le_bytes())
+    hash(place, Facet::Number, &(number.rounded() + 0.0).to_le_bytes())
+}
+
+fn seeded(place: u32, facet: Facet) -> Quick {
+    let mut hasher = Quick::default();
+    hasher.word(u64::from(place) << 16 | facet.seed());
+    hasher
 }

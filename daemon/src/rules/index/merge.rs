@@ -2,26 +2,27 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 
-use super::List;
+use super::list::List;
+
+/// The first rule of a list, and what is left of it.
+pub(super) type Begun = (u32, List);
 
 /// The rules of several lists in order.
 #[derive(Debug)]
 pub(in crate::rules) struct Merged<'index> {
-    rules: &'index [u32],
-    /// The next rule of each list, and what is left of it.
-    next: BinaryHeap<Reverse<(u32, List)>>,
+    shared: &'index [u32],
+    next: BinaryHeap<Reverse<Begun>>,
     last: Option<u32>,
 }
 
 impl<'index> Merged<'index> {
-    pub(super) fn new(rules: &'index [u32], mut lists: Vec<List>) -> Self {
+    pub(super) fn new(shared: &'index [u32], mut opened: Vec<Reverse<Begun>>) -> Self {
         // The elements of an array may have opened one list many times.
-        lists.sort_unstable();
-        lists.dedup();
-        let first = |list: List| Some(Reverse((*head(rules, list)?, list)));
-        let next = lists.into_iter().filter_map(first).collect::<Vec<_>>().into();
-        Self { rules, next, last: None }
+        opened.sort_unstable();
+        opened.dedup();
+        Self { shared, next: opened.into(), last: None }
     }
 }
 
@@ -31,12 +32,11 @@ impl Iterator for Merged<'_> {
     fn next(&mut self) -> Option<u32> {
         loop {
             let mut top = self.next.peek_mut()?;
-            let Reverse((rule, list)) = *top;
-            let rest = List { start: list.start + 1, ..list };
-            match head(self.rules, rest) {
-                Some(after) => *top = Reverse((*after, rest)),
+            let Reverse((rule, rest)) = *top;
+            match rest.split(self.shared) {
+                Some(after) => *top = Reverse(after),
                 None => {
-                    std::collections::binary_heap::PeekMut::pop(top);
+                    PeekMut::pop(top);
                 }
             }
             if self.last.replace(rule) != Some(rule) {
@@ -44,8 +44,4 @@ impl Iterator for Merged<'_> {
             }
         }
     }
-}
-
-fn head(rules: &[u32], list: List) -> Option<&u32> {
-    rules.get(list.start as usize..list.end as usize)?.first()
 }

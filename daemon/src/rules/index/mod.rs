@@ -1,30 +1,41 @@
 //! Which rules can match an event at all, without asking each.
 //!
 //! Built by [`super::RuleSet`] once a snapshot; asked once an event. Each rule is filed under its rarest necessary keys
-//! (`access`), in lists that are sorted by the rules' numbers. An event's values are looked up where they stand, and the
-//! lists that they open are merged, so that the rules come in file order and the first match ends the search.
+//! (`access`, `census`), in lists that are sorted by the rules' numbers. An event's values are looked up where they stand
+//! (`opened`), and the lists that they open are merged, so that the rules come in file order and the first match ends the
+//! search.
 //!
-//! The index only proposes: what it names is asked whole by `evaluate`. So two values with one hash, or two numbers that
-//! are one double, cost a question and never change a verdict. What must hold is the other direction: a rule that
-//! matches is always proposed, which `tests/index.rs` holds against the evaluator alone.
+//! The index only proposes: what it names is asked whole. So two values with one hash, or two numbers that are one
+//! double, cost a question and never change a verdict. What must hold is the other direction: a rule that matches is
+//! always proposed, which `tests/index.rs` holds against the evaluator alone.
+//!
+//! What an event touches is kept small and flat, because at many rules the time goes into the memory's latency.
 
 mod access;
+mod census;
 mod entry;
+mod list;
 mod merge;
+mod opened;
+mod place;
 mod ranges;
+mod table;
 
 use std::collections::HashMap;
 
-use access::{Census, Need};
-use entry::{At, Entry, Facet, Measure, hash, hash_folded, hash_number};
+use census::Census;
+use entry::{At, Entry, Facet, Measure};
+use list::List;
 pub(super) use merge::Merged;
+pub(super) use opened::{Opened, Values};
+use place::Place;
 use ranges::{Ranges, Span};
+use table::Table;
 
-use super::evaluate::length_of;
 use super::extract::Found;
 use super::hash::BuildQuick;
 use super::ruleset::Rule;
-use super::watch::{Node, Watch};
+use super::watch::Watch;
 use crate::model::ids::SourceName;
 
 /// The compiled rules of one set.
@@ -32,8 +43,11 @@ use crate::model::ids::SourceName;
 pub(super) struct Index {
     /// By the number of their place; the last one is the event's source.
     places: Vec<Place>,
-    /// Every list, end to end.
-    rules: Vec<u32>,
+    keys: Table,
+    /// The first one is empty.
+    ranges: Vec<Ranges>,
+    /// Every list of more than one rule, end to end.
+    shared: Vec<u32>,
     /// Rules that no key tells anything about.
     always: List,
     /// Places whose emptiness some rule asks for.
@@ -41,226 +55,105 @@ pub(super) struct Index {
     longest: List,
 }
 
-/// What is looked up where a value stands.
-#[derive(Debug, Clone, Default)]
-struct Place {
-    keys: HashMap<u64, List, BuildQuick>,
-    /// Keys of pieces of texts: apart, because each letter of a text is looked up here.
-    pieces: HashMap<u64, List, BuildQuick>,
-    /// What kinds of keys there are, each once.
-    facets: Vec<Facet>,
-    values: Ranges,
-    lengths: Ranges,
-}
-
-/// A part of [`Index::rules`], sorted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-struct List {
-    start: u32,
-    end: u32,
-}
-
-/// The rules that an event opens, before they are merged.
-struct Opened<'index> {
-    index: &'index Index,
-    lists: Vec<List>,
-    /// Which places hold something; empty where no rule asks for emptiness.
-    filled: Vec<bool>,
-}
-
 impl Index {
     /// Files every rule that is enabled.
     pub(super) fn new(rules: &[Rule], watch: &Watch) -> Self {
-        let source_place = u32::try_from(watch.nodes()).expect("a configuration file is smaller than 4 GB");
-        let needs: Vec<(u32, Need)> = (0_u32..)
-            .zip(rules)
-            .filter(|(_, rule)| rule.enabled)
-            .map(|(number, rule)| (number, access::need_of_rule(rule, watch.root(), source_place)))
-            .collect();
-        let census = Census::of(needs.iter().map(|(_, need)| need));
+        let needs = access::needs(rules, watch);
+        let census = Census::of(&needs);
         let mut index = Self {
             places: vec![Place::default(); watch.nodes() + 1],
-            rules: Vec::new(),
+            keys: Table::with_room_for(0),
+            ranges: vec![Ranges::default()],
+            shared: Vec::new(),
             always: List::default(),
             absent: Vec::new(),
             longest: List::default(),
         };
-        let (mut always, mut filed) = (Vec::new(), Vec::new());
+        let (mut always, mut keys, mut spans) = (Vec::new(), Vec::new(), HashMap::default());
         for (number, need) in &needs {
-            match census.rarest(need) {
-                Some(entries) => filed.extend(entries.into_iter().map(|entry| (*entry, *number))),
-                None => always.push(*number),
+            if !census.rarest(need, &mut |entry| index.sort_out(entry, *number, &mut keys, &mut spans)) {
+                always.push(*number);
             }
         }
-        index.always = index.keep(&always);
-        index.longest = List::default();
-        index.file(filed);
+        index.always = List::share(&always, &mut index.shared);
+        index.file_keys(keys);
+        index.file_spans(spans);
+        index.absent = (0..)
+            .zip(&index.places)
+            .filter(|(_, place)| place.has(Facet::Absent))
+            .map(|(it, _)| it)
+            .collect();
         index
     }
 
-    /// The rules that may match, in file order, each once.
-    pub(super) fn candidates(&self, watch: &Watch, root: &Found<'_>, source: &SourceName) -> Merged<'_> {
-        let filled = if self.absent.is_empty() { Vec::new() } else { vec![false; self.places.len()] };
-        let mut opened = Opened { index: self, lists: vec![self.always], filled };
-        opened.visit(watch.root(), root);
-        if let Some(place) = self.places.last() {
-            opened.key(place, hash(Facet::Whole, source.as_str().as_bytes()));
-        }
-        for place in &self.absent {
-            if !opened.filled[*place as usize] {
-                opened.key(&self.places[*place as usize], hash(Facet::Absent, b""));
-            }
-        }
-        Merged::new(&self.rules, opened.lists)
+    /// What an event opens, of which the rules that may match are a part.
+    pub(super) fn open<'index, 'found>(
+        &'index self,
+        watch: &Watch,
+        root: &'found Found<'found>,
+        source: &SourceName,
+    ) -> Opened<'index, 'found> {
+        Opened::new(self, watch, root, source)
     }
 
     /// The rules that every event opens: nothing in them can be looked up.
     pub(super) fn always(&self) -> &[u32] {
-        self.of(self.always)
+        self.always.part(&self.shared)
     }
 
-    /// The longest list that one found value opens.
+    /// The longest list that one found value opens; nothing where each opens one rule at most.
     pub(super) fn longest(&self) -> &[u32] {
-        self.of(self.longest)
+        self.longest.part(&self.shared)
     }
 
-    fn of(&self, list: List) -> &[u32] {
-        &self.rules[list.start as usize..list.end as usize]
-    }
-
-    fn file(&mut self, filed: Vec<(Entry, u32)>) {
-        let mut keys: Vec<(u32, bool, u64, u32)> = Vec::new();
-        let mut spans: HashMap<(u32, Measure), Vec<Span>> = HashMap::new();
-        for (Entry { place, at }, rule) in filed {
-            match at {
-                At::Key(facet, hash) => {
-                    let facets = &mut self.places[place as usize].facets;
-                    if !facets.contains(&facet) {
-                        facets.push(facet);
-                    }
-                    keys.push((place, facet.is_piece(), hash, rule));
-                }
-                At::Span(measure, low, high) => {
-                    spans.entry((place, measure)).or_default().push((low, high, rule));
-                }
+    fn sort_out(&mut self, entry: &Entry, rule: u32, keys: &mut Vec<(u64, u32)>, spans: &mut Spans) {
+        match entry.at {
+            At::Key(facet, hash) => {
+                self.places[entry.place as usize].add(facet);
+                keys.push((hash, rule));
+            }
+            At::Span(measure, low, high) => {
+                spans.entry((entry.place, measure)).or_default().push((low, high, rule));
             }
         }
-        self.file_keys(keys);
-        for ((place, measure), spans) in spans {
-            let ranges = Ranges::new(&spans, |list| self.keep(list));
-            match measure {
-                Measure::Value => self.places[place as usize].values = ranges,
-                Measure::Length => self.places[place as usize].lengths = ranges,
-            }
-        }
-        self.absent = (0..)
-            .zip(&self.places)
-            .filter(|(_, place)| place.facets.contains(&Facet::Absent))
-            .map(|(number, _)| number)
-            .collect();
     }
 
-    fn file_keys(&mut self, mut keys: Vec<(u32, bool, u64, u32)>) {
+    fn file_keys(&mut self, mut keys: Vec<(u64, u32)>) {
         keys.sort_unstable();
         keys.dedup();
-        for same in keys.chunk_by(|left, right| (left.0, left.1, left.2) == (right.0, right.1, right.2)) {
-            let (place, is_piece, hash, _) = same[0];
-            let rules: Vec<u32> = same.iter().map(|(.., rule)| *rule).collect();
+        let different = keys.chunk_by(|left, right| left.0 == right.0).count();
+        self.keys = Table::with_room_for(different);
+        let mut rules = Vec::new();
+        for same in keys.chunk_by(|left, right| left.0 == right.0) {
+            rules.clear();
+            rules.extend(same.iter().map(|(_, rule)| *rule));
             let list = self.keep(&rules);
-            let place = &mut self.places[place as usize];
-            let table = if is_piece { &mut place.pieces } else { &mut place.keys };
-            table.insert(hash, list);
+            self.keys.insert(same[0].0, list);
         }
-        for place in &mut self.places {
-            place.keys.shrink_to_fit();
-            place.pieces.shrink_to_fit();
+    }
+
+    fn file_spans(&mut self, spans: Spans) {
+        for ((place, measure), spans) in spans {
+            let ranges = Ranges::new(&spans, |list| self.keep(list));
+            let number = u32::try_from(self.ranges.len()).expect("a configuration file is smaller than 4 GB");
+            self.ranges.push(ranges);
+            let place = &mut self.places[place as usize];
+            match measure {
+                Measure::Value => place.values = number,
+                Measure::Length => place.lengths = number,
+            }
         }
     }
 
     /// Keeps a sorted list of rules.
     fn keep(&mut self, rules: &[u32]) -> List {
-        let number =
-            |length: usize| u32::try_from(length).expect("a configuration file is smaller than 4 GB");
-        let start = number(self.rules.len());
-        self.rules.extend(rules);
-        let list = List { start, end: number(self.rules.len()) };
-        if list.end - list.start > self.longest.end - self.longest.start {
+        let list = List::keep(rules, &mut self.shared);
+        if rules.len() > self.longest().len() && rules.len() > 1 {
             self.longest = list;
         }
         list
     }
 }
 
-impl Opened<'_> {
-    fn visit(&mut self, node: &Node, found: &Found<'_>) {
-        if let Some(filled) = self.filled.get_mut(node.number()) {
-            *filled = true;
-        }
-        self.look_up(&self.index.places[node.number()], found);
-        match found {
-            Found::Object { children, .. } => {
-                for (number, child) in children {
-                    if let Some(node) = node.child(*number) {
-                        self.visit(node, child);
-                    }
-                }
-            }
-            Found::Array { elements, .. } => {
-                for element in elements {
-                    if let Some(node) = node.each() {
-                        self.visit(node, element);
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn look_up(&mut self, place: &Place, found: &Found<'_>) {
-        for facet in &place.facets {
-            match (facet, found) {
-                (Facet::Kind, _) => self.key(place, hash(Facet::Kind, &[found.kind() as u8])),
-                (Facet::Present, Found::Null) => {}
-                (Facet::Present, _) => self.key(place, hash(Facet::Present, b"")),
-                (Facet::Bool, Found::Bool(flag)) => self.key(place, hash(Facet::Bool, &[u8::from(*flag)])),
-                (Facet::Number, Found::Number(number)) => self.key(place, hash_number(*number)),
-                (facet, Found::String(text)) => self.text(place, *facet, text),
-                _ => {}
-            }
-        }
-        if let (Found::Number(number), false) = (found, place.values.is_empty()) {
-            self.lists.extend(place.values.around(number.rounded()));
-        }
-        if let (Some(length), false) = (length_of(found), place.lengths.is_empty()) {
-            self.lists.extend(place.lengths.around(length as f64));
-        }
-    }
-
-    fn text(&mut self, place: &Place, facet: Facet, text: &str) {
-        let bytes = text.as_bytes();
-        match facet {
-            Facet::Whole => self.key(place, hash(facet, bytes)),
-            Facet::Folded => self.key(place, hash_folded(text)),
-            Facet::Prefix(length) => {
-                if let Some(prefix) = bytes.get(..usize::from(length)) {
-                    self.key(place, hash(facet, prefix));
-                }
-            }
-            Facet::Suffix(length) => {
-                if let Some(start) = bytes.len().checked_sub(usize::from(length)) {
-                    self.key(place, hash(facet, &bytes[start..]));
-                }
-            }
-            Facet::Piece(length) => {
-                for piece in bytes.windows(usize::from(length)) {
-                    self.lists.extend(place.pieces.get(&hash(facet, piece)));
-                }
-            }
-            Facet::Number | Facet::Bool | Facet::Kind | Facet::Present | Facet::Absent => {}
-        }
-    }
-
-    fn key(&mut self, place: &Place, hash: u64) {
-        self.lists.extend(place.keys.get(&hash));
-    }
-}
+/// The spans of each place, with their rules.
+type Spans = HashMap<(u32, Measure), Vec<Span>, BuildQuick>;

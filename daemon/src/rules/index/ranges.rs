@@ -5,7 +5,7 @@
 //! would be as many lists as there are pairs; then the places are the leaves of a segment tree, a span stands at the few
 //! nodes that it covers whole, and a number opens the nodes from its leaf to the root.
 
-use super::List;
+use super::list::List;
 
 /// From the first to the second, both included, and the number of the rule that asks for it.
 pub(super) type Span = (f64, f64, u32);
@@ -15,10 +15,15 @@ pub(super) type Span = (f64, f64, u32);
 pub(super) struct Ranges {
     /// The ends of all spans, sorted, each once.
     cuts: Vec<f64>,
+    /// Every [`STRIDE`]th of them: a search that stays in few cache lines until its last steps.
+    milestones: Vec<f64>,
     /// One for each place; before them, where it is a tree, its inner nodes, the root second.
     lists: Vec<List>,
     is_tree: bool,
 }
+
+/// Cuts between two milestones: two cache lines.
+const STRIDE: usize = 16;
 
 /// Entries of all places together, for each span, from which on a tree takes less.
 const PLACES_PER_SPAN_MAX: usize = 32;
@@ -30,7 +35,8 @@ impl Ranges {
             spans.iter().flat_map(|(low, high, _)| [*low, *high]).filter(|cut| cut.is_finite()).collect();
         cuts.sort_unstable_by(f64::total_cmp);
         cuts.dedup();
-        let mut ranges = Self { cuts, lists: Vec::new(), is_tree: false };
+        let milestones = cuts.iter().copied().step_by(STRIDE).collect();
+        let mut ranges = Self { cuts, milestones, lists: Vec::new(), is_tree: false };
         let places: Vec<(usize, usize, u32)> = spans
             .iter()
             .map(|(low, high, rule)| (ranges.place(*low), ranges.place(*high) + 1, *rule))
@@ -75,10 +81,6 @@ impl Ranges {
         tree
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.lists.is_empty()
-    }
-
     /// The lists of the spans that hold `number`.
     pub(super) fn around(&self, number: f64) -> impl Iterator<Item = List> {
         let place = self.place(number);
@@ -90,7 +92,7 @@ impl Ranges {
             next = Some(node).filter(|node| self.is_tree && *node > 0);
             list
         })
-        .filter(|list| list.start < list.end)
+        .filter(|list| !list.is_empty())
     }
 
     fn places(&self) -> usize {
@@ -98,7 +100,10 @@ impl Ranges {
     }
 
     fn place(&self, number: f64) -> usize {
-        let below = self.cuts.partition_point(|cut| *cut < number);
+        let passed = self.milestones.partition_point(|cut| *cut < number);
+        let start = passed.saturating_sub(1) * STRIDE;
+        let near = &self.cuts[start..self.cuts.len().min(start + STRIDE)];
+        let below = start + near.partition_point(|cut| *cut < number);
         2 * below + usize::from(self.cuts.get(below) == Some(&number))
     }
 }
@@ -121,16 +126,16 @@ mod tests {
                 })
                 .collect();
             let mut kept = Vec::new();
-            let ranges = Ranges::new(&spans, |rules| {
-                let start = kept.len() as u32;
-                kept.extend_from_slice(rules);
-                List { start, end: kept.len() as u32 }
-            });
+            let ranges = Ranges::new(&spans, |rules| List::keep(rules, &mut kept));
             let number = f64::from(number);
-            let mut opened: Vec<u32> = ranges
-                .around(number)
-                .flat_map(|list| kept[list.start as usize..list.end as usize].to_vec())
-                .collect();
+            let mut opened: Vec<u32> = Vec::new();
+            for list in ranges.around(number) {
+                let mut rest = list;
+                while let Some((rule, after)) = rest.split(&kept) {
+                    opened.push(rule);
+                    rest = after;
+                }
+            }
             opened.sort_unstable();
             let holding =
                 spans.iter().filter(|(low, high, _)| (*low..=*high).contains(&number)).map(|(.., rule)| *rule);
