@@ -20,20 +20,25 @@ pub(super) fn check(rules: &RuleSet, spots: &[Spot], faults: &mut Faults<'_>) {
                 );
                 (rule, warning.help("its tests exclude each other: take one away, or put them under `any`"))
             }
-            Finding::Shadowed { rule, by } => (rule, shadowed(rules, spots, (rule, by), faults)),
+            Finding::Shadowed { rule, by } => (rule, shadowed(rules, spots, (rule, &by), faults)),
         };
         faults.warn(spots[rule].file, warning);
     }
 }
 
-fn shadowed(rules: &RuleSet, spots: &[Spot], (rule, by): (usize, usize), faults: &Faults<'_>) -> Fault {
-    let (name, other) = (&rules.rules()[rule].name, &rules.rules()[by].name);
-    let message = format!("the rule \"{name}\" never takes an event: \"{other}\" takes each one before it");
-    let warning = Fault::new(spots[rule].span.clone(), message);
-    let warning = match spots[by].file == spots[rule].file {
-        true => warning.also(spots[by].span.clone(), "takes them all"),
-        false => warning,
+fn shadowed(rules: &RuleSet, spots: &[Spot], (rule, by): (usize, &[usize]), faults: &Faults<'_>) -> Fault {
+    let name = |rule: usize| format!("\"{}\"", rules.rules()[rule].name);
+    let others: Vec<String> = by.iter().map(|other| name(*other)).collect();
+    let (takes, takes_all, that_one) = match by.len() {
+        1 => ("takes each one before it", "takes them all", "that one"),
+        _ => ("together take each one before it", "takes some of them", "those"),
     };
-    let place = faults.place(&spots[by]);
-    warning.help(format!("put it before \"{other}\" ({place}), or let that one say continue = true"))
+    let message = format!("the rule {} never takes an event: {} {takes}", name(rule), others.join(" and "));
+    let mut warning = Fault::new(spots[rule].span.clone(), message);
+    if let Some(other) = by.iter().find(|other| spots[**other].file == spots[rule].file) {
+        warning = warning.also(spots[*other].span.clone(), takes_all);
+    }
+    let places: Vec<String> =
+        by.iter().map(|other| format!("{} ({})", name(*other), faults.place(&spots[*other]))).collect();
+    warning.help(format!("put it before {}, or let {that_one} say continue = true", places.join(" and ")))
 }

@@ -88,3 +88,44 @@ fn rules_that_an_earlier_one_leaves_nothing_to() {
         assert_eq!(warnings(&rules), [] as [&str; 0], "{first} before {second}");
     }
 }
+
+#[test]
+fn rules_that_several_earlier_ones_leave_nothing_to_together() {
+    let all = |rules: &[(&str, &str)], last: &str| {
+        let before: String = rules.iter().map(|(name, when)| rule(name, when, "")).collect();
+        warnings(&format!("{before}{}", rule("last", last, "")))
+    };
+    for (first, second, last) in [
+        ("a = 1", "a = 2", "a = [1, 2]"),
+        ("a = 1", "a = 2", "a = [2, 1], b = 3"),
+        ("a = { lt = 100 }", "a = { ge = 50 }", "a = { ge = 0 }"),
+        ("a = 1, b.present = true", "a = 1, b.present = false", "a = 1"),
+        ("b = 1", "c = 1", "any = [{ b = 1 }, { c = 1 }]"),
+        ("b = { prefix = \"ab\" }", "not = { b = { prefix = \"a\" } }", "b = [\"abc\", \"x\"]"),
+        ("a = 1", "not = { a = 1 }", "c = 4"),
+    ] {
+        let expected = "the rule \"last\" never takes an event: \"first\" and \"second\" together take each one before it";
+        let (first, second) = (("first", first), ("second", second));
+        assert_eq!(all(&[first, second], last), [expected], "{first:?} and {second:?} before {last}");
+        let idle = ("idle", "a = 1, z = 9");
+        assert_eq!(
+            all(&[idle, first, idle_too(), second], last),
+            [expected],
+            "who takes nothing more is not named"
+        );
+        assert_eq!(all(&[first], last), [] as [&str; 0]);
+        assert_eq!(all(&[second], last), [] as [&str; 0]);
+    }
+    for (first, second, last) in [
+        ("a = 1", "a = 2", "a = [1, 2, 3]"),
+        ("a = { lt = 50 }", "a = { gt = 50 }", "a = { ge = 0 }"),
+        ("a = 1, b.present = true", "a = 1, b = { is = \"missing\" }", "a = 1"),
+        ("a = 1", "b = 1", "c = 1"),
+    ] {
+        assert_eq!(all(&[("first", first), ("second", second)], last), [] as [&str; 0], "{last}");
+    }
+}
+
+fn idle_too() -> (&'static str, &'static str) {
+    ("idle too", "y = 7, z = 9")
+}

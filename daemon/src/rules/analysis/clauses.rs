@@ -3,7 +3,7 @@
 use crate::rules::condition::{Condition, Test};
 
 /// Ways of one condition; with more of them nothing is proven about it.
-const CLAUSES_MAX: usize = 64;
+pub(super) const CLAUSES_MAX: usize = 64;
 
 /// A test, or its complement.
 #[derive(Debug, Clone, Copy)]
