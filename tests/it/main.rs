@@ -1,19 +1,24 @@
 //! One integration binary: the real daemon as a process, the real plugins, real SQLite, real files.
 //!
-//! `yard` starts daemons, `stripe` plays Stripe, `disk` is one whose power can be cut; each other module is one promise. A
+//! `yard` starts daemons, `stripe` plays Stripe, `postgres` and `mail_server` are real ones, `disk` is one whose power can be cut; each other module is one promise. A
 //! test waits on states, never for a time.
 // clippy lets `#[test]` functions unwrap, but not what they call.
 #![allow(clippy::unwrap_used)]
 
 mod disk;
+mod mail_server;
+#[path = "../../plugins/fulfilment/testing/postgres.rs"]
+mod postgres;
 mod stripe;
 mod yard;
 
 mod absences;
+mod afterwards;
 mod attack;
 mod bad_input;
 mod compaction;
 mod config_faults;
+mod database;
 mod doctor;
 mod door;
 mod exec;

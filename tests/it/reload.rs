@@ -129,14 +129,13 @@ async fn deliveries_of_a_handler_that_is_gone_wait_until_it_is_back() {
          retry = {{ first = \"100ms\", max = \"100ms\", attempts = 1000 }}\n",
         library.display()
     );
-    let rule =
-        "[[rule]]\nname = \"to later\"\nhandlers = [\"later\"]\nwhen = { type = \"charge.refunded\" }\n";
+    let rule = "[[rule]]\nname = \"to later\"\nhandlers = [\"later\"]\nwhen = { type = \"payment_method.attached\" }\n";
     let (main, rules) = ("config/hookyard.toml", "config/rules/20-later.toml");
     let without = std::fs::read_to_string(yard.path(main)).unwrap();
     edit(&yard, main, |text| text + &later);
     std::fs::write(yard.path(rules), rule).unwrap();
     let poster = yard.start().await;
-    let event = poster.post(&fixture("11")).await.event();
+    let event = poster.post(&fixture("16")).await.event();
     yard.wait_for_counts("put off", |counts| counts["pending"] == 1).await;
 
     edit(&yard, main, |_| without);

@@ -6,10 +6,12 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sqlx::{Column, Row, SqlitePool};
+use sqlx::any::AnyPoolOptions;
+use sqlx::{AnyPool, Column, Row};
 use tempfile::TempDir;
 
+use crate::mail_server;
+use crate::postgres;
 use crate::stripe::{self, Poster};
 
 const TOKEN: &str = "operator-token-of-the-integration-suite";
@@ -23,12 +25,26 @@ const LOOKS_MAX: usize = 6_000;
 pub(crate) struct Yard {
     dir: TempDir,
     daemon: Option<Child>,
+    database: String,
+}
+
+/// The databases that the shipped plugins run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+impl Engine {
+    pub(crate) const BOTH: [Self; 2] = [Self::Sqlite, Self::Postgres];
 }
 
 impl Yard {
     /// The shipped config: only the ports and the libraries' folder are changed.
     pub(crate) fn shipped() -> Self {
-        let yard = Self { dir: tempfile::tempdir().unwrap(), daemon: None };
+        let dir = tempfile::tempdir().unwrap();
+        let database = format!("sqlite:{}", dir.path().join("var/fulfilment.db").display());
+        let yard = Self { dir, daemon: None, database };
         copy_dir(&stripe::tests_dir().join("../config"), &yard.path("config"));
         let libraries = profile_dir();
         yard.edit_config(|text| {
@@ -37,6 +53,31 @@ impl Yard {
                 .replace("target/release", libraries.to_str().unwrap())
         });
         yard
+    }
+
+    /// The shipped config with another database, and mails that go to a real server.
+    pub(crate) fn shop(engine: Engine) -> Self {
+        let mut yard = Self::shipped();
+        if engine == Engine::Postgres {
+            yard.use_database(&postgres::shared().database());
+        }
+        let smtp = mail_server::shared().settings(&yard.sender());
+        yard.edit_config(|text| {
+            text.replace(r#"mail = { transport = "file", directory = "var/mail" }"#, &smtp)
+        });
+        yard
+    }
+
+    /// Names another database in the config.
+    pub(crate) fn use_database(&mut self, url: &str) {
+        url.clone_into(&mut self.database);
+        self.edit_config(|text| text.replace("sqlite:var/fulfilment.db", url));
+    }
+
+    /// Who this yard's mails are from: by that the mail server tells yards apart.
+    pub(crate) fn sender(&self) -> String {
+        let folder = self.dir.path().file_name().unwrap().to_str().unwrap().trim_start_matches('.');
+        format!("{}@inkwell.example", folder.to_lowercase())
     }
 
     pub(crate) fn path(&self, below: &str) -> PathBuf {
@@ -228,11 +269,9 @@ impl Yard {
     }
 
     /// The database of the shipped plugins.
-    pub(crate) async fn database(&self) -> SqlitePool {
-        let options = SqliteConnectOptions::new()
-            .filename(self.path("var/fulfilment.db"))
-            .busy_timeout(Duration::from_secs(30));
-        SqlitePoolOptions::new().max_connections(2).connect_with(options).await.unwrap()
+    pub(crate) async fn database(&self) -> AnyPool {
+        sqlx::any::install_default_drivers();
+        AnyPoolOptions::new().max_connections(2).connect(&self.database).await.unwrap()
     }
 
     /// The mails that were written, as text, sorted.
@@ -260,14 +299,15 @@ impl Drop for Yard {
 }
 
 /// The rows of a query as text, one string a row, columns parted by `|`, as sqlite3 prints them.
-pub(crate) async fn rows(database: &SqlitePool, query: &'static str) -> Vec<String> {
+pub(crate) async fn rows(database: &AnyPool, query: &'static str) -> Vec<String> {
     let rows = sqlx::query(query).fetch_all(database).await.unwrap();
-    let cell = |row: &sqlx::sqlite::SqliteRow, index: usize| -> String {
-        row.try_get::<Option<String>, _>(index)
-            .map(Option::unwrap_or_default)
-            .or_else(|_| {
-                row.try_get::<Option<i64>, _>(index).map(|n| n.map_or(String::new(), |n| n.to_string()))
-            })
+    let cell = |row: &sqlx::any::AnyRow, index: usize| -> String {
+        let text = row.try_get::<Option<String>, _>(index).map(Option::unwrap_or_default);
+        let number =
+            || row.try_get::<Option<i64>, _>(index).map(|n| n.map_or(String::new(), |n| n.to_string()));
+        let truth = |_| row.try_get::<bool, _>(index).map(|it| u8::from(it).to_string());
+        text.or_else(|_| number())
+            .or_else(truth)
             .unwrap_or_else(|error| panic!("column {}: {error}", row.column(index).name()))
     };
     rows.iter()

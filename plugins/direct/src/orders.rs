@@ -1,16 +1,24 @@
-//! The one transaction of a direct purchase: the order is marked paid by a single conditional update, together with the
-//! receipt that this owes.
+//! The orders' state machine. Each change is one conditional update: the database decides, not a read before it, for the
+//! shop writes these rows too.
 //!
-//! Of two deliveries at once one finds the order pending and one does not: the database decides, not a read before it.
-//! An order that is not there is a retry, not a loss: shops commit orders in their own time, and an event can be faster.
+//! ```text
+//! pending ─► expired ─► failed ─► paid ─► partly_refunded · disputed ─► refunded · dispute_lost
+//! ```
+//!
+//! While an order waits, its state only ever moves to the right, so that a failure which is told late does not undo a
+//! payment; where a paid order stands is worked out from all facts about its payment, whichever came first. An order that
+//! is not there is a retry, not a loss: shops commit orders in their own time, and an event can be faster.
 
 use hookyard_fulfilment::admit::Admitted;
-use hookyard_fulfilment::database::Database;
+use hookyard_fulfilment::database::{Database, Tx};
 use hookyard_fulfilment::email::Email;
+use hookyard_fulfilment::facts::{self, Fact, Keys, standing};
 use hookyard_fulfilment::fault::{Fault, word};
 use hookyard_fulfilment::outbox::{self, Kind, Owed};
 use hookyard_fulfilment::stripe::CheckoutSession;
-use sqlx::SqliteConnection;
+use serde_json::{Value, json};
+
+use crate::statements::Statements;
 
 /// What became of the order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +27,21 @@ pub enum Settled {
     Ours { order_id: String, owed: Option<Owed> },
     /// Paid before, by another event of this session or by the shop itself.
     Before { order_id: String, by: String },
+}
+
+/// How a session can end without money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    Expired,
+    Failed,
+}
+
+/// An order after a fact about its payment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Followed {
+    pub order_id: String,
+    pub status: String,
+    pub refunded: i64,
 }
 
 /// What the update has to know of an order.
@@ -35,12 +58,16 @@ struct Order {
 /// id, stripe_session_id, amount_total, currency, status, paid_by_event
 type Row = (String, Option<String>, Option<i64>, Option<String>, String, Option<String>);
 
+/// id, amount paid, payment intent, invoice
+type PaidRow = (String, Option<i64>, Option<String>, Option<String>);
+
 /// Marks the session's order paid, once. `receipt` is where the receipt goes; `domain` is the sender's.
 ///
 /// Faults: retry `order_missing`, `order_changed`, `database`; reject `amount_mismatch`, `paid_twice`,
 /// `order_not_pending`.
 pub async fn settle(
     database: &Database,
+    statements: &Statements,
     admitted: &Admitted,
     event_id: &str,
     receipt: Option<&Email>,
@@ -48,12 +75,14 @@ pub async fn settle(
 ) -> Result<Settled, Fault> {
     let session = &admitted.session;
     let mut tx = database.begin().await?;
-    let order = find(&mut tx, session).await?.ok_or_else(|| missing(session))?;
+    let order = find(&mut tx, statements, session).await?.ok_or_else(|| missing(session))?;
     if let Some(settled) = before(&mut tx, &order, session, event_id).await? {
         return Ok(settled);
     }
     same_amount(&order, session)?;
-    mark_paid(&mut tx, &order, session, event_id).await?;
+    mark_paid(&mut tx, statements, &order, session, event_id).await?;
+    // A refund or a dispute may have come before.
+    restate(&mut tx, statements, &order.id, session.amount_total, session.keys()).await?;
     let owed = match receipt {
         Some(to) => Some(outbox::owe(&mut tx, Kind::Receipt, &session.id, event_id, to, domain).await?),
         None => None,
@@ -62,28 +91,113 @@ pub async fn settle(
     Ok(Settled::Ours { order_id: order.id, owed })
 }
 
-/// By the session, else by the shop's reference, else by `metadata.order_id`.
-async fn find(tx: &mut SqliteConnection, session: &CheckoutSession) -> Result<Option<Order>, Fault> {
-    let by_session = "SELECT id, stripe_session_id, amount_total, currency, status, paid_by_event FROM orders \
-        WHERE stripe_session_id = ?";
-    let by_reference = "SELECT id, stripe_session_id, amount_total, currency, status, paid_by_event FROM orders \
-        WHERE client_reference = ?";
-    let by_id = "SELECT id, stripe_session_id, amount_total, currency, status, paid_by_event FROM orders \
-        WHERE id = ?";
-    let ways = [
-        (by_session, Some(session.id.as_str())),
-        (by_reference, session.client_reference()),
-        (by_id, session.client_reference()),
-        (by_id, session.metadata("order_id")),
+/// The session ended without money. Says which order waits for it no longer, if one did.
+///
+/// Faults: retry `order_missing`, `database`.
+pub async fn end(
+    database: &Database,
+    statements: &Statements,
+    session: &CheckoutSession,
+    ended: Ended,
+) -> Result<Option<String>, Fault> {
+    let mut tx = database.begin().await?;
+    let order = find(&mut tx, statements, session).await?.ok_or_else(|| missing(session))?;
+    let status = match ended {
+        Ended::Expired => "expired",
+        Ended::Failed => "failed",
+    };
+    let values =
+        [("order", (&order.id).into()), ("session", (&session.id).into()), ("status", status.into())];
+    let changed = tx.touch(&statements.end, &values).await?;
+    tx.commit().await?;
+    Ok((changed == 1).then_some(order.id))
+}
+
+/// Keeps a fact and works out anew where the orders stand that it is about.
+///
+/// Faults: ignore `not_known`; retry `database`.
+pub async fn follow(
+    database: &Database,
+    statements: &Statements,
+    fact: &Fact,
+    received_ms: i64,
+) -> Result<Vec<Followed>, Fault> {
+    let mut tx = database.begin().await?;
+    facts::note(&mut tx, fact, received_ms).await?;
+    let keys = facts::whose(&mut tx, fact).await?;
+    let values = [
+        ("payment_intent", keys.payment_intent.as_deref().into()),
+        ("invoice", keys.invoice.as_deref().into()),
     ];
-    for (sql, key) in ways {
-        let Some(key) = key else { continue };
-        let row: Option<Row> = sqlx::query_as(sql).bind(key).fetch_optional(&mut *tx).await?;
-        if let Some((id, session_id, amount_total, currency, status, paid_by_event)) = row {
-            return Ok(Some(Order { id, session_id, amount_total, currency, status, paid_by_event }));
-        }
+    let rows: Vec<PaidRow> = tx.rows_of(&statements.find_paid, &values).await?;
+    let mut followed = Vec::with_capacity(rows.len());
+    for (order_id, amount, payment_intent, invoice) in rows {
+        let keys = Keys { payment_intent, invoice, subscription: None };
+        followed.push(restate(&mut tx, statements, &order_id, amount, keys).await?);
     }
-    Ok(None)
+    tx.commit().await?;
+    if followed.is_empty() {
+        let message = format!(
+            "no order rests on {}; the word is kept for the order, should it be paid",
+            word(&fact.subject)
+        );
+        return Err(Fault::ignore("not_known", message));
+    }
+    Ok(followed)
+}
+
+impl Followed {
+    /// For an attempt's record.
+    pub fn result(&self) -> Value {
+        json!({ "order": self.order_id, "status": self.status, "refunded": self.refunded })
+    }
+}
+
+/// Writes what the facts come to.
+async fn restate(
+    tx: &mut Tx,
+    statements: &Statements,
+    order_id: &str,
+    paid: Option<i64>,
+    keys: Keys,
+) -> Result<Followed, Fault> {
+    let facts = facts::load(tx, &Keys { subscription: None, ..keys }).await?;
+    let standing = standing(&facts, paid);
+    let status = match standing.status {
+        facts::Status::Active => "paid",
+        other => other.word(),
+    };
+    let values = [
+        ("order", order_id.into()),
+        ("status", status.into()),
+        ("refunded", standing.refunded.into()),
+        ("disputed", i64::from(standing.disputed).into()),
+    ];
+    let status = tx.own(&statements.state, &values).await?;
+    let status =
+        status.ok_or_else(|| Fault::retry("order_changed", "the order was removed while it was changed"))?;
+    Ok(Followed { order_id: order_id.to_owned(), status, refunded: standing.refunded })
+}
+
+async fn find(
+    tx: &mut Tx,
+    statements: &Statements,
+    session: &CheckoutSession,
+) -> Result<Option<Order>, Fault> {
+    let values = [
+        ("session", (&session.id).into()),
+        ("client_reference", session.client_reference().into()),
+        ("order_id", session.metadata("order_id").into()),
+    ];
+    let row = tx.rows_of::<Row>(&statements.find, &values).await?.into_iter().next();
+    Ok(row.map(|(id, session_id, amount_total, currency, status, paid_by_event)| Order {
+        id,
+        session_id,
+        amount_total,
+        currency,
+        status,
+        paid_by_event,
+    }))
 }
 
 fn missing(session: &CheckoutSession) -> Fault {
@@ -104,18 +218,20 @@ fn missing(session: &CheckoutSession) -> Fault {
 
 /// An order that somebody has marked paid already, if so.
 async fn before(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     order: &Order,
     session: &CheckoutSession,
     event_id: &str,
 ) -> Result<Option<Settled>, Fault> {
-    let by = match (&order.paid_by_event, order.status.as_str()) {
-        (Some(by), _) => by.clone(),
-        (None, "paid") => "the shop".to_owned(),
-        _ => return Ok(None),
+    let paid = ["paid", "partly_refunded", "disputed", "refunded", "dispute_lost"];
+    let by = match &order.paid_by_event {
+        Some(by) => by.clone(),
+        None if paid.contains(&order.status.as_str()) => "the shop".to_owned(),
+        None => return Ok(None),
     };
-    if by == event_id {
-        let owed = outbox::find(tx, &session.id, &[Kind::Receipt]).await?;
+    let owed = outbox::find(tx, &session.id, &[Kind::Receipt]).await?;
+    // A shop's own table need not keep the event: the mail's row knows it too.
+    if by == event_id || owed.as_ref().is_some_and(|owed| owed.event_id == event_id) {
         return Ok(Some(Settled::Ours { order_id: order.id.clone(), owed }));
     }
     if order.session_id.as_ref().is_some_and(|paid| *paid != session.id) {
@@ -149,24 +265,24 @@ fn same_amount(order: &Order, session: &CheckoutSession) -> Result<(), Fault> {
 }
 
 async fn mark_paid(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
+    statements: &Statements,
     order: &Order,
     session: &CheckoutSession,
     event_id: &str,
 ) -> Result<(), Fault> {
-    // The session that paid is the order's session from now on, whichever the shop had noted.
-    let update = "UPDATE orders SET status = 'paid', payment_intent = ?, paid_by_event = ?, stripe_session_id = ?, \
-        paid_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE id = ? AND status = 'pending'";
-    let done = sqlx::query(update)
-        .bind(session.payment_intent_id())
-        .bind(event_id)
-        .bind(&session.id)
-        .bind(&order.id)
-        .execute(tx)
-        .await?;
-    match (done.rows_affected(), order.status.as_str()) {
+    let values = [
+        ("order", (&order.id).into()),
+        ("session", (&session.id).into()),
+        ("payment_intent", session.payment_intent_id().into()),
+        ("invoice", session.invoice_id().into()),
+        ("amount", session.amount_total.into()),
+        ("event", event_id.into()),
+    ];
+    let changed = tx.touch(&statements.pay, &values).await?;
+    match (changed, order.status.as_str()) {
         (1, _) => Ok(()),
-        (_, "pending") => {
+        (_, "pending" | "expired" | "failed") => {
             Err(Fault::retry("order_changed", "the order changed while it was being marked paid"))
         }
         (_, other) => Err(Fault::reject(

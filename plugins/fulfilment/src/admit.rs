@@ -16,19 +16,11 @@ pub struct Admitted {
 ///
 /// `livemode` is the handler's setting: `Some(true)` admits live events only, `Some(false)` test events only, `None`
 /// both. Errors: `invalid_json`, `not_a_checkout_session`, `session_shape` (rejected); `test_mode`, `live_mode`,
-/// `setup_mode`, `payment_failed`, `awaiting_payment` (ignored); `payment_status_unknown` (rejected).
+/// `setup_mode`, `payment_failed`, `session_expired`,
+/// `awaiting_payment` (ignored); `payment_status_unknown` (rejected).
 pub fn admit(body: &[u8], livemode: Option<bool>) -> Result<Admitted, Fault> {
     let event = CheckoutEvent::parse(body).map_err(|error| Fault::reject(code(&error), error.to_string()))?;
-    let live = event.livemode.unwrap_or(false);
-    match livemode {
-        Some(true) if !live => {
-            return Err(Fault::ignore("test_mode", "a test event; this handler takes only live ones"));
-        }
-        Some(false) if live => {
-            return Err(Fault::ignore("live_mode", "a live event; this handler takes only test ones"));
-        }
-        _ => {}
-    }
+    let live = right_mode(event.livemode, livemode)?;
     if event.session().mode.as_deref() == Some("setup") {
         return Err(Fault::ignore(
             "setup_mode",
@@ -38,8 +30,25 @@ pub fn admit(body: &[u8], livemode: Option<bool>) -> Result<Admitted, Fault> {
     if event.event_type == "checkout.session.async_payment_failed" {
         return Err(Fault::ignore("payment_failed", "the delayed payment failed; nothing is granted"));
     }
+    if event.event_type == "checkout.session.expired" {
+        return Err(Fault::ignore("session_expired", "the session ended unpaid; nothing is granted"));
+    }
     paid(event.session())?;
     Ok(Admitted { session: event.into_session(), livemode: live })
+}
+
+/// Keeps test money out of a live handler, and live money out of a test one. Whether real money moved.
+pub(crate) fn right_mode(event: Option<bool>, livemode: Option<bool>) -> Result<bool, Fault> {
+    let live = event.unwrap_or(false);
+    match livemode {
+        Some(true) if !live => {
+            Err(Fault::ignore("test_mode", "a test event; this handler takes only live ones"))
+        }
+        Some(false) if live => {
+            Err(Fault::ignore("live_mode", "a live event; this handler takes only test ones"))
+        }
+        _ => Ok(live),
+    }
 }
 
 /// Stripe's rule: fulfil exactly when the payment status is not `unpaid`; but a word that we do not know is not money.

@@ -1,7 +1,8 @@
 //! What the shipped plugins share, and a place to copy from when you write your own.
 //!
 //! `plugins/sumo` and `plugins/direct` do the same thing with different rows: read a paid Checkout Session, change the
-//! database once, send one mail. The parts that are alike live here, in the order in which a delivery meets them:
+//! database once, send one mail; and keep up with what follows (`facts`: refunds, disputes, subscriptions). The parts that
+//! are alike live here, in the order in which a delivery meets them:
 //!
 //! ```text
 //! event ─► admit (stripe) ─► one transaction: the claim, the rows, the owed mail ─► mail, in a step ─► row marked sent
@@ -30,10 +31,12 @@
 pub mod admit;
 pub mod database;
 pub mod email;
+pub mod facts;
 pub mod fault;
 pub mod mail;
 pub mod money;
 pub mod outbox;
 pub mod settings;
+pub mod statements;
 pub mod stripe;
 pub mod templates;

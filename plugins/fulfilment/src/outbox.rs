@@ -4,9 +4,8 @@
 
 use hookyard_plugin::{Cx, Failure, Step};
 use sha2::{Digest, Sha256};
-use sqlx::SqliteConnection;
 
-use crate::database::{Database, DatabaseError};
+use crate::database::{Database, DatabaseError, Tx};
 use crate::email::Email;
 use crate::fault::Fault;
 use crate::mail::{Mail, Mailer};
@@ -29,9 +28,14 @@ pub struct Owed {
     pub message_id: String,
     pub kind: Kind,
     pub sent: bool,
+    /// The event whose delivery sends it.
+    pub event_id: String,
 }
 
 impl Kind {
+    /// Every kind's word.
+    pub const WORDS: [&str; 3] = ["welcome", "new_subscription", "receipt"];
+
     /// The word in the database, and the name of the mail's template.
     pub fn word(self) -> &'static str {
         match self {
@@ -44,7 +48,7 @@ impl Kind {
 
 /// Writes the debt down inside the purchase's transaction. `domain` is the sender's.
 pub async fn owe(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     kind: Kind,
     session_id: &str,
     event_id: &str,
@@ -52,32 +56,21 @@ pub async fn owe(
     domain: &str,
 ) -> Result<Owed, DatabaseError> {
     let message_id = message_id(kind, session_id, domain);
-    let sql = "INSERT INTO mails (message_id, session_id, kind, recipient, event_id) VALUES (?, ?, ?, ?, ?)";
-    sqlx::query(sql)
-        .bind(&message_id)
-        .bind(session_id)
-        .bind(kind.word())
-        .bind(to.given())
-        .bind(event_id)
-        .execute(tx)
-        .await?;
-    Ok(Owed { message_id, kind, sent: false })
+    let sql =
+        "INSERT INTO {mails} (message_id, session_id, kind, recipient, event_id) VALUES ($1, $2, $3, $4, $5)";
+    let values =
+        [(&message_id).into(), session_id.into(), kind.word().into(), to.given().into(), event_id.into()];
+    tx.execute(sql, &values).await?;
+    Ok(Owed { message_id, kind, sent: false, event_id: event_id.to_owned() })
 }
 
 /// What a session owes of these kinds; `None` where no mail could be addressed.
-pub async fn find(
-    connection: &mut SqliteConnection,
-    session_id: &str,
-    kinds: &[Kind],
-) -> Result<Option<Owed>, DatabaseError> {
-    let rows: Vec<(String, String, String)> =
-        sqlx::query_as("SELECT message_id, kind, state FROM mails WHERE session_id = ?")
-            .bind(session_id)
-            .fetch_all(connection)
-            .await?;
-    Ok(rows.into_iter().find_map(|(message_id, word, state)| {
+pub async fn find(tx: &mut Tx, session_id: &str, kinds: &[Kind]) -> Result<Option<Owed>, DatabaseError> {
+    let sql = "SELECT message_id, kind, state, event_id FROM {mails} WHERE session_id = $1";
+    let rows: Vec<(String, String, String, String)> = tx.rows(sql, &[session_id.into()]).await?;
+    Ok(rows.into_iter().find_map(|(message_id, word, state, event_id)| {
         let kind = kinds.iter().copied().find(|kind| kind.word() == word)?;
-        Some(Owed { message_id, kind, sent: state == "sent" })
+        Some(Owed { message_id, kind, sent: state == "sent", event_id })
     }))
 }
 
@@ -104,9 +97,9 @@ pub fn pay(
 
 /// Again is harmless.
 async fn mark_sent(database: &Database, message_id: &str) -> Result<(), DatabaseError> {
-    let sql = "UPDATE mails SET state = 'sent', sent_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') \
-        WHERE message_id = ? AND state = 'pending'";
-    sqlx::query(sql).bind(message_id).execute(database.pool()).await?;
+    let sql =
+        "UPDATE {mails} SET state = 'sent', sent_at = {now} WHERE message_id = $1 AND state = 'pending'";
+    database.execute(sql, &[message_id.into()]).await?;
     Ok(())
 }
 

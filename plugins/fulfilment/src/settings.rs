@@ -7,6 +7,21 @@ use std::path::PathBuf;
 
 use lettre::message::Mailbox;
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+
+use crate::database::Tables;
+
+/// `database = "sqlite:var/fulfilment.db"`, or a table where there is more to say:
+/// `database = { url = "postgres://shop@db.example/shop", password_secret = "database_password" }`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseSettings {
+    pub url: String,
+    /// The secret that holds PostgreSQL's password.
+    pub password_secret: Option<String>,
+    /// Other names for our tables.
+    pub tables: Tables,
+}
 
 /// `mail = { transport = "file", directory = "var/mail" }`, or `transport = "smtp"` and its keys.
 #[derive(Debug, Clone, Deserialize)]
@@ -80,6 +95,49 @@ pub enum SettingsError {
         "mail: tls = \"none\" would send the password to `{host}` in the clear; use \"starttls\" or \"implicit\""
     )]
     PasswordInTheClear { host: String },
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDatabase {
+    url: String,
+    password_secret: Option<String>,
+    #[serde(default)]
+    tables: Tables,
+}
+
+impl From<&str> for DatabaseSettings {
+    fn from(url: &str) -> Self {
+        Self { url: url.to_owned(), password_secret: None, tables: Tables::default() }
+    }
+}
+
+impl<'de> Deserialize<'de> for DatabaseSettings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct UrlOrTable;
+        impl<'de> Visitor<'de> for UrlOrTable {
+            type Value = DatabaseSettings;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a database's URL, or a table with `url`")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, url: &str) -> Result<DatabaseSettings, E> {
+                Ok(url.into())
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<DatabaseSettings, M::Error> {
+                let raw = RawDatabase::deserialize(MapAccessDeserializer::new(map))
+                    .map_err(|error| M::Error::custom(format!("database: {error}")))?;
+                Ok(DatabaseSettings {
+                    url: raw.url,
+                    password_secret: raw.password_secret,
+                    tables: raw.tables,
+                })
+            }
+        }
+        deserializer.deserialize_any(UrlOrTable)
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -183,6 +241,23 @@ mod tests {
 
     fn read(value: serde_json::Value) -> Result<MailSettings, String> {
         serde_json::from_value(value).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_database_is_a_url_or_a_table() {
+        let read =
+            |value| serde_json::from_value::<DatabaseSettings>(value).map_err(|error| error.to_string());
+        assert_eq!(read(json!("sqlite:x.db")).unwrap(), "sqlite:x.db".into());
+        let table =
+            read(json!({"url": "postgres://u@h/d", "password_secret": "p", "tables": {"users": "u"}}))
+                .unwrap();
+        assert_eq!((table.url.as_str(), table.password_secret.as_deref()), ("postgres://u@h/d", Some("p")));
+        assert!(
+            read(json!({"url": "sqlite:x.db", "pasword_secret": "p"}))
+                .unwrap_err()
+                .contains("database: unknown field `pasword_secret`")
+        );
+        assert!(read(json!(7)).unwrap_err().contains("a database's URL, or a table with `url`"));
     }
 
     #[test]

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::facts::Keys;
+
 /// An event whose object is a Checkout Session.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct CheckoutEvent {
@@ -33,6 +35,8 @@ pub struct CheckoutSession {
     pub amount_total: Option<i64>,
     /// Lowercase ISO 4217.
     pub currency: Option<String>,
+    /// The language in which the buyer saw Checkout, such as `de` or `pt-BR`; null or `auto` where Stripe chose.
+    pub locale: Option<String>,
     /// The shop's own reference.
     pub client_reference_id: Option<String>,
     /// Null for guests.
@@ -42,6 +46,8 @@ pub struct CheckoutSession {
     pub payment_intent: Option<Reference>,
     /// Null outside subscription mode.
     pub subscription: Option<Reference>,
+    /// The first invoice in subscription mode.
+    pub invoice: Option<Reference>,
     metadata: Option<BTreeMap<String, Option<String>>>,
 }
 
@@ -136,6 +142,24 @@ impl CheckoutSession {
     /// `sub_…`
     pub fn subscription_id(&self) -> Option<&str> {
         self.subscription.as_ref().map(Reference::id)
+    }
+}
+
+impl CheckoutSession {
+    /// By which the events that follow find this session.
+    pub fn keys(&self) -> Keys {
+        let id =
+            |reference: &Option<Reference>| reference.as_ref().map(|reference| reference.id().to_owned());
+        Keys {
+            payment_intent: id(&self.payment_intent),
+            invoice: id(&self.invoice),
+            subscription: id(&self.subscription),
+        }
+    }
+
+    /// `in_…`
+    pub fn invoice_id(&self) -> Option<&str> {
+        self.invoice.as_ref().map(Reference::id)
     }
 }
 

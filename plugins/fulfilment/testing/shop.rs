@@ -1,5 +1,5 @@
-//! A shop for the plugins' tests: a real SQLite file and a mail directory in a temporary directory, and the fixtures.
-//! Included by the tests of sumo and direct; part of no library.
+//! A shop for the plugins' tests: a real database (a SQLite file, or one of a real PostgreSQL), a mail directory, and the
+//! fixtures. Included by the tests of sumo and direct; part of no library.
 
 use std::path::{Path, PathBuf};
 
@@ -8,14 +8,26 @@ use hookyard_plugin::testkit::{Delivered, Said, TestEvent};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::postgres;
+
 /// One shop; its files go when it is dropped.
 pub(crate) struct Shop {
     directory: TempDir,
+    url: String,
 }
 
 impl Shop {
+    /// On SQLite.
     pub(crate) fn new() -> Self {
-        Self { directory: tempfile::tempdir().unwrap() }
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", directory.path().join("fulfilment.db").display());
+        Self { directory, url }
+    }
+
+    /// One on each database.
+    pub(crate) fn both() -> [Self; 2] {
+        let postgres = Self { url: postgres::shared().database(), ..Self::new() };
+        [Self::new(), postgres]
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -23,7 +35,7 @@ impl Shop {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("sqlite:{}", self.path("fulfilment.db").display())
+        self.url.clone()
     }
 
     /// The settings that both plugins have.
@@ -39,19 +51,23 @@ impl Shop {
         json!({"database": self.url(), "mail": mail})
     }
 
+    pub(crate) fn database(&self) -> Database {
+        Database::open(&self.url.as_str().into(), |_| Ok(String::new())).unwrap()
+    }
+
     pub(crate) fn execute(&self, sql: &'static str) {
-        let database = Database::open(&self.url()).unwrap();
+        let database = self.database();
         database.run(sqlx::query(sql).execute(database.pool())).unwrap();
     }
 
     pub(crate) fn number(&self, sql: &'static str) -> i64 {
-        let database = Database::open(&self.url()).unwrap();
+        let database = self.database();
         let (number,): (i64,) = database.run(sqlx::query_as(sql).fetch_one(database.pool())).unwrap();
         number
     }
 
     pub(crate) fn text(&self, sql: &'static str) -> Option<String> {
-        let database = Database::open(&self.url()).unwrap();
+        let database = self.database();
         let (text,): (Option<String>,) =
             database.run(sqlx::query_as(sql).fetch_one(database.pool())).unwrap();
         text

@@ -13,6 +13,8 @@ use crate::tiers::Tiers;
 
 /// Digits of the largest quantity: 999 999 licences.
 const QUANTITY_DIGITS_MAX: usize = 6;
+/// The same as a number.
+pub(crate) const QUANTITY_MAX: u32 = 999_999;
 
 /// A purchase that can be provisioned.
 #[derive(Debug, Clone)]
@@ -41,7 +43,7 @@ impl Purchase {
                 Fault::reject("tier_missing", "the session's metadata has no sumo_product_tier_id")
             })?
             .to_owned();
-        let tier = tiers.get(&tier_id).ok_or_else(|| unknown(&tier_id, tiers))?;
+        let tier = tiers.get(&tier_id).ok_or_else(|| tiers.unknown(&tier_id))?;
         let quantity = quantity(session.metadata("sumo_quantity"))?;
         let addons = addons(session.metadata("sumo_addons"))?;
         let (tier_name, grants) = (tier.name.clone(), tier.grants(quantity));
@@ -58,18 +60,9 @@ fn email(session: &CheckoutSession) -> Result<Email, Fault> {
     Email::parse(given).map_err(|error| Fault::reject("email_invalid", error.to_string()))
 }
 
-fn unknown(tier_id: &str, tiers: &Tiers) -> Fault {
-    let message = format!(
-        "the tier `{}` is not in {}; add it, reload, and redeliver",
-        word(tier_id),
-        tiers.path().display()
-    );
-    Fault::reject("tier_unknown", message)
-}
-
 /// Absent is one. Otherwise a plain whole number from 1 on: what other readers make of "0", "-2", "3x" or " 3 " differs,
 /// so none of those may decide what somebody gets.
-fn quantity(text: Option<&str>) -> Result<u32, Fault> {
+pub(crate) fn quantity(text: Option<&str>) -> Result<u32, Fault> {
     let Some(text) = text else { return Ok(1) };
     let plain = text.len() <= QUANTITY_DIGITS_MAX
         && text.bytes().all(|b| b.is_ascii_digit())

@@ -35,7 +35,14 @@ fn loads_without_a_warning() {
     let handlers: Vec<&str> = snapshot.handlers.keys().map(HandlerName::as_str).collect();
     assert_eq!(handlers, ["direct", "sumo"]);
     let rules: Vec<&str> = snapshot.rules.rules().iter().map(|rule| rule.name.as_str()).collect();
-    assert_eq!(rules, ["sumo purchase", "direct purchase"]);
+    let expected = [
+        "sumo purchase",
+        "direct purchase",
+        "sumo checkout without money",
+        "direct checkout without money",
+        "after a purchase",
+    ];
+    assert_eq!(rules, expected);
 }
 
 #[test]
@@ -67,12 +74,13 @@ fn is_commented_setting(line: &str) -> bool {
 #[test]
 fn decides_every_recorded_event() {
     const UNROUTED: &str = "no rule took it";
+    const BOTH: &str = "sumo direct";
     let expected = [
         ("01_checkout_completed_sumo_paid.json", "sumo"),
         ("01b_checkout_completed_sumo_paid_second_event.json", "sumo"),
         ("02_checkout_completed_sumo_unpaid_delayed.json", "sumo"),
         ("03_checkout_async_payment_succeeded_sumo.json", "sumo"),
-        ("04_checkout_async_payment_failed_sumo.json", UNROUTED),
+        ("04_checkout_async_payment_failed_sumo.json", "sumo"),
         ("04a_checkout_completed_sumo_unpaid_then_fails.json", "sumo"),
         ("05_checkout_completed_direct_paid.json", "direct"),
         ("06_checkout_completed_direct_client_reference.json", "direct"),
@@ -84,17 +92,43 @@ fn decides_every_recorded_event() {
         ("10c_checkout_completed_setup_mode.json", UNROUTED),
         ("10d_checkout_completed_sumo_testmode.json", "sumo"),
         ("10e_checkout_completed_connect_account.json", "sumo"),
-        ("11_charge_refunded_full.json", UNROUTED),
-        ("11b_charge_refunded_partial.json", UNROUTED),
-        ("11c_refund_created.json", UNROUTED),
-        ("12_customer_subscription_deleted.json", UNROUTED),
-        ("12a_customer_subscription_updated_cancel_at_period_end.json", UNROUTED),
-        ("12b_customer_subscription_updated_past_due.json", UNROUTED),
+        ("11_charge_refunded_full.json", BOTH),
+        ("11b_charge_refunded_partial.json", BOTH),
+        ("11c_refund_created.json", BOTH),
+        ("12_customer_subscription_deleted.json", BOTH),
+        ("12a_customer_subscription_updated_cancel_at_period_end.json", BOTH),
+        ("12b_customer_subscription_updated_past_due.json", BOTH),
         ("13_v2_thin_v1_checkout_session_completed.json", UNROUTED),
         ("13b_v2_thin_event_destination_ping.json", UNROUTED),
-        ("14_invoice_paid_30kb.json", UNROUTED),
-        ("15_charge_dispute_created.json", UNROUTED),
+        ("14_invoice_paid_30kb.json", BOTH),
+        ("15_charge_dispute_created.json", BOTH),
         ("16_unhandled_type.json", UNROUTED),
+        ("17_charge_refunded_partial_sumo.json", BOTH),
+        ("18_refund_failed.json", BOTH),
+        ("18b_refund_updated_failed.json", BOTH),
+        ("19_charge_dispute_created_sumo.json", BOTH),
+        ("19a_charge_dispute_closed_lost.json", BOTH),
+        ("19b_charge_dispute_closed_won.json", BOTH),
+        ("19c_charge_dispute_funds_reinstated.json", BOTH),
+        ("20_invoice_payment_failed.json", BOTH),
+        ("20a_invoice_paid_renewal.json", BOTH),
+        ("20b_customer_subscription_updated_active.json", BOTH),
+        ("21_invoice_payment_paid.json", BOTH),
+        ("21a_charge_refunded_subscription.json", BOTH),
+        ("22_customer_subscription_updated_unpaid.json", BOTH),
+        ("22a_customer_subscription_paused.json", BOTH),
+        ("22b_customer_subscription_resumed.json", BOTH),
+        ("22c_customer_subscription_updated_tier.json", BOTH),
+        ("22d_customer_subscription_updated_stays.json", BOTH),
+        ("23_checkout_expired_direct.json", "direct"),
+        ("23a_checkout_completed_direct_unpaid.json", UNROUTED),
+        ("23b_checkout_async_payment_failed_direct.json", "direct"),
+        ("23c_checkout_async_payment_succeeded_direct.json", "direct"),
+        ("24_charge_refunded_full_direct.json", BOTH),
+        ("24a_charge_dispute_closed_lost_direct.json", BOTH),
+        ("25_checkout_completed_sumo_upgrade.json", "sumo"),
+        ("25a_charge_refunded_upgrade.json", BOTH),
+        ("26_checkout_expired_sumo.json", "sumo"),
     ];
     let rules = shipped().snapshot.rules;
     let mut decided = Vec::new();

@@ -32,7 +32,7 @@ fn every_fixture_makes_an_envelope_with_its_own_bytes() {
         assert_eq!(envelope.body, body, "{path:?}");
         seen += 1;
     }
-    assert_eq!(seen, 27);
+    assert_eq!(seen, 53);
 }
 
 #[test]
