@@ -28,6 +28,8 @@ use crate::protocol::{self, Detail, FrameError, FromChild, Stage, Start, TO_CHIL
 const EXIT_GRACE: Duration = Duration::from_secs(2);
 /// A worker's stack: as much as a C program's main thread has by custom.
 const WORKER_STACK_BYTES: usize = 8 * 1024 * 1024;
+/// What is read of the socket at once: several calls with usual events.
+const READ_AHEAD_BYTES: usize = 64 * 1024;
 /// Private descriptors begin above the standard three.
 const FD_MIN: i32 = 3;
 
@@ -68,7 +70,8 @@ pub fn run() -> ExitCode {
 fn serve() -> Result<(), RunError> {
     let mut socket = take_socket()?;
     confine()?;
-    let mut reader = BufReader::new(socket.try_clone().map_err(FrameError::Io)?);
+    let socket_to_read = socket.try_clone().map_err(FrameError::Io)?;
+    let mut reader = BufReader::with_capacity(READ_AHEAD_BYTES, socket_to_read);
     socket.write_all(&protocol::preamble()).map_err(FrameError::Io)?;
     agree(&mut reader)?;
     let Some(start) = first_message(&mut reader)? else { return Ok(()) };

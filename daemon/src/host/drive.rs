@@ -8,6 +8,7 @@ use std::sync::Arc;
 use hookyard_plugin_host::protocol::{
     self, FROM_CHILD_BYTES_MAX, Facts, FrameError, FromChild, Stage, ToChild,
 };
+use tokio::io::BufReader;
 use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -36,9 +37,10 @@ pub(super) async fn drive(
     shared: Arc<Shared>,
     child: Arc<Child>,
     mut process: Process,
-    mut reader: OwnedReadHalf,
+    reader: OwnedReadHalf,
     ready: Ready,
 ) -> Ended {
+    let mut reader = BufReader::new(reader);
     let (cause, status) = {
         let talk = talk(&shared, &child, &mut reader, ready);
         tokio::pin!(talk);
@@ -111,7 +113,7 @@ async fn kill(shared: &Shared, process: &mut Process) -> Option<io::Result<ExitS
 async fn talk(
     shared: &Arc<Shared>,
     child: &Arc<Child>,
-    reader: &mut OwnedReadHalf,
+    reader: &mut BufReader<OwnedReadHalf>,
     ready: Ready,
 ) -> Result<(), String> {
     let mut ready = Some(ready);
@@ -151,7 +153,7 @@ async fn talk(
 async fn agree(
     shared: &Shared,
     child: &Child,
-    reader: &mut OwnedReadHalf,
+    reader: &mut BufReader<OwnedReadHalf>,
     ready: &mut Option<Ready>,
 ) -> Result<bool, String> {
     let Some(said) = wire::read(reader, FROM_CHILD_BYTES_MAX).await.or_else(broken)? else {

@@ -6,6 +6,8 @@ use hookyard_plugin_host::protocol::{self, FrameError, HEADER_BYTES, TO_CHILD_BY
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
+use crate::model::limits::HOST_OUTBOX_MAX;
+
 /// Reads one frame's bytes. `None` at the end of the stream, also where it comes in the middle of a frame: a child that
 /// is killed leaves one cut, which is no breach.
 pub(super) async fn read(
@@ -23,10 +25,14 @@ pub(super) async fn read(
     Ok(Some(frame))
 }
 
-/// Writes frames until the last sender is gone, or the child.
+/// Writes frames until the last sender is gone, or the child. What waits goes out in one piece.
 pub(super) async fn write(mut to: impl AsyncWrite + Unpin, mut frames: mpsc::Receiver<Vec<u8>>) {
-    while let Some(frame) = frames.recv().await {
-        if let Err(error) = to.write_all(&frame).await {
+    let mut waiting = Vec::new();
+    while frames.recv_many(&mut waiting, HOST_OUTBOX_MAX).await > 0 {
+        let mut written = waiting.drain(..);
+        let mut piece = written.next().unwrap_or_default();
+        written.for_each(|frame| piece.extend_from_slice(&frame));
+        if let Err(error) = to.write_all(&piece).await {
             // The reading half sees the same end and says why.
             tracing::debug!(%error, "a plugin host takes no more frames");
             return;
