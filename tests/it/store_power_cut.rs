@@ -81,7 +81,7 @@ async fn a_full_disk_loses_nothing_and_the_store_opens_on_it() {
     load.wait_said(500);
     // Somebody else takes all that is left, faster than the store looks.
     disk.fill();
-    let ended = load.wait_failed(Duration::from_secs(30));
+    let ended = load.wait_failed(Duration::from_secs(60));
     let failure = ended.failure.expect("a write that found no room is told");
     let told = ["No space left on device", "the disk is nearly full"];
     assert!(told.iter().any(|words| failure.contains(words)), "{failure}");

@@ -33,6 +33,9 @@ class Setup:
     dispatch: bool = True
     #: Handlers; every event goes to the first.
     handlers: int = 1
+    #: Calls of a handler at once. The default of 8 is for handlers that talk to others; for one that is done at once, on
+    #: cores that are all busy, it would be the limit: a call is two turns of the scheduler.
+    concurrency: int = 32
     #: Rules; the last takes the events, the others look at them.
     rules: int = 1
     #: Whether the handler puts every event off, so that it stays due.
@@ -198,7 +201,7 @@ class Hookyard:
         lines = ["[plugin.done]", f'path = "{library}"']
         for number in range(setup.handlers):
             settings = f"settings = {{ later = {str(setup.later).lower()} }}"
-            lines += [f"[handler.done-{number}]", 'plugin = "done"', settings]
+            lines += [f"[handler.done-{number}]", 'plugin = "done"', f"concurrency = {setup.concurrency}", settings]
         for number in range(setup.rules - 1):
             condition = f'type = "checkout.session.completed", metadata.sumo_campaign_id = "camp_{number}_of_nobody"'
             lines += rule(f"nobody's {number}", condition)
