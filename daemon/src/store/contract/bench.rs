@@ -94,6 +94,7 @@ pub(crate) fn options(dir: &tempfile::TempDir) -> SledOptions {
         cache_bytes: 4 << 20,
         free_bytes_min: 0,
         segment_bytes: 4 << 20,
+        apply_after: Duration::from_millis(200),
         ..SledOptions::new(dir.path())
     }
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, mpsc as std_mpsc};
 
 use tokio::sync::mpsc;
 
+use super::journal::Settings;
 use super::load::{self, Loading};
 use super::open::{self, OpenError};
 use super::space::Space;
@@ -37,7 +38,7 @@ pub(super) fn open(
     let start = Start {
         opened,
         dir: options.path.clone(),
-        segment_bytes: options.segment_bytes,
+        settings: Settings { segment_bytes: options.segment_bytes, apply_after: options.apply_after },
         clock: Arc::clone(&clock),
         space,
         durability,

@@ -215,7 +215,11 @@ pub(super) fn lease(round: &mut Round, request: &LeaseRequest) -> Result<Taken, 
     while left > 0 {
         // What is under way stands behind all that is due, and is walked over in one go.
         let page = if end == all { left } else { left.min(max + 1) };
-        let rows = round.scan_within(from.clone()..end.clone(), page)?;
+        let rows = if from == prefix {
+            round.scan_due(&prefix, &end, page)?
+        } else {
+            round.scan_within(from.clone()..end.clone(), page)?
+        };
         let end_reached = rows.len() < page;
         left -= rows.len();
         for key in rows {

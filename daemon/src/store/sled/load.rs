@@ -62,7 +62,7 @@ pub(super) fn load(loading: Loading) -> Result<Loaded, OpenError> {
     let db = open_sled(&options, noted, extent.clean)?;
     refuse_blobs(dir)?;
     let file = OpenOptions::new().write(true).open(dir.join("db")).map_err(io("open sled's `db`"))?;
-    let rows = Rows { front, tree: Some((*db).clone()), horizon };
+    let rows = Rows { front, tree: Some((*db).clone()), horizon, heads: Arc::default() };
     let engine = Engine { rows, db, dir: dir.to_owned(), lock };
     let unread = |error: ::sled::Error| unreadable(dir, &error.to_string());
     let applied = extent.check(journal::position(&engine.db).map_err(unread)?)?;

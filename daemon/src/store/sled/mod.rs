@@ -14,7 +14,7 @@
 //! | errors are sticky, a failed sync proves nothing | `writer.rs`: final; a commit that hangs is found out     |
 //! | slow: 60 us of one core for each event          | `journal/`: a commit is durable before sled has it       |
 //!
-//! Reading order: `keys` and `codec` (rows), `events` (chunks), `front`, `horizon` and `rows` (what stands), `round` (one commit),
+//! Reading order: `keys` and `codec` (rows), `events` (chunks), `front`, `horizon`, `heads` and `rows` (what stands), `round` (one commit),
 //! `commands` and `deliveries` (what changes), `aside` (rows that cannot be read), `prune` (what is too old), `journal/`
 //! (durable), `writer` (the thread), `reads`, `begin`, `open`, `load`, `leftovers`, `provisional`, `compact`, then `derived`,
 //! `verify` and `repair` (what `doctor` asks).
@@ -34,6 +34,7 @@ mod front;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzz;
+mod heads;
 mod high_water;
 mod horizon;
 mod journal;
@@ -91,7 +92,7 @@ use crate::model::delivery::{Delivery, LeaseToken};
 use crate::model::event::{Appended, Envelope, Event};
 use crate::model::ids::{DeliveryId, EventId, HandlerName, PluginId, StepId};
 use crate::model::limits::{
-    COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, FREE_BYTES_MIN, JOURNAL_SEGMENT_BYTES, LEASE_MAX,
+    APPLY_AFTER, COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, FREE_BYTES_MIN, JOURNAL_SEGMENT_BYTES, LEASE_MAX,
     STORE_CACHE_BYTES_DEFAULT, WRITER_QUEUE_MAX,
 };
 use crate::model::memory::{Expect, KvPut, KvValue, StepState};
@@ -114,6 +115,8 @@ pub struct SledOptions {
     pub free_bytes_min: u64,
     /// One file of the journal; at least twice [`crate::model::limits::JOURNAL_FRAME_BYTES_MAX`].
     pub segment_bytes: u64,
+    /// How long a commit waits before sled gets it.
+    pub apply_after: Duration,
     /// Count the rows where the totals are lost, instead of refusing to open: for a repair, which counts them anyway.
     pub recount: bool,
 }
@@ -126,6 +129,7 @@ impl SledOptions {
             cache_bytes: STORE_CACHE_BYTES_DEFAULT,
             free_bytes_min: FREE_BYTES_MIN,
             segment_bytes: JOURNAL_SEGMENT_BYTES,
+            apply_after: APPLY_AFTER,
             recount: false,
         }
     }

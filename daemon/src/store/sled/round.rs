@@ -168,6 +168,21 @@ impl Round {
         Ok(found)
     }
 
+    /// The first `limit` keys of a handler's due rows before `end`, in order.
+    pub(super) fn scan_due(
+        &self,
+        queue: &[u8],
+        end: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, ::sled::Error> {
+        let found = self.scan_within(self.rows.heads.of(queue)..end.to_vec(), limit)?;
+        match found.first() {
+            Some(first) => self.rows.heads.move_on(queue, first),
+            None => self.rows.heads.move_on(queue, &self.rows.heads.of(queue).max(end.to_vec())),
+        }
+        Ok(found)
+    }
+
     /// Where a queue begins in sled, which has more rows of it, may be known better now.
     pub(super) fn look_again(&self, queue: &[u8]) -> Result<(), ::sled::Error> {
         self.rows.look_again(queue)
@@ -225,6 +240,9 @@ impl Round {
     }
 
     fn write(&mut self, key: Vec<u8>, write: Write) {
+        if write.is_some() {
+            self.rows.heads.put(&key);
+        }
         let before = self.writes.insert(key.clone(), write);
         self.begun.undo.push((key, before));
     }
@@ -241,7 +259,12 @@ mod tests {
         for (key, value) in stored {
             db.insert(key, *value).unwrap();
         }
-        let rows = Rows { front: Arc::default(), tree: Some((*db).clone()), horizon: Arc::default() };
+        let rows = Rows {
+            front: Arc::default(),
+            tree: Some((*db).clone()),
+            horizon: Arc::default(),
+            heads: Arc::default(),
+        };
         Round::new(rows, Standing::default(), UnixMillis(1000))
     }
 

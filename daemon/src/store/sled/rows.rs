@@ -12,6 +12,7 @@ use sled::{IVec, Tree};
 
 use super::events::{Scan, View};
 use super::front::{Found, Front};
+use super::heads::Heads;
 use super::horizon::Horizon;
 use super::keys;
 
@@ -27,6 +28,7 @@ pub(super) struct Rows {
     /// None while sled is not open yet: then only what the journal holds is seen.
     pub(super) tree: Option<Tree>,
     pub(super) horizon: Arc<Horizon>,
+    pub(super) heads: Arc<Heads>,
 }
 
 impl View for Rows {
@@ -197,7 +199,12 @@ mod tests {
             (key.clone().into_boxed_slice(), span)
         });
         made.insert(1, places, |_| true);
-        Rows { front: Arc::new(made), tree: Some((*db).clone()), horizon: Arc::default() }
+        Rows {
+            front: Arc::new(made),
+            tree: Some((*db).clone()),
+            horizon: Arc::default(),
+            heads: Arc::default(),
+        }
     }
 
     proptest! {

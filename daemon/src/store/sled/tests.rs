@@ -28,6 +28,7 @@ fn tree(store: &SledStore) -> Tree {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     engine.rows.horizon.forget();
+    engine.rows.heads.forget();
     store.recent.forget();
     (*engine.db).clone()
 }

@@ -103,7 +103,7 @@ impl Default for Durability {
 pub(super) struct Start {
     pub(super) opened: Opened,
     pub(super) dir: PathBuf,
-    pub(super) segment_bytes: u64,
+    pub(super) settings: journal::Settings,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) space: Space,
     pub(super) durability: Durability,
@@ -122,12 +122,12 @@ pub(super) struct Started {
 /// Starts the thread, and the applier's. It ends when it is told to close, when every sender is gone, or when the store
 /// fails. Until it is told that sled is open it takes events only.
 pub(super) fn start(start: Start) -> io::Result<Started> {
-    let Start { opened, dir, segment_bytes, clock, space, durability, jobs } = start;
+    let Start { opened, dir, settings, clock, space, durability, jobs } = start;
     let shared = Arc::new(Shared::new(durability.stall_max));
     let front = Arc::clone(&opened.front);
     let horizon = Arc::clone(&opened.loading.horizon);
     let reach = (opened.front, Arc::clone(&horizon));
-    let (journal, behind) = journal::begin(opened.behind, segment_bytes, reach, Arc::clone(&shared))?;
+    let (journal, behind) = journal::begin(opened.behind, settings, reach, Arc::clone(&shared))?;
     let (backlog, now) = (journal.backlog(), clock.now());
     let writer = Writer {
         dir,
@@ -306,7 +306,13 @@ impl Writer {
         let now = self.clock.now();
         let rows = match &self.engine {
             Some((engine, _)) => engine.rows.clone(),
-            None => Rows { front: Arc::clone(&self.front), tree: None, horizon: Arc::clone(&self.horizon) },
+            None => Rows {
+                front: Arc::clone(&self.front),
+                tree: None,
+                horizon: Arc::clone(&self.horizon),
+                // Nobody leases before sled is open.
+                heads: Arc::default(),
+            },
         };
         let mut round = Round::new(rows, self.standing, now);
         round.shortage = self.space.shortage(now);

@@ -12,7 +12,7 @@ use super::Sled;
 use super::segment::Segment;
 use crate::model::clock::Stopwatch;
 use crate::model::limits::{
-    APPLY_AFTER, APPLY_BYTES_MAX, APPLY_PRESSED_BYTES, BACKLOG_BYTES_MAX, BACKLOG_ROWS_MAX, DRAIN_MAX,
+    APPLY_BYTES_MAX, APPLY_PRESSED_BYTES, BACKLOG_BYTES_MAX, BACKLOG_ROWS_MAX, DRAIN_MAX, JOURNAL_RETRY,
     SEGMENT_WAIT_MAX,
 };
 
@@ -98,12 +98,18 @@ struct Inner {
     until: Until,
     /// Why nothing more is applied.
     failed: Option<String>,
+    apply_after: Duration,
 }
 
 impl Backlog {
     /// `commits`: what opening found behind. `full`: the segments that they stand in. `last`: the last commit,
     /// which the header of the segment that was begun names.
-    pub(super) fn new(commits: VecDeque<Commit>, full: VecDeque<Segment>, last: Last) -> Self {
+    pub(super) fn new(
+        commits: VecDeque<Commit>,
+        full: VecDeque<Segment>,
+        last: Last,
+        apply_after: Duration,
+    ) -> Self {
         let bytes = commits.iter().map(|commit| commit.bytes as u64).sum();
         let rows = commits.iter().map(|commit| commit.rows).sum();
         let inner = Inner {
@@ -121,6 +127,7 @@ impl Backlog {
             last,
             until: Until::Forever,
             failed: None,
+            apply_after,
         };
         Self { inner: Mutex::new(inner), changed: Condvar::new() }
     }
@@ -187,7 +194,8 @@ impl Backlog {
                 return task;
             }
             let waited = inner.commits.front().map(|commit| commit.age.elapsed()).unwrap_or_default();
-            let wait = APPLY_AFTER.saturating_sub(waited).max(Duration::from_millis(1));
+            let wait =
+                inner.apply_after.min(JOURNAL_RETRY).saturating_sub(waited).max(Duration::from_millis(1));
             inner = self.changed.wait_timeout(inner, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -199,7 +207,7 @@ impl Backlog {
             if let Some(errand) = inner.errand() {
                 return errand;
             }
-            inner = self.changed.wait_timeout(inner, APPLY_AFTER).unwrap_or_else(PoisonError::into_inner).0;
+            inner = self.changed.wait_timeout(inner, JOURNAL_RETRY).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -293,7 +301,7 @@ impl Inner {
             Until::Drained(_) => true,
             Until::Forever => false,
         };
-        let held = self.held.is_some_and(|since| since.elapsed() < APPLY_AFTER);
+        let held = self.held.is_some_and(|since| since.elapsed() < JOURNAL_RETRY);
         let Some(first) = self.commits.front().filter(|_| self.begun && !held) else {
             return draining.then_some(Task::End { orderly: true });
         };
@@ -301,7 +309,8 @@ impl Inner {
             return Some(Task::Apply(self.first_commits(Duration::ZERO)));
         }
         // Half of the time lies between two tasks, so that each has something to do.
-        (first.age.elapsed() >= APPLY_AFTER).then(|| Task::Apply(self.first_commits(APPLY_AFTER / 2)))
+        (first.age.elapsed() >= self.apply_after)
+            .then(|| Task::Apply(self.first_commits(self.apply_after / 2)))
     }
 
     /// What the keeper is to do now; `None` where nothing is.
@@ -317,7 +326,7 @@ impl Inner {
         if self.failed.is_some() {
             return Some(Errand::End);
         }
-        let postponed = self.postponed.as_ref().is_some_and(|(_, since)| since.elapsed() < APPLY_AFTER);
+        let postponed = self.postponed.as_ref().is_some_and(|(_, since)| since.elapsed() < JOURNAL_RETRY);
         if self.ready.is_none() && ending.is_none() && !postponed {
             return Some(Errand::Prepare { number: self.next_segment, last: self.last });
         }

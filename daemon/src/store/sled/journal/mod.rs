@@ -26,6 +26,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 pub(super) use backlog::Backlog;
 #[cfg(feature = "fuzzing")]
@@ -61,6 +62,15 @@ pub(super) struct Journal {
     backlog: Arc<Backlog>,
 }
 
+/// What an operator or a test may have otherwise.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settings {
+    /// One file of the journal.
+    pub(super) segment_bytes: u64,
+    /// How long a commit waits before sled gets it.
+    pub(super) apply_after: Duration,
+}
+
 /// Why a commit did not become durable. Final, each of them.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AppendError {
@@ -88,7 +98,7 @@ pub(super) struct Sled {
 /// keeper. Both end when the journal is told to drain or to end.
 pub(super) fn begin(
     behind: Behind,
-    segment_bytes: u64,
+    Settings { segment_bytes, apply_after }: Settings,
     (front, horizon): (Arc<Front>, Arc<Horizon>),
     shared: Arc<Shared>,
 ) -> io::Result<(Journal, [JoinHandle<()>; 2])> {
@@ -97,7 +107,12 @@ pub(super) fn begin(
     let header = Ours { journal: id, number, after: last_seq, events, bytes: segment_bytes };
     let segment = Segment::make(&dir, header, spares.pop())?;
     front.add_segment(number, Arc::clone(&segment.file));
-    let backlog = Arc::new(Backlog::new(commits, segments, Last { seq: last_seq, segment: number, events }));
+    let backlog = Arc::new(Backlog::new(
+        commits,
+        segments,
+        Last { seq: last_seq, segment: number, events },
+        apply_after,
+    ));
     let applier = Applier {
         sled: None,
         front: Arc::clone(&front),
