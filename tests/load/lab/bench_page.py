@@ -11,7 +11,8 @@ SHORT = """> **Short run: for the form, not the figures.** The cells below were 
 """
 
 BRIEF = """> **{seconds:g} s a cell.** sled is allowed to fall behind the journal for the first seconds, and is brought up to date later:
-> rates and latencies of a minute and more are lower. `tests/load/bench` without options measures a minute a cell.
+> rates and latencies of a minute and more are lower. What a target says of a minute was measured for one.
+> `tests/load/bench` without options measures a minute a cell.
 """
 
 HEAD = """# Benchmarks
@@ -55,8 +56,8 @@ NOTES = """
 ## What is measured
 
 - **hookyard**: the daemon as shipped, one source, one rule, and a handler (`tests/plugins/done`) that is done at once, in a
-  host process of its own, 32 calls at once (`concurrency`); events are routed, delivered and settled while more come in. In the second row no rule takes
-  the events: they are stored and looked at, and nothing is delivered.
+  host process of its own, 32 calls at once (`concurrency`); events are routed, delivered and settled while more come in.
+  In the second row no rule takes the events: they are stored and looked at, and nothing is delivered.
 - **(a)** `hookyard-baseline log`: submitters in one process; one thread appends the bytes that the store writes for an
   event to a preallocated file, as many as are waiting (at most 256, and 256 KB), then one `fdatasync`, then the answers.
 - **(b)** `hookyard-baseline http`: hyper reads the body and answers 200.
