@@ -1,7 +1,7 @@
 //! One attempt at one delivery: wait for a worker, call, judge, settle.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,8 @@ pub(super) struct Worker {
     pub(super) calls: Arc<Semaphore>,
     pub(super) pace: Arc<Pace>,
     pub(super) shutdown: CancellationToken,
+    /// Told once: where the store has failed, a hundred leases say the same.
+    pub(super) not_given_back: Arc<Once>,
 }
 
 /// Makes the attempt and settles it. The permit goes once the settlement has a place of its own: a handler whose answers
@@ -38,7 +40,7 @@ pub(super) async fn make(
 ) {
     let LeasedDelivery { delivery, token, event } = leased;
     let Some(permit) = worker.begin().await else {
-        give_back(&handler, &delivery, token).await;
+        give_back(&handler, &worker, &delivery, token).await;
         drop((place, under_way));
         return;
     };
@@ -47,7 +49,7 @@ pub(super) async fn make(
     let started = handler.clock.now();
     let Some(report) = handler.attempts.attempt(&event, delivery.attempts, &delivery.rule, company).await
     else {
-        give_back(&handler, &delivery, token).await;
+        give_back(&handler, &worker, &delivery, token).await;
         drop((permit, place, under_way));
         return;
     };
@@ -80,9 +82,11 @@ pub(super) async fn make(
     drop(under_way);
 }
 
-async fn give_back(handler: &HandlerLoop, delivery: &Delivery, token: LeaseToken) {
+async fn give_back(handler: &HandlerLoop, worker: &Worker, delivery: &Delivery, token: LeaseToken) {
     if let Err(error) = handler.store.give_back(delivery.id.clone(), token).await {
-        error!(delivery = %delivery.id, %error, "a lease could not be given back: it runs out by itself");
+        worker.not_given_back.call_once(|| {
+            error!(delivery = %delivery.id, %error, "leases could not be given back: they run out by themselves");
+        });
     }
 }
 

@@ -16,7 +16,7 @@ pub mod services;
 mod tests;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -91,6 +91,7 @@ impl HandlerLoop {
             calls: Arc::clone(&self.lane.permits),
             pace: Pace::new(self.lane.width()),
             shutdown: shutdown.clone(),
+            not_given_back: Arc::new(Once::new()),
         };
         let tasks = TaskTracker::new();
         let mut bell = self.store.wakes().on_deliveries();
