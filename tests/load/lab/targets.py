@@ -36,6 +36,15 @@ class Medians:
     def p50(self, contender: str, connections: int) -> float:
         return self.of(contender, connections, "latency_us.p50")
 
+    def minute(self, figure: str) -> float:
+        """Of the runs that took a whole minute; of the cells, where the figures are older than those."""
+        runs = self.found.get("sustained") or self.found["cells"]["hookyard"]["64"]
+        return median(deep(run, figure) for run in runs)
+
+    @property
+    def longest_seconds(self) -> float:
+        return self.minute("seconds") if self.found.get("sustained") else self.found["seconds"]
+
     def rounds(self, part: str, figure: str) -> float:
         return median(deep(run, figure) for run in self.found[part])
 
@@ -65,7 +74,8 @@ def targets(found: dict, growth: dict | None) -> list[Target]:
     ]
     if found["seconds"] < SUSTAINED_SECONDS:
         # For the first seconds sled is allowed to fall behind: what is met then may not be in a minute.
-        for one in told[1:4]:
+        brief = told[1:4] if m.longest_seconds >= SUSTAINED_SECONDS else told[:5]
+        for one in brief:
             one.met = one.met and None
     # A short run's figures mean nothing, so neither would a verdict.
     return [Target(one.words, one.measured, None) for one in told] if found["short"] else told
@@ -73,9 +83,8 @@ def targets(found: dict, growth: dict | None) -> list[Target]:
 
 def sustained(m: Medians) -> Target:
     words = "At 64 connections, dispatching, for a minute: at least 10,000 accepted and durable a second"
-    rate, seconds = m.rounds("sustained", "throughput_per_second"), m.rounds("sustained", "seconds")
-    left = m.rounds("sustained", "counts_at_end.pending") + m.rounds("sustained", "counts_at_end.to_route")
-    measured = f"{rate:,.0f} a second over {seconds:g} s; {left:,.0f} were not delivered yet at its end"
+    rate, left = m.minute("throughput_per_second"), m.minute("counts_at_end.pending")
+    measured = f"{rate:,.0f} a second over {m.longest_seconds:g} s; {left:,.0f} were not delivered yet at its end"
     return Target(words, measured, rate >= 10_000)
 
 
@@ -91,7 +100,7 @@ def times(m: Medians, other: str, least: float) -> Target:
 
 
 def latency(m: Medians) -> Target:
-    sync, p99 = m.rounds("disk", "append_fdatasync_us.p99"), m.rounds("sustained", "latency_us.p99")
+    sync, p99 = m.rounds("disk", "append_fdatasync_us.p99"), m.minute("latency_us.p99")
     measured = f"{p99 / 1000:.2f} ms, fdatasync's p99 is {sync / 1000:.2f} ms"
     words = "At 64 connections: p99 under 12 ms where fdatasync's p99 is under 1.5 ms"
     return Target(words, measured, p99 < 12_000 if sync < SYNC_P99_MAX_US else None)
@@ -120,7 +129,7 @@ def burst(m: Medians) -> Target:
 
 
 def memory(m: Medians) -> Target:
-    most = m.rounds("sustained", "resident_bytes_most") / 1e6
+    most = m.minute("resident_bytes_most") / 1e6
     return Target("In memory at that load: under 250 MB", f"{most:.0f} MB at most", most < 250)
 
 
