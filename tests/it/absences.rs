@@ -28,7 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("doctor", &["model", "observe", "config", "store", "host", "admin", "app"]),
-    ("workshop", &["model", "observe", "host"]),
+    ("workshop", &["model", "observe", "artifact", "host"]),
     ("cli", &["model", "observe", "verify", "artifact", "config", "admin", "app", "doctor", "workshop"]),
 ];
 

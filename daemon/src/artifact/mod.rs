@@ -53,7 +53,7 @@ pub struct Unfit {
     pub run_paths: Vec<String>,
     /// Its code is written to while it is loaded.
     pub text_relocations: bool,
-    /// It takes thread-local memory that a loaded library may find used up.
+    /// It takes thread-local memory that a loaded library may find used up. Go does, and a host has room for one.
     pub static_tls: bool,
     pub executable_stack: bool,
 }
@@ -82,7 +82,7 @@ impl Artifact {
 }
 
 impl Unfit {
-    /// One sentence for each reason.
+    /// One sentence for each reason not to load it.
     pub fn reasons(&self) -> Vec<String> {
         let paths = self.run_paths.iter().map(|path| {
             format!(
@@ -92,10 +92,6 @@ impl Unfit {
         let mut reasons: Vec<String> = paths.collect();
         let mut add = |is: bool, reason: &str| reasons.extend(is.then(|| reason.to_owned()));
         add(self.text_relocations, "its code is changed while it is loaded (TEXTREL): build it with -fPIC");
-        add(
-            self.static_tls,
-            "it takes static thread-local memory, which may run out: build it with -ftls-model=global-dynamic",
-        );
         add(self.executable_stack, "it wants an executable stack: link it with -z noexecstack");
         reasons
     }

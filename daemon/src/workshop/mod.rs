@@ -1,8 +1,12 @@
-//! What a plugin's author works with: a project to begin from ([`project`]), and one plugin in a real host without a
-//! daemon, a store or a configuration ([`trial`]). `hookyard plugin` asks. Nothing here is kept.
+//! What a plugin's author works with: a project to begin from ([`project`]), one plugin in a real host without a daemon, a
+//! store or a configuration ([`trial`]), and the conformance run over it ([`check`]). `hookyard plugin` asks. Nothing here is
+//! kept.
 
+pub mod check;
 mod memory;
 pub mod project;
+mod rig;
 pub mod trial;
 
 pub use memory::{Memory, StepSeen};
+pub use rig::Subject;

@@ -69,6 +69,23 @@ const C: &[Template] = &[
     ("plugin.c", include_str!("templates/c/plugin.c")),
     ("include/hookyard_plugin.h", HEADER),
 ];
+const ZIG: &[Template] = &[
+    ("Makefile", include_str!("templates/zig/Makefile")),
+    ("README.md", include_str!("templates/zig/README.md")),
+    (".gitignore", "/build\n/var\n"),
+    ("plugin.zig", include_str!("templates/zig/plugin.zig")),
+    ("include/hookyard_plugin.h", HEADER),
+];
+const GO: &[Template] = &[
+    ("Makefile", include_str!("templates/go/Makefile")),
+    ("README.md", include_str!("templates/go/README.md")),
+    (".gitignore", "/build\n/var\n"),
+    ("go.mod", include_str!("templates/go/go.mod.in")),
+    ("plugin.go", include_str!("templates/go/plugin.go")),
+    ("bridge.c", include_str!("templates/go/bridge.c")),
+    ("bridge.h", include_str!("templates/go/bridge.h")),
+    ("include/hookyard_plugin.h", HEADER),
+];
 
 /// Writes the project; returns the paths written, in order, from its folder.
 pub fn write(spec: &ProjectSpec<'_>) -> Result<Vec<PathBuf>, ProjectError> {
@@ -83,7 +100,8 @@ pub fn write(spec: &ProjectSpec<'_>) -> Result<Vec<PathBuf>, ProjectError> {
     let own = match spec.language {
         Language::Rust => RUST,
         Language::C => C,
-        Language::Zig | Language::Go => unreachable!("not offered yet"),
+        Language::Zig => ZIG,
+        Language::Go => GO,
     };
     let mut written = Vec::new();
     for (path, text) in own.iter().chain(COMMON) {

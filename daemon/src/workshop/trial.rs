@@ -1,38 +1,22 @@
 //! One plugin in a real child process, with an event from a file: what it made of it, which steps it took, what it logged.
 //! The child is gone when the trial is.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use secrecy::SecretString;
 use serde_json::Value;
-use tempfile::TempDir;
 
+use super::rig::{NAME, Rig, Subject, attempt};
 use super::{Memory, StepSeen};
-use crate::host::{Company, Host, HostError, HostSpec, Report};
-use crate::model::attempt::Outcome;
+use crate::host::{Host, HostError, Report};
 use crate::model::clock::{Clock, Stopwatch, SystemClock};
 use crate::model::event::{Envelope, Event};
-use crate::model::ids::{EventId, HandlerName, IdempotencyKey, RuleName, SourceName};
+use crate::model::ids::{EventId, IdempotencyKey, SourceName};
 
 /// How long the plugin may take to end when the trial is over.
 const STOP_GRACE: Duration = Duration::from_secs(1);
-/// What handler, source and rule are called where no configuration names them.
-const NAME: &str = "trial";
-
-/// What is tried.
-#[derive(Debug)]
-pub struct TrialSpec {
-    pub library: PathBuf,
-    /// The handler's settings, a JSON object.
-    pub settings: Value,
-    pub secrets: BTreeMap<String, SecretString>,
-    pub timeout: Duration,
-}
-
 /// A plugin that is up.
 #[derive(Debug)]
 pub struct Trial {
@@ -40,7 +24,7 @@ pub struct Trial {
     memory: Arc<Memory>,
     /// How long the child took to be ready.
     pub ready: Duration,
-    _cache: TempDir,
+    _rig: Rig,
 }
 
 /// Why there is no trial.
@@ -60,35 +44,20 @@ pub struct Tried {
 }
 
 impl Trial {
-    /// Starts the child and makes the plugin.
-    pub async fn start(spec: TrialSpec) -> Result<Self, TrialError> {
-        let cache = TempDir::with_prefix("hookyard-trial-").map_err(TrialError::Folder)?;
+    /// Starts the child and makes the plugin. One attempt may take as long as `timeout`.
+    pub async fn start(subject: Subject, timeout: Duration) -> Result<Self, TrialError> {
+        let rig = Rig::new(subject).map_err(TrialError::Folder)?;
         let memory = Arc::new(Memory::default());
         let watch = Stopwatch::start();
-        let spec = HostSpec {
-            handler: HandlerName::new(NAME),
-            library: spec.library,
-            sha256: None,
-            cache: cache.path().join("plugins"),
-            settings_json: spec.settings.to_string(),
-            secrets: spec.secrets,
-            concurrency: 1,
-            timeout: spec.timeout,
-        };
         let services: Arc<Memory> = Arc::clone(&memory);
-        let host = Host::start(spec, services).await?;
-        Ok(Self { host, memory, ready: watch.elapsed(), _cache: cache })
+        let host = rig.host(services, 1, timeout).await?;
+        Ok(Self { host, memory, ready: watch.elapsed(), _rig: rig })
     }
 
     /// Delivers the event: this attempt at it.
-    pub async fn deliver(&self, event: &Event, attempt: u32) -> Tried {
-        let report = self.host.call(event, attempt, &RuleName::new(NAME), Company::Others).await;
-        let never_asked = || Report {
-            outcome: Outcome::Crashed { what: "the plugin did not come up again after it died".to_owned() },
-            log: Vec::new(),
-            duration: Duration::ZERO,
-        };
-        Tried { report: report.unwrap_or_else(never_asked), steps: self.memory.take_seen() }
+    pub async fn deliver(&self, event: &Event, number: u32) -> Tried {
+        let report = attempt(&self.host, event, number).await;
+        Tried { report, steps: self.memory.take_seen() }
     }
 
     /// Ends the child.
@@ -131,9 +100,10 @@ pub fn settings_of(words: &str) -> Result<Value, String> {
     let value: Value = if path.extension().is_some_and(|kind| kind == "json") {
         serde_json::from_str(&text).map_err(|error| format!("{words} is no JSON: {error}"))?
     } else {
-        let inline = text.trim().strip_prefix('{').and_then(|text| text.strip_suffix('}'));
-        toml::from_str(inline.unwrap_or(&text))
-            .map_err(|error| format!("the settings are no TOML: {error}"))?
+        let text = if text.trim_start().starts_with('{') { format!("settings = {text}") } else { text };
+        let mut read: Value =
+            toml::from_str(&text).map_err(|error| format!("the settings are no TOML: {error}"))?;
+        if text.starts_with("settings = {") { read["settings"].take() } else { read }
     };
     if value.is_object() { Ok(value) } else { Err("settings are a table of keys".to_owned()) }
 }
@@ -149,7 +119,10 @@ mod tests {
         let expected = json!({ "greeting": "Hello", "mail": { "transport": "file" } });
         let words = "greeting = \"Hello\"\nmail = { transport = \"file\" }";
         assert_eq!(settings_of(words).unwrap(), expected);
-        assert_eq!(settings_of("{ greeting = \"Hello\"\nmail.transport = \"file\" }").unwrap(), expected);
+        assert_eq!(
+            settings_of("{ greeting = \"Hello\", mail = { transport = \"file\" } }").unwrap(),
+            expected
+        );
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in [("a.toml", words.to_owned()), ("a.json", expected.to_string())] {
             let path = folder.path().join(name);

@@ -3,11 +3,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::yard::profile_dir;
+
+/// How often and how long a state is waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+const LOOKS_MAX: usize = 6_000;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
@@ -61,23 +66,140 @@ fn writes_one_letter(project: &Path, library: &Path) {
     assert!(said.contains("`letters` is missing"), "{said}");
 }
 
-#[test]
-fn a_project_in_rust_builds_passes_its_tests_and_works() {
-    let (_folder, project) = project("rust");
-    // The versions that this workspace has, so that nothing is fetched twice; a folder of its own for what is built.
-    std::fs::copy(root().join("Cargo.lock"), project.join("Cargo.lock")).unwrap();
-    let target = root().join("target/authors");
-    for words in [&["test"][..], &["build"], &["clippy", "--all-targets", "--", "-D", "warnings"]] {
-        let cargo = Command::new(env!("CARGO"))
-            .args(words)
-            .current_dir(&project)
-            .env("CARGO_TARGET_DIR", &target)
-            .env_remove("RUSTFLAGS")
-            .output()
-            .unwrap();
-        well(&cargo);
+/// The conformance run, with no failure; the checks that warn.
+fn conforms(project: &Path, library: &Path) -> Vec<String> {
+    let library = library.to_str().unwrap();
+    let check =
+        ["plugin", "check", library, "--settings", "settings.toml", "--event", "event.json", "--json"];
+    let checked: Value = serde_json::from_str(&well(&hookyard(project, &check))).unwrap();
+    let checks = checked["checks"].as_array().unwrap();
+    assert_eq!(checks.len(), 14, "{checked}");
+    let warned = checks.iter().filter(|check| check["verdict"] == "warned");
+    warned.map(|check| check["name"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Runs `make` with these words, unless the toolchain is missing from the tests' own environment.
+fn made_with(tool: &str, words: &[String], project: &Path) -> bool {
+    if !root().join("tests/.venv/bin").join(tool).exists() {
+        eprintln!(
+            "SKIPPED: there is no {tool} in tests/.venv: run the tests by tests/run, which installs it"
+        );
+        return false;
     }
-    writes_one_letter(&project, &target.join("debug/libgreeter.so"));
+    well(&Command::new("make").args(words).current_dir(project).output().unwrap());
+    true
+}
+
+/// A debug build of Rust is slow to load on a busy machine; nothing else of it may warn.
+fn all_but_speed(warned: Vec<String>) -> Vec<String> {
+    warned.into_iter().filter(|name| name != "ready").collect()
+}
+
+/// docs/plugins/first-plugin.md, done as it is written: its commands in order, and its change.
+#[test]
+fn the_first_plugin_is_made_as_the_page_says() {
+    let page = std::fs::read_to_string(root().join("docs/plugins/first-plugin.md")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let project = folder.path().join("greeter");
+    let target = root().join("target/authors");
+    std::fs::create_dir_all(&target).unwrap();
+    let mut daemon = Daemon(None);
+    for (kind, block) in blocks(&page) {
+        match kind {
+            "diff" => change(&project, block),
+            "sh" => block.lines().for_each(|line| match line {
+                "cd greeter" => {
+                    // The versions that this workspace has, so that nothing is fetched twice; what is built is kept.
+                    std::fs::copy(root().join("Cargo.lock"), project.join("Cargo.lock")).unwrap();
+                    std::os::unix::fs::symlink(&target, project.join("target")).unwrap();
+                    edit(&project.join("hookyard.toml"), "127.0.0.1:8080", "127.0.0.1:0");
+                    edit(&project.join("hookyard.toml"), "127.0.0.1:8081", "127.0.0.1:0");
+                }
+                _ if project.is_dir() && line.ends_with("serve --dev &") => daemon.start(&project),
+                _ => drop(well(&shell(if project.is_dir() { &project } else { folder.path() }, line))),
+            }),
+            _ => {}
+        }
+    }
+    assert_eq!(letters(&project), 1, "one, and the library was exchanged meanwhile");
+    well(&shell(&project, "cargo clippy --all-targets -- -D warnings"));
+    std::fs::remove_dir_all(project.join("letters")).unwrap();
+    std::fs::create_dir(project.join("letters")).unwrap();
+    let library = Path::new("target/debug/libgreeter.so");
+    writes_one_letter(&project, library);
+    assert!(all_but_speed(conforms(&project, library)).is_empty());
+}
+
+/// The daemon that the page starts; it ends with the test.
+struct Daemon(Option<std::process::Child>);
+
+impl Daemon {
+    /// Starts it and waits until it says where it listens.
+    fn start(&mut self, project: &Path) {
+        let log = project.join("daemon.log");
+        let child = Command::new(profile_dir().join("hookyard"))
+            .args(["-c", "hookyard.toml", "serve", "--dev"])
+            .current_dir(project)
+            .stderr(std::fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        self.0 = Some(child);
+        for _ in 0..LOOKS_MAX {
+            if std::fs::read_to_string(&log).unwrap().contains("hookyard is ready") {
+                return;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        panic!("the daemon is never ready: {}", std::fs::read_to_string(&log).unwrap());
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}
+
+/// The page's code blocks, in order: the language and the text.
+fn blocks(page: &str) -> impl Iterator<Item = (&str, &str)> {
+    page.split("\n```").skip(1).step_by(2).filter_map(|block| block.split_once('\n'))
+}
+
+/// Makes the change of a `diff` block: each line that begins with `-` becomes the one with `+` behind it.
+fn change(project: &Path, block: &str) {
+    let (mut file, mut before) = (PathBuf::new(), "");
+    for line in block.lines() {
+        if let Some(name) = line.strip_prefix("--- ") {
+            file = project.join(name);
+        } else if let Some(old) = line.strip_prefix('-') {
+            before = old;
+        } else if let Some(new) = line.strip_prefix('+') {
+            edit(&file, before, new);
+        }
+    }
+}
+
+/// Replaces a text that must be there, once.
+fn edit(file: &Path, before: &str, after: &str) {
+    let text = std::fs::read_to_string(file).unwrap();
+    assert!(text.contains(before), "{} does not hold {before}", file.display());
+    std::fs::write(file, text.replacen(before, after, 1)).unwrap();
+}
+
+/// Runs a line of the page, with `hookyard` on the path.
+fn shell(folder: &Path, line: &str) -> Output {
+    let path = format!("{}:{}", profile_dir().display(), std::env::var("PATH").unwrap());
+    Command::new("bash")
+        .args(["-ec", line])
+        .current_dir(folder)
+        .env("PATH", path)
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_TARGET_DIR")
+        .output()
+        .unwrap()
 }
 
 #[test]
@@ -86,6 +208,55 @@ fn a_project_in_c_builds_and_works() {
     let strict = "CFLAGS=-O1 -Wall -Wextra -Wpedantic -Wconversion -Werror";
     well(&Command::new("make").arg(strict).current_dir(&project).output().unwrap());
     writes_one_letter(&project, Path::new("build/libgreeter.so"));
+    assert!(all_but_speed(conforms(&project, Path::new("build/libgreeter.so"))).is_empty());
+}
+
+#[test]
+fn a_project_in_zig_builds_and_works() {
+    let (_folder, project) = project("zig");
+    let zig = format!("ZIG={} -m ziglang", root().join("tests/.venv/bin/python").display());
+    if made_with("python-zig", &[zig], &project) {
+        writes_one_letter(&project, Path::new("build/libgreeter.so"));
+        assert!(all_but_speed(conforms(&project, Path::new("build/libgreeter.so"))).is_empty());
+    }
+}
+
+#[test]
+fn a_project_in_go_builds_and_works() {
+    let (_folder, project) = project("go");
+    let go = format!("GO={}", root().join("tests/.venv/bin/go").display());
+    if made_with("go", &[go], &project) {
+        writes_one_letter(&project, Path::new("build/libgreeter.so"));
+        // Go exports names of its own, and takes static thread-local memory.
+        assert_eq!(all_but_speed(conforms(&project, Path::new("build/libgreeter.so"))), ["file"]);
+    }
+}
+
+#[test]
+fn a_plugin_that_misbehaves_is_found_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = super::bench::misbehave();
+    for (event_type, check, words) in [
+        ("segfault", "delivers", "crashed: the plugin's process was killed by SIGSEGV"),
+        ("panic", "delivers", "made to panic"),
+        ("leak", "memory", "it leaks"),
+    ] {
+        let event = folder.path().join("event.json");
+        std::fs::write(&event, format!("{{\"type\":\"{event_type}\"}}")).unwrap();
+        let args = [
+            "plugin",
+            "check",
+            library.to_str().unwrap(),
+            "--event",
+            event.to_str().unwrap(),
+            "--only",
+            check,
+        ];
+        let output = hookyard(folder.path(), &args);
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(65), "{said}");
+        assert!(said.contains(words), "{event_type}: {said}");
+    }
 }
 
 #[test]

@@ -1,38 +1,27 @@
 //! `hookyard plugin run`.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::subject::SubjectArgs;
 use crate::cli::output::{self, say};
 use crate::cli::{Common, Failure};
 use crate::model::attempt::Outcome;
 use crate::model::memory::StepState;
 use crate::observe::{self, LogFormat, with_causes};
 use crate::workshop::StepSeen;
-use crate::workshop::trial::{self, Trial, TrialError, TrialSpec, Tried};
+use crate::workshop::trial::{Trial, TrialError, Tried};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RunArgs {
-    /// The library
-    library: PathBuf,
-    /// The file with the event's body
-    #[arg(long, value_name = "FILE")]
-    event: PathBuf,
+    #[command(flatten)]
+    subject: SubjectArgs,
     /// The event's type (default: the body's own `type`)
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<String>,
-    /// The handler's settings: a file (.toml or .json), or TOML keys such as 'greeting = "Hello"'
-    #[arg(long, default_value = "", value_name = "SETTINGS")]
-    settings: String,
-    /// A secret that the plugin may ask for
-    #[arg(long = "secret", value_name = "NAME=VALUE", value_parser = secret)]
-    secrets: Vec<(String, String)>,
     /// How often the event is delivered: from the second on as a retry, which skips finished steps
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     times: u32,
@@ -72,10 +61,9 @@ pub(super) async fn run(common: &Common, args: RunArgs) -> Result<(), Failure> {
     // What the plugin prints is told as it comes; what it logs stands with its attempt.
     observe::init(format, "off,hookyard::host::process=warn")
         .map_err(|error| Failure::internal(error.to_string()))?;
-    let body = std::fs::read(&args.event)
-        .map_err(|error| Failure::no_input(format!("{} cannot be read: {error}", args.event.display())))?;
-    let event = trial::event_of(body, args.event_type.as_deref());
-    let trial = Trial::start(spec(&args)?).await.map_err(|error| failure(&error))?;
+    let (subject, event) = args.subject.read(args.event_type.as_deref())?;
+    let timeout = Duration::from_secs(args.timeout);
+    let trial = Trial::start(subject, timeout).await.map_err(|error| failure(&error))?;
     let mut view = RunView { ready_ms: millis(trial.ready), attempts: Vec::new() };
     for attempt in 1..=args.times {
         let tried = trial.deliver(&event, attempt).await;
@@ -97,28 +85,12 @@ pub(super) async fn run(common: &Common, args: RunArgs) -> Result<(), Failure> {
     }
 }
 
-fn spec(args: &RunArgs) -> Result<TrialSpec, Failure> {
-    let secrets: BTreeMap<String, SecretString> =
-        args.secrets.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
-    Ok(TrialSpec {
-        library: args.library.clone(),
-        settings: trial::settings_of(&args.settings).map_err(Failure::bad_data)?,
-        secrets,
-        timeout: Duration::from_secs(args.timeout),
-    })
-}
-
 fn failure(error: &TrialError) -> Failure {
     match error {
         TrialError::Host(host) if host.may_pass() => Failure::unavailable(with_causes(error)),
         TrialError::Host(_) => Failure::bad_data(with_causes(error)),
         TrialError::Folder(_) => Failure::storage(with_causes(error)),
     }
-}
-
-fn secret(words: &str) -> Result<(String, String), String> {
-    let (name, value) = words.split_once('=').ok_or("write NAME=VALUE")?;
-    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn attempt_view(tried: &Tried) -> AttemptView {

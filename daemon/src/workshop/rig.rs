@@ -1,0 +1,87 @@
+//! One plugin in a real host without a daemon: what a trial and each conformance check start from.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::host::{Company, Host, HostError, HostSpec, Report, Services};
+use crate::model::attempt::Outcome;
+use crate::model::event::Event;
+use crate::model::ids::{HandlerName, RuleName};
+
+/// What handler, source and rule are called where no configuration names them.
+pub(super) const NAME: &str = "trial";
+
+/// A plugin as its author has it.
+#[derive(Debug)]
+pub struct Subject {
+    pub library: PathBuf,
+    /// The handler's settings, a JSON object.
+    pub settings: Value,
+    pub secrets: BTreeMap<String, SecretString>,
+}
+
+/// A plugin, and a folder for the libraries that its hosts load.
+#[derive(Debug)]
+pub(super) struct Rig {
+    pub(super) subject: Subject,
+    cache: TempDir,
+}
+
+impl Rig {
+    pub(super) fn new(subject: Subject) -> io::Result<Self> {
+        Ok(Self { subject, cache: TempDir::with_prefix("hookyard-trial-")? })
+    }
+
+    /// Where checked libraries are kept.
+    pub(super) fn cache(&self) -> PathBuf {
+        self.cache.path().join("plugins")
+    }
+
+    /// A host of the plugin.
+    pub(super) async fn host(
+        &self,
+        services: Arc<dyn Services>,
+        concurrency: usize,
+        timeout: Duration,
+    ) -> Result<Host, HostError> {
+        self.host_with(&self.subject.settings, services, concurrency, timeout).await
+    }
+
+    /// The same with other settings.
+    pub(super) async fn host_with(
+        &self,
+        settings: &Value,
+        services: Arc<dyn Services>,
+        concurrency: usize,
+        timeout: Duration,
+    ) -> Result<Host, HostError> {
+        let spec = HostSpec {
+            handler: HandlerName::new(NAME),
+            library: self.subject.library.clone(),
+            sha256: None,
+            cache: self.cache(),
+            settings_json: settings.to_string(),
+            secrets: self.subject.secrets.clone(),
+            concurrency,
+            timeout,
+        };
+        Host::start(spec, services).await
+    }
+}
+
+/// One attempt at the event.
+pub(super) async fn attempt(host: &Host, event: &Event, number: u32) -> Report {
+    let report = host.call(event, number, &RuleName::new(NAME), Company::Others).await;
+    report.unwrap_or_else(|| Report {
+        outcome: Outcome::Crashed { what: "the plugin did not come up again after it died".to_owned() },
+        log: Vec::new(),
+        duration: Duration::ZERO,
+    })
+}
