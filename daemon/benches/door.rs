@@ -49,6 +49,7 @@ async fn open(yard: &Yard) -> SocketAddr {
         path: "/webhooks/stripe".to_owned(),
         scheme: Scheme::Stripe(scheme),
         rate: None,
+        redaction: Default::default(),
     };
     let settings = DoorSettings::new(([127, 0, 0, 1], 0).into());
     let store = Arc::clone(&yard.store);

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod model;
+pub mod privacy;
 pub mod observe;
 pub mod rules;
 pub mod verify;

@@ -7,14 +7,15 @@ use crate::stripe::tests_dir;
 /// The daemon's modules, lowest first, each with the modules that it may use.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
-    ("observe", &["model"]),
+    ("privacy", &[]),
+    ("observe", &["model", "privacy"]),
     ("rules", &["model"]),
     ("verify", &["model"]),
     ("artifact", &["model", "rules"]),
     ("config", &["model", "rules", "verify"]),
     ("store", &["model", "observe"]),
-    ("host", &["model", "observe", "artifact"]),
-    ("ingest", &["model", "observe", "verify", "store"]),
+    ("host", &["model", "privacy", "observe", "artifact"]),
+    ("ingest", &["model", "privacy", "observe", "verify", "store"]),
     ("route", &["model", "observe", "rules", "store"]),
     ("replay", &["model", "observe", "rules", "store", "route"]),
     ("dispatch", &["model", "observe", "store", "host"]),
@@ -23,8 +24,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "model", "observe", "rules", "verify", "config", "store", "host", "ingest", "route", "dispatch",
-            "retain", "admin", "replay",
+            "model", "privacy", "observe", "rules", "verify", "config", "store", "host", "ingest", "route",
+            "dispatch", "retain", "admin", "replay",
         ],
     ),
     ("doctor", &["model", "observe", "config", "store", "host", "admin", "app"]),

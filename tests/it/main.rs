@@ -30,6 +30,7 @@ mod outage;
 mod plugin_abi;
 mod plugin_faults;
 mod power_cut;
+mod privacy;
 mod reload;
 mod retention;
 mod routing;

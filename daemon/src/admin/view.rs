@@ -109,6 +109,12 @@ pub struct EventDetailView {
     pub event: EventView,
     pub body_bytes: usize,
     pub content_type: String,
+    /// Which paths of the body were redacted; empty where it is as it was received.
+    #[serde(default)]
+    pub redacted: String,
+    /// The SHA-256 of the body as it was received, where it is not as it was.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub body_sha256: Option<String>,
     /// `waiting …`, `to …`, `unrouted: …`, `dropped …`.
     pub routing: String,
     /// The configuration that routed it.

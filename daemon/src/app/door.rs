@@ -7,6 +7,8 @@ use super::{StartError, descriptors};
 use crate::config::{self, Snapshot};
 use crate::ingest::{Door, DoorSettings, DoorSource, RateLimit, Sources, TlsFiles};
 use crate::model::clock::Clock;
+use crate::privacy::{At, Redaction};
+use crate::rules::{Path, Step};
 use crate::store::Store;
 use crate::verify::Scheme;
 use crate::verify::stripe::StripeScheme;
@@ -49,7 +51,17 @@ fn door_source(source: &config::Source) -> Result<DoorSource, StartError> {
         .map(Scheme::Stripe)
         .map_err(|error| StartError::Scheme { source_name: source.name.to_string(), source: error })?;
     let rate = source.rate_limit.map(|rate| RateLimit { per_second: rate.per_second, burst: rate.burst });
-    Ok(DoorSource { name: source.name.clone(), path: source.path.clone(), scheme, rate })
+    let redaction = Redaction::new(source.redact.iter().map(redacted).collect());
+    Ok(DoorSource { name: source.name.clone(), path: source.path.clone(), scheme, rate, redaction })
+}
+
+/// A path as it is written, and as it is compared.
+fn redacted(path: &Path) -> (String, Vec<At<'static>>) {
+    let step = |step: &Step| match step {
+        Step::Key(key) => At::Key(key.to_string().into()),
+        Step::Each => At::Element,
+    };
+    (path.to_string(), path.steps().iter().map(step).collect())
 }
 
 /// The configuration's check has refused 0 already.

@@ -82,6 +82,9 @@ pub(super) fn print_detail(detail: &EventDetailView) {
     let event = &detail.event;
     say!("event     {}  {}", event.event, event.event_type);
     say!("from      {}, {}, received {}", event.source, event.provider_id, event.received);
+    if let Some(hash) = &detail.body_sha256 {
+        say!("redacted  {}; the body received had the SHA-256 {hash}", detail.redacted);
+    }
     say!("routing   {}", detail.routing);
     for delivery in &detail.deliveries {
         print_delivery(delivery);

@@ -15,7 +15,7 @@ use super::snapshot::{Admin, Handler, Plugin, Scheme, Server, Snapshot, Source};
 use super::testing::RuleTest;
 use super::{rule_cost, rule_findings};
 use crate::model::ids::{HandlerName, PluginName, RuleName, SnapshotHash, SourceName};
-use crate::rules::{Fault, RuleSet, nearest};
+use crate::rules::{Fault, Path, RuleSet, nearest};
 
 /// The snapshot that `raw` describes. To be used only if `faults` stayed empty.
 pub(super) fn check(
@@ -32,6 +32,7 @@ pub(super) fn check(
     }
     let tests = check_tests(&raw, faults);
     let server = check_server(raw.server, options, faults);
+    let redacted: Vec<Spotted<Path>> = raw.sources.iter().flat_map(|source| source.redact.clone()).collect();
     let sources = check_sources(raw.sources, options, faults);
     let handlers = raw.handlers.into_iter().map(|handler| check_handler(handler, options, faults)).collect();
     let spots: Vec<Spot> = raw.rules.iter().map(|rule| rule.name.spot.clone()).collect();
@@ -42,6 +43,7 @@ pub(super) fn check(
     // What is written wrongly is read as less than it says, and proves nothing.
     if faults.is_sound() {
         rule_findings::check(&rules, &spots, faults);
+        rule_findings::check_redacted(&rules, &redacted, faults);
     }
     let rules = Arc::new(rules);
     (Snapshot { hash, outline, server, store: raw.store, sources, plugins, handlers, rules }, tests)
@@ -99,6 +101,7 @@ fn check_sources(raw: Vec<RawSource>, options: LoadOptions<'_>, faults: &mut Fau
             path: source.path.map(|path| path.value).unwrap_or_default(),
             scheme: Scheme::Stripe { secrets, tolerance: source.tolerance },
             livemode: source.livemode,
+            redact: source.redact.into_iter().map(|path| path.value).collect(),
             rate_limit: source.rate_limit,
         });
     }

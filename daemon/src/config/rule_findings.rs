@@ -2,9 +2,8 @@
 //!
 //! Called by `check` once the rules are compiled.
 
-use super::faults::{Faults, Spot};
-use crate::rules::Fault;
-use crate::rules::{Finding, RuleSet};
+use super::faults::{Faults, Spot, Spotted};
+use crate::rules::{Fault, Finding, Path, RuleSet};
 
 /// `spots` are the rules' names.
 pub(super) fn check(rules: &RuleSet, spots: &[Spot], faults: &mut Faults<'_>) {
@@ -23,6 +22,18 @@ pub(super) fn check(rules: &RuleSet, spots: &[Spot], faults: &mut Faults<'_>) {
             Finding::Shadowed { rule, by } => (rule, shadowed(rules, spots, (rule, &by), faults)),
         };
         faults.warn(spots[rule].file, warning);
+    }
+}
+
+/// Rules see what is stored: of what is redacted, only that it is there.
+pub(super) fn check_redacted(rules: &RuleSet, redacted: &[Spotted<Path>], faults: &mut Faults<'_>) {
+    for Spotted { value: path, spot } in redacted {
+        if let Some(looked) = rules.looks_within(path).first() {
+            let message = format!("a rule looks at `{looked}`, which is redacted");
+            let help =
+                "it finds \"[redacted]\" there, or null where a number was; keep it, or ask something else";
+            faults.warn(spot.file, Fault::new(spot.span.clone(), message).help(help));
+        }
     }
 }
 

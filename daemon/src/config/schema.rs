@@ -150,6 +150,10 @@ fn source() -> Value {
             "tolerance": duration("How old or early a signature may be"),
             "livemode": { "enum": ["any", "live", "test"] },
             "rate_limit": rate_limit,
+            "redact": {
+                "type": "array", "items": { "type": "string" },
+                "description": "Paths of values that are taken out before an event is stored",
+            },
             "alias": {
                 "type": "object", "additionalProperties": { "type": "string" },
                 "description": "Short names for the beginnings of paths in rules",

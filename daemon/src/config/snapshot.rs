@@ -15,7 +15,7 @@ use super::outline::Outline;
 use crate::model::ids::{HandlerName, PluginName, SnapshotHash, SourceName};
 use crate::model::retention::Retention;
 use crate::model::retry::RetrySchedule;
-use crate::rules::{Livemode, RuleSet};
+use crate::rules::{Livemode, Path, RuleSet};
 
 /// Only this machine: whoever wants the world to come in says so.
 pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
@@ -101,6 +101,8 @@ pub struct Source {
     pub path: String,
     pub scheme: Scheme,
     pub livemode: Livemode,
+    /// What is taken out of its bodies before they are stored, and all below.
+    pub redact: Vec<Path>,
     pub rate_limit: Option<RateLimit>,
 }
 

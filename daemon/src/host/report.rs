@@ -6,6 +6,7 @@ use hookyard_plugin_host::protocol::Detail as WireDetail;
 
 use crate::model::attempt::{Detail, Outcome};
 use crate::model::limits::{CODE_BYTES_MAX, DETAIL_BYTES_MAX, LOG_LINE_BYTES_MAX, RETRY_AFTER_MAX};
+use crate::privacy::mask_emails;
 
 /// The outcomes of the ABI; `include/hookyard_plugin.h` tells their meaning.
 const DONE: i32 = 1;
@@ -52,9 +53,11 @@ pub(super) fn log_line(message: &str, fields: &[(String, String)]) -> String {
     line
 }
 
-/// Text from a plugin, fit for a line: no control characters, cut at a character's boundary.
+/// Text from a plugin, fit for a line: no control characters, no e-mail address, cut at a character's boundary.
 pub(super) fn clean(text: &str, max: usize) -> String {
-    let cut = &text[..text.floor_char_boundary(max)];
+    // Cut afterwards: of an address that is cut the end could not be told.
+    let masked = mask_emails(text);
+    let cut = &masked[..masked.floor_char_boundary(max)];
     cut.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
@@ -136,6 +139,7 @@ mod tests {
         let fields = [("k\n".to_owned(), "v\u{1b}[31m".to_owned())];
         assert_eq!(log_line("a\r\nb", &fields), "a  b k =v [31m");
         assert_eq!(clean("äää", 3), "ä");
+        assert_eq!(clean("550 no user ada@example.com", 100), "550 no user ***@example.com");
         assert!(log_line(&"ä".repeat(LOG_LINE_BYTES_MAX), &fields).len() <= LOG_LINE_BYTES_MAX);
     }
 

@@ -12,11 +12,13 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use sha2::{Digest, Sha256};
 
 use crate::model::clock::UnixMillis;
-use crate::model::event::Envelope;
+use crate::model::event::{BODY_SHA256_HEADER, Envelope, OWN_HEADER_PREFIX, REDACTED_HEADER};
 use crate::model::ids::{IdempotencyKey, SourceName};
 use crate::model::limits::{KEPT_HEADER_BYTES_MAX, PROVIDER_WORD_BYTES_MAX, TOP_LEVEL_KEYS_MAX};
+use crate::privacy::{Redacted, Redaction};
 
 /// What is wrong with a genuine body. Holds nothing of the body.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,6 +82,16 @@ pub fn make(
     })
 }
 
+/// Takes out what the source's settings redact. The headers then tell the hash of the body as it was received, by which
+/// that body can be known again, and its signature proven, should somebody have kept it.
+pub fn redact(envelope: &mut Envelope, redaction: &Redaction) {
+    let Some(Redacted { body, paths }) = redaction.apply(&envelope.body) else { return };
+    let hash = hex::encode(Sha256::digest(&envelope.body));
+    envelope.headers.push((BODY_SHA256_HEADER.to_owned(), hash));
+    envelope.headers.push((REDACTED_HEADER.to_owned(), paths.join(", ")));
+    envelope.body = body.into();
+}
+
 /// The provider's event id; with the connected account behind a `/`, where there is one. A `/` of the id itself is
 /// written `%2F`, so that no two pairs make one key.
 fn idempotency_key(id: &str, account: Option<&str>) -> IdempotencyKey {
@@ -98,12 +110,15 @@ fn content_type(headers: &HeaderMap) -> String {
     }
 }
 
-/// The headers worth keeping: all but those that carry credentials, as long as they fit.
+/// The headers worth keeping: all but those that carry credentials or would speak for hookyard, as long as they fit.
 fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
     let mut bytes_left = KEPT_HEADER_BYTES_MAX;
     let mut kept = Vec::new();
     for (name, value) in headers {
         let length = name.as_str().len() + value.len();
+        if name.as_str().starts_with(OWN_HEADER_PREFIX) {
+            continue;
+        }
         if value.is_sensitive() || names_a_credential(name.as_str()) || length > bytes_left {
             continue;
         }

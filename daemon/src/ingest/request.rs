@@ -63,7 +63,8 @@ async fn take(
     let matched = verifier.finish()?;
     place.keep();
     busy.prove();
-    let envelope = envelope::make(&source.name, &head.headers, bytes, received)?;
+    let mut envelope = envelope::make(&source.name, &head.headers, bytes, received)?;
+    envelope::redact(&mut envelope, &source.redaction);
 
     let (event_type, provider_id) = (envelope.event_type.clone(), envelope.provider_id.clone());
     let appended = append(serving, envelope, place).await?;

@@ -9,6 +9,7 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use crate::model::ids::SourceName;
+use crate::privacy::Redaction;
 use crate::verify::Scheme;
 
 /// One source: where it is and how its requests are verified.
@@ -20,6 +21,8 @@ pub struct DoorSource {
     pub scheme: Scheme,
     /// Every request counts, verified or not.
     pub rate: Option<RateLimit>,
+    /// What is taken out of its bodies before they are stored.
+    pub redaction: Redaction,
 }
 
 /// How many requests a source may send.
@@ -48,6 +51,7 @@ pub enum SourcesError {
 pub(super) struct LiveSource {
     pub(super) name: SourceName,
     pub(super) scheme: Scheme,
+    pub(super) redaction: Redaction,
     limiter: Option<DefaultDirectRateLimiter>,
 }
 
@@ -55,7 +59,7 @@ impl Sources {
     /// Rates start unspent.
     pub fn new(sources: Vec<DoorSource>) -> Result<Self, SourcesError> {
         let mut by_path: HashMap<String, Arc<LiveSource>> = HashMap::with_capacity(sources.len());
-        for DoorSource { name, path, scheme, rate } in sources {
+        for DoorSource { name, path, scheme, rate, redaction } in sources {
             if !path.starts_with('/') {
                 return Err(SourcesError::NoSlash { source_name: name, path });
             }
@@ -64,7 +68,7 @@ impl Sources {
             }
             let limiter = rate
                 .map(|rate| RateLimiter::direct(Quota::per_second(rate.per_second).allow_burst(rate.burst)));
-            by_path.insert(path, Arc::new(LiveSource { name, scheme, limiter }));
+            by_path.insert(path, Arc::new(LiveSource { name, scheme, redaction, limiter }));
         }
         Ok(Self(by_path))
     }
@@ -101,6 +105,7 @@ mod tests {
             path: path.to_owned(),
             scheme: Scheme::Stripe(scheme),
             rate,
+            redaction: Redaction::default(),
         }
     }
 

@@ -5,6 +5,14 @@ use bytes::Bytes;
 use super::clock::UnixMillis;
 use super::ids::{EventId, IdempotencyKey, SourceName};
 
+/// The header that tells the SHA-256 of the body as it was received, where what is stored is not that. Ours alone: the
+/// door takes none of the name from outside.
+pub const BODY_SHA256_HEADER: &str = "x-hookyard-body-sha256";
+/// The header that tells which paths of the body were redacted.
+pub const REDACTED_HEADER: &str = "x-hookyard-redacted";
+/// What the names of hookyard's own headers begin with.
+pub const OWN_HEADER_PREFIX: &str = "x-hookyard-";
+
 /// A verified request, not yet stored. Made by `ingest`, given to the store, which names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
@@ -21,9 +29,16 @@ pub struct Envelope {
     pub content_type: String,
     /// The request's headers that matter, names in lower case, in the order received. Never a secret.
     pub headers: Vec<(String, String)>,
-    /// The very bytes received: what the signature covers.
+    /// The very bytes received, which the signature covers; but what the source's settings redact.
     pub body: Bytes,
     pub received: UnixMillis,
+}
+
+impl Envelope {
+    /// The first header of that name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
 }
 
 /// A stored event. Immutable.

@@ -1,10 +1,12 @@
-//! Logs: one subscriber for the process, to stderr, set up once by `hookyard serve`; how an error is told in one line; the
+//! Logs: one subscriber for the process, to stderr, set up once by `hookyard serve`, without e-mail addresses; how an error is told in one line; the
 //! names of the metrics.
 
+mod masked;
 pub mod names;
 
 use std::io::IsTerminal;
 
+use masked::Masked;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
@@ -37,7 +39,7 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
 pub fn init(format: LogFormat, filter: &str) -> Result<(), ObserveError> {
     let parsed = EnvFilter::try_new(filter)
         .map_err(|source| ObserveError::Filter { filter: filter.to_owned(), source })?;
-    let log = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(Masked(std::io::stderr));
     let set = match format {
         LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => log.json().flatten_event(true).try_init(),

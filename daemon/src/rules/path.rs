@@ -32,6 +32,14 @@ impl Path {
         Self(steps.into())
     }
 
+    /// The path that `text` writes, from the event's root and without aliases.
+    ///
+    /// # Errors
+    /// [`PathFault`] says which sign cannot stand where it does.
+    pub fn whole(text: &str) -> Result<Self, PathFault> {
+        parse(text).map(|written| Self::new(written.steps))
+    }
+
     /// The steps, outermost first.
     pub fn steps(&self) -> &[Step] {
         &self.0

@@ -10,6 +10,7 @@ use super::condition::Condition;
 use super::evaluate::holds;
 use super::extract::{Found, extract};
 use super::index::{Index, Merged};
+use super::path::Path;
 use super::plan::Plans;
 use super::sample::Sample;
 use super::watch::Watch;
@@ -135,6 +136,14 @@ impl RuleSet {
     /// What can be proven about the rules without an event.
     pub fn findings(&self) -> Vec<Finding> {
         findings(self)
+    }
+
+    /// The paths that rules look at and that stand at `path` or below it, in order.
+    pub fn looks_within(&self, path: &Path) -> Vec<Path> {
+        let mut within: Vec<Path> =
+            self.watch.paths().filter(|looked| looked.steps().starts_with(path.steps())).collect();
+        within.sort();
+        within
     }
 
     /// The rules that may match an event of `source`, as numbers in order.

@@ -84,6 +84,13 @@ impl Watch {
         self.root.number_in_order(&mut next);
     }
 
+    /// Every path that some rule looks at, from the event's root.
+    pub(super) fn paths(&self) -> impl Iterator<Item = Path> + '_ {
+        let whole =
+            |outer: &Vec<Step>, path: &Path| Path::new(outer.iter().chain(path.steps()).cloned().collect());
+        self.known.iter().flat_map(move |(outer, paths)| paths.keys().map(move |path| whole(outer, path)))
+    }
+
     pub(super) fn root(&self) -> &Node {
         &self.root
     }

@@ -30,6 +30,9 @@ const MD5: &str = "content-md5";
 const OURS: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhook-signature"];
 const OURS_PREFIX: &str = "x-hookyard-";
 
+/// What hookyard itself says of an event's body: that values were taken out, and the hash of what was received.
+const OF_REDACTION: [&str; 2] = ["x-hookyard-redacted", "x-hookyard-body-sha256"];
+
 /// Which headers the settings cannot set.
 pub(crate) fn is_ours(name: &HeaderName) -> bool {
     let name = name.as_str();
@@ -54,7 +57,9 @@ pub(crate) fn of_event(event: &Event<'_>, whole_body: bool) -> HeaderMap {
         // hookyard keeps text of what was no text; such a value cannot be sent as it was.
         let parsed =
             HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_bytes(value.as_bytes()).ok());
-        if let Some((name, value)) = parsed.filter(|(name, _)| !is_ours(name)) {
+        if let Some((name, value)) =
+            parsed.filter(|(name, _)| !is_ours(name) || OF_REDACTION.contains(&name.as_str()))
+        {
             headers.append(name, value);
         }
     }

@@ -86,6 +86,7 @@ pub(super) fn source(path: &str) -> DoorSource {
         path: path.to_owned(),
         scheme: Scheme::Stripe(scheme),
         rate: None,
+        redaction: Default::default(),
     }
 }
 

@@ -13,12 +13,17 @@ use crate::config::faults::Spotted;
 use crate::config::reader::Reader;
 use crate::config::snapshot::{RateLimit, TOLERANCE_DEFAULT};
 use crate::model::ids::SourceName;
-use crate::rules::{Aliases, Fault, Livemode, is_word_of_the_language, nearest};
+use crate::rules::{Aliases, Fault, Livemode, Path, Step, is_word_of_the_language, nearest};
 
 /// One while nothing is rolled, two while it is; eight are a mistake that costs a hash each.
 const SECRETS_MAX: usize = 8;
 /// Zero would refuse everything, or turn the check off as in some libraries; a day lets old requests be replayed.
 const TOLERANCE_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
+/// Each is compared with every value of a body, and named in a header of the event.
+const REDACT_PATHS_MAX: usize = 32;
+const REDACT_PATH_BYTES_MAX: usize = 200;
+/// By these events are told apart and routed, and the door reads them.
+const NEVER_REDACTED: [&str; 5] = ["id", "type", "object", "account", "livemode"];
 /// More than a machine answers.
 const RATE_RANGE: RangeInclusive<usize> = 1..=1_000_000;
 const RATE_DEFAULT: usize = 100;
@@ -34,6 +39,8 @@ pub(in crate::config) struct RawSource {
     pub(in crate::config) rate_limit: Option<RateLimit>,
     /// What the first word of a path may stand for in this source's events.
     pub(in crate::config) aliases: Aliases,
+    /// What is taken out of its bodies.
+    pub(in crate::config) redact: Vec<Spotted<Path>>,
 }
 
 pub(super) fn read_all(main: &mut Reader<'_, '_, '_>) -> Vec<RawSource> {
@@ -57,6 +64,7 @@ fn read(main: &mut Reader<'_, '_, '_>, name: &Spanned<DeString<'_>>, table: &DeT
     let livemode = section.parsed("livemode", "a string", "\"any\"", livemode);
     let rate_limit = read_rate_limit(&mut section);
     let aliases = read_aliases(&mut section);
+    let redact = read_redact(&mut section);
     section.not_yet("idempotency_key");
     section.finish();
     RawSource {
@@ -67,6 +75,36 @@ fn read(main: &mut Reader<'_, '_, '_>, name: &Spanned<DeString<'_>>, table: &DeT
         livemode: livemode.map_or(Livemode::Any, |livemode| livemode.value),
         rate_limit,
         aliases,
+        redact,
+    }
+}
+
+fn read_redact(section: &mut Reader<'_, '_, '_>) -> Vec<Spotted<Path>> {
+    let Some(Spotted { value: paths, spot }) = section.list("redact", false, redacted_path) else {
+        return Vec::new();
+    };
+    if paths.len() > REDACT_PATHS_MAX {
+        let message = format!("`redact` lists {} paths; it takes {REDACT_PATHS_MAX}", paths.len());
+        section.fault(
+            Fault::new(spot.span, message).help("write what they have in common: all below it goes too"),
+        );
+    }
+    paths
+}
+
+/// From the event's root: an alias of a rule would hide what is meant.
+fn redacted_path(text: &str) -> Result<Path, Invalid> {
+    const HELP: &str = "write the whole path from the event's root: \"data.object.customer_details.phone\"";
+    let path = Path::whole(text).map_err(|fault| Invalid::new(fault.to_string(), HELP))?;
+    match path.steps() {
+        _ if text.len() > REDACT_PATH_BYTES_MAX => {
+            Err(Invalid::new(format!("the path is longer than {REDACT_PATH_BYTES_MAX} bytes"), HELP))
+        }
+        [Step::Key(first), ..] if NEVER_REDACTED.contains(&&**first) => {
+            let message = format!("`{first}` cannot be redacted: by it events are told apart and routed");
+            Err(Invalid::new(message, "take it away"))
+        }
+        _ => Ok(path),
     }
 }
 

@@ -5,6 +5,7 @@ mod docs;
 mod faults;
 mod loading;
 mod rule_cost;
+mod redact;
 mod routing;
 mod rule_faults;
 mod rule_findings;

@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 
 use super::*;
+use crate::privacy::At;
 
 fn envelope(body: &[u8], headers: &HeaderMap) -> Result<Envelope, PayloadFault> {
     make(&SourceName::new("stripe"), headers, Bytes::copy_from_slice(body), UnixMillis(7))
@@ -117,4 +118,32 @@ proptest! {
         prop_assume!(cut < body.len());
         prop_assert_eq!(reason(&body[..cut]), "body_not_json");
     }
+}
+
+#[test]
+fn what_is_redacted_is_gone_before_it_is_stored_and_the_hash_of_what_came_is_told() {
+    let body = br#"{"id":"evt_1","type":"t","data":{"object":{"phone":"+49 1","n":1}}}"#;
+    let mut headers = HeaderMap::new();
+    headers.insert("stripe-signature", HeaderValue::from_static("t=1,v1=a"));
+    headers.insert("x-hookyard-redacted", HeaderValue::from_static("a lie"));
+    let plain = envelope(body, &headers).unwrap();
+    assert_eq!(plain.header("x-hookyard-redacted"), None, "nobody else speaks for hookyard");
+
+    let steps = ["data", "object", "phone"].map(|key| At::Key(key.into())).to_vec();
+    let redaction = Redaction::new(vec![("data.object.phone".to_owned(), steps)]);
+    let mut redacted = plain.clone();
+    redact(&mut redacted, &redaction);
+    assert_eq!(
+        redacted.body,
+        &br#"{"id":"evt_1","type":"t","data":{"object":{"phone":"[redacted]","n":1}}}"#[..]
+    );
+    assert_eq!(redacted.header("x-hookyard-body-sha256"), Some(&*hex::encode(Sha256::digest(body))));
+    assert_eq!(redacted.header("x-hookyard-redacted"), Some("data.object.phone"));
+    assert_eq!(redacted.header("stripe-signature"), Some("t=1,v1=a"));
+    assert_eq!(redacted.idempotency_key, plain.idempotency_key);
+
+    let mut untouched = envelope(br#"{"id":"evt_1","type":"t"}"#, &headers).unwrap();
+    let before = untouched.clone();
+    redact(&mut untouched, &redaction);
+    assert_eq!(untouched, before);
 }
