@@ -20,7 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("replay", &["model", "observe", "rules", "store", "route"]),
     ("dispatch", &["model", "observe", "store", "host"]),
     ("retain", &["model", "observe", "store"]),
-    ("admin", &["model", "observe", "store"]),
+    ("admin", &["model", "privacy", "observe", "store"]),
     (
         "app",
         &[

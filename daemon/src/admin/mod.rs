@@ -27,6 +27,7 @@ mod auth;
 mod config;
 pub mod control;
 pub mod dry_run;
+pub mod erase;
 pub mod explain;
 mod metrics;
 mod pages;
@@ -80,6 +81,7 @@ pub async fn serve(listener: TcpListener, admin: Admin, shutdown: CancellationTo
         .route("/v1/events/{id}", get(pages::event))
         .route("/v1/events/{id}/explain", get(pages::explain))
         .route("/v1/events/replay", post(rules::replay))
+        .route("/v1/events/erase", post(erase::erase))
         .route("/v1/rules", get(rules))
         .route("/v1/dry-run", post(dry_run::run).layer(DefaultBodyLimit::max(CANDIDATE_BYTES_MAX)))
         .route("/metrics", get(metrics::metrics))

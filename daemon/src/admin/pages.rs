@@ -9,7 +9,7 @@ use super::Admin;
 use super::answer::{Failure, Pretty};
 use super::explain::ExplainView;
 use super::view::{self, AttemptView, DeliveryView, EventDetailView, EventView, PageView};
-use crate::model::event::{BODY_SHA256_HEADER, REDACTED_HEADER};
+use crate::model::event::{BODY_SHA256_HEADER, ERASED_HEADER, REDACTED_HEADER};
 use crate::model::ids::{DeliveryId, EventId, HandlerName};
 use crate::store::{DeliveryQuery, EventQuery, Page, Routing, Store, StoreError};
 
@@ -84,6 +84,7 @@ pub(super) async fn event(
         content_type: event.envelope.content_type.clone(),
         redacted: event.envelope.header(REDACTED_HEADER).unwrap_or_default().to_owned(),
         body_sha256: event.envelope.header(BODY_SHA256_HEADER).map(str::to_owned),
+        erased: event.envelope.header(ERASED_HEADER).is_some(),
         routing: view::routing_words(decision.as_ref()),
         snapshot: decision.map(|decision| decision.snapshot.to_string()),
         deliveries: deliveries_with_tries(&*admin.store, event.id).await?,

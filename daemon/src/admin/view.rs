@@ -115,6 +115,9 @@ pub struct EventDetailView {
     /// The SHA-256 of the body as it was received, where it is not as it was.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub body_sha256: Option<String>,
+    /// Whether personal fields were erased once it was stored.
+    #[serde(default)]
+    pub erased: bool,
     /// `waiting …`, `to …`, `unrouted: …`, `dropped …`.
     pub routing: String,
     /// The configuration that routed it.

@@ -4,6 +4,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 
 use super::client::Operator;
+use super::erase::{self, EraseArgs};
 use super::output::say;
 use super::page::{PageArgs, escape, query_string};
 use super::replay::{self, ReplayArgs};
@@ -12,6 +13,8 @@ use crate::admin::view::{AttemptView, DeliveryView, EventDetailView, EventView, 
 
 #[derive(Debug, Subcommand)]
 pub(super) enum EventsCommand {
+    /// Erase the personal data of whoever has an e-mail address, in all that is finished
+    Erase(EraseArgs),
     /// List stored events, newest first
     List(ListArgs),
     /// Route past events again, by the rules that run now
@@ -44,6 +47,7 @@ pub(super) struct ShowArgs {
 
 pub(super) async fn run(common: &Common, command: EventsCommand) -> Result<(), Failure> {
     match command {
+        EventsCommand::Erase(args) => erase::run(common, &args).await,
         EventsCommand::List(args) => list(common, args).await,
         EventsCommand::Replay(args) => replay::run(common, &args).await,
         EventsCommand::Show(args) => show(common, &args).await,
@@ -84,6 +88,9 @@ pub(super) fn print_detail(detail: &EventDetailView) {
     say!("from      {}, {}, received {}", event.source, event.provider_id, event.received);
     if let Some(hash) = &detail.body_sha256 {
         say!("redacted  {}; the body received had the SHA-256 {hash}", detail.redacted);
+    }
+    if detail.erased {
+        say!("erased    its personal fields, at somebody's request");
     }
     say!("routing   {}", detail.routing);
     for delivery in &detail.deliveries {

@@ -8,6 +8,7 @@ mod client;
 mod config;
 mod deliveries;
 mod doctor;
+mod erase;
 mod events;
 mod exit;
 mod explain;

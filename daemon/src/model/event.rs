@@ -10,6 +10,8 @@ use super::ids::{EventId, IdempotencyKey, SourceName};
 pub const BODY_SHA256_HEADER: &str = "x-hookyard-body-sha256";
 /// The header that tells which paths of the body were redacted.
 pub const REDACTED_HEADER: &str = "x-hookyard-redacted";
+/// The header that tells that personal fields of a stored event were erased later.
+pub const ERASED_HEADER: &str = "x-hookyard-erased";
 /// What the names of hookyard's own headers begin with.
 pub const OWN_HEADER_PREFIX: &str = "x-hookyard-";
 

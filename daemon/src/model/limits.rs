@@ -114,6 +114,11 @@ pub const WRITER_QUEUE_MAX: usize = 4096;
 /// The largest body that the store takes at all, whatever a source is set to: its chunks are counted in 16 bits, and
 /// each commit's worth of them holds up the other writers for some milliseconds.
 pub const EVENT_BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// A body that is written anew without a person's data goes in one commit, with what was said of its attempts; of a larger one
+/// only id and type are kept.
+pub const ERASED_BODY_BYTES_MAX: usize = 512 * 1024;
+/// Events that one call of an erasure looks at: bounded in memory by [`PAGE_BODY_BYTES_MAX`] too.
+pub const ERASE_PAGE_EVENTS: usize = 500;
 /// Everything of an event but its body: names, ids and the kept headers, with room to spare.
 pub const EVENT_META_BYTES_MAX: usize = 32 * 1024;
 /// Deliveries that one lease takes, whatever is asked: each moves three rows in one commit.

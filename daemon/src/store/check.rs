@@ -1,9 +1,12 @@
 //! What every engine refuses before it writes anything: names, keys and values beyond their limits.
 
-use super::StoreError;
+use super::{Erasure, StoreError};
+use crate::model::attempt::Attempt;
 use crate::model::event::Envelope;
 use crate::model::ids::StepId;
-use crate::model::limits::{EVENT_BODY_BYTES_MAX, EVENT_META_BYTES_MAX, KEY_BYTES_MAX, MEMO_BYTES_MAX};
+use crate::model::limits::{
+    ERASED_BODY_BYTES_MAX, EVENT_BODY_BYTES_MAX, EVENT_META_BYTES_MAX, KEY_BYTES_MAX, MEMO_BYTES_MAX,
+};
 use crate::model::verdict::{Decision, Verdict};
 
 /// A name that becomes part of a row's key: a handler, a plugin, a rule.
@@ -43,6 +46,23 @@ pub(super) fn envelope(envelope: &Envelope) -> Result<(), StoreError> {
         + envelope.content_type.len();
     within("an event's ids and headers", words + headers, EVENT_META_BYTES_MAX)?;
     within("an event's body", envelope.body.len(), EVENT_BODY_BYTES_MAX)
+}
+
+/// What is left of an event.
+pub(super) fn erasure(erasure: &Erasure) -> Result<(), StoreError> {
+    let headers: usize = erasure.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    within("an event's headers", headers, EVENT_META_BYTES_MAX)?;
+    within("an erased body", erasure.body.len(), ERASED_BODY_BYTES_MAX)?;
+    let attempts = erasure.attempts.iter().map(|(_, attempt)| attempt_bytes(attempt)).sum();
+    within("what is said of an event's attempts", attempts, ERASED_BODY_BYTES_MAX)
+}
+
+/// About what an attempt takes.
+pub(super) fn attempt_bytes(attempt: &Attempt) -> usize {
+    let detail = attempt.outcome.detail();
+    let result = detail.and_then(|detail| detail.result.as_ref()).map_or(0, String::len);
+    let log: usize = attempt.log.iter().map(String::len).sum();
+    200 + attempt.outcome.message().len() + result + log
 }
 
 /// The names in a decision.

@@ -5,6 +5,7 @@
 
 pub(super) mod bench;
 mod differential;
+mod erase;
 mod events;
 mod leases;
 mod memory;
@@ -73,6 +74,10 @@ contract! {
         an_unrouted_event_is_routed_again_once,
         only_unrouted_events_are_routed_again,
         a_long_decision_is_replaced_whole;
+    erase:
+        an_erased_event_has_another_body_and_is_the_same_event,
+        what_is_not_finished_is_erased_only_on_request,
+        attempts_and_reasons_are_erased_with_their_event;
     prune:
         what_is_finished_goes_after_its_time_and_not_before,
         dead_letters_and_unrouted_events_stay_longer,

@@ -19,8 +19,8 @@ use page::page;
 use super::step_key::{StoreKey, step_key};
 use super::wake::Wakes;
 use super::{
-    Counts, DeliveryQuery, EventQuery, Health, LeaseRequest, Leased, LeasedDelivery, Page, Pruned, Routing,
-    Settled, Settlement, Store, StoreError, check,
+    Counts, DeliveryQuery, Erasure, EventQuery, Health, LeaseRequest, Leased, LeasedDelivery, Page, Pruned,
+    Routing, Settled, Settlement, Store, StoreError, check,
 };
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::clock::{Clock, UnixMillis};
@@ -230,6 +230,34 @@ impl Store for MemoryStore {
     async fn prune(&self, retention: Retention, _after: Option<EventId>) -> Result<Pruned, StoreError> {
         let mut state = self.open()?;
         Ok(state.prune(&retention, self.clock.now()))
+    }
+
+    async fn erase(&self, id: EventId, erasure: Erasure) -> Result<bool, StoreError> {
+        check::erasure(&erasure)?;
+        let mut state = self.open()?;
+        let deliveries = state.deliveries.iter().filter(|(of, _)| of.event == id);
+        let waits = deliveries.map(|(_, delivery)| delivery.state.wakes_at()).any(|at| at.is_some());
+        let unfinished = waits || state.to_route.contains(&id);
+        if !state.events.contains_key(&id) || (unfinished && !erasure.even_unfinished) {
+            return Ok(false);
+        }
+        for (delivery, attempt) in erasure.attempts {
+            let attempts = state.attempts.entry(delivery).or_default();
+            for before in attempts.iter_mut().filter(|before| before.number == attempt.number) {
+                *before = attempt.clone();
+            }
+        }
+        for (delivery, told) in erasure.reasons {
+            if let Some(DeliveryState::Dead { reason, .. }) =
+                state.deliveries.get_mut(&delivery).map(|delivery| &mut delivery.state)
+            {
+                *reason = told;
+            }
+        }
+        if let Some(event) = state.events.get_mut(&id) {
+            (event.envelope.body, event.envelope.headers) = (erasure.body, erasure.headers);
+        }
+        Ok(true)
     }
 
     async fn step_begin(&self, step: StepId) -> Result<StepState, StoreError> {

@@ -20,10 +20,11 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use crate::model::attempt::Attempt;
 use crate::model::clock::UnixMillis;
-use crate::model::delivery::{Delivery, DeliveryState, LeaseToken};
+use crate::model::delivery::{DeadReason, Delivery, DeliveryState, LeaseToken};
 use crate::model::event::{Appended, Envelope, Event};
 use crate::model::ids::{DeliveryId, EventId, HandlerName, PluginId, StepId};
 use crate::model::memory::{Expect, KvPut, KvValue, StepState};
@@ -77,6 +78,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// reached, `None` to begin at the oldest. What is not finished and what cannot be read stays. An event's
     /// idempotency key outlives it: a duplicate is answered with its id until the key's own time is up.
     async fn prune(&self, retention: Retention, after: Option<EventId>) -> Result<Pruned, StoreError>;
+
+    /// Puts another body and other headers in the place of the event's own, and what is said otherwise of its deliveries in
+    /// the place of that: one atomic write. Its ids, key, decision and states stay. False, and nothing is changed, where
+    /// there is no such event, or where it is not finished and `even_unfinished` is not set.
+    async fn erase(&self, event: EventId, erasure: Erasure) -> Result<bool, StoreError>;
 
     /// Marks the step as begun and says how it stood before. On disk when it returns.
     async fn step_begin(&self, step: StepId) -> Result<StepState, StoreError>;
@@ -221,6 +227,20 @@ pub struct Pruned {
     pub reached: Option<EventId>,
     /// Whether a further call would find more to look at now.
     pub more: bool,
+}
+
+/// What is left of an event once a person's data are erased.
+#[derive(Debug, Clone)]
+pub struct Erasure {
+    /// At most [`crate::model::limits::ERASED_BODY_BYTES_MAX`].
+    pub body: Bytes,
+    pub headers: Vec<(String, String)>,
+    /// Attempts that say something else now, each in the place of the one with its number.
+    pub attempts: Vec<(DeliveryId, Attempt)>,
+    /// Why dead letters are dead, in other words.
+    pub reasons: Vec<(DeliveryId, DeadReason)>,
+    /// Also where it waits to be routed, or for a handler.
+    pub even_unfinished: bool,
 }
 
 /// Which events to list.

@@ -17,8 +17,8 @@ use hookyard::model::verdict::Decision;
 use hookyard::store::memory::MemoryStore;
 use hookyard::store::wake::Wakes;
 use hookyard::store::{
-    Counts, DeliveryQuery, EventQuery, Health, LeaseRequest, Leased, Page, Pruned, Settled, Settlement,
-    Store, StoreError,
+    Counts, DeliveryQuery, Erasure, EventQuery, Health, LeaseRequest, Leased, Page, Pruned, Settled,
+    Settlement, Store, StoreError,
 };
 use hookyard::verify::Scheme;
 use hookyard::verify::stripe::{StripeScheme, sign};
@@ -286,6 +286,10 @@ impl Store for Shelf {
     }
 
     async fn prune(&self, _: Retention, _: Option<EventId>) -> Result<Pruned, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn erase(&self, _: EventId, _: Erasure) -> Result<bool, StoreError> {
         Err(StoreError::Closed)
     }
 

@@ -28,6 +28,7 @@ mod compact;
 mod deliveries;
 mod derived;
 mod engine;
+mod erase;
 mod events;
 mod fault;
 mod front;
@@ -83,8 +84,8 @@ use self::writer::{Durability, Job, READERS_WAIT};
 use super::step_key::step_key;
 use super::wake::Wakes;
 use super::{
-    Counts, DeliveryQuery, EventQuery, Health, LeaseRequest, Leased, Page, Pruned, Settled, Settlement,
-    Store, StoreError, check,
+    Counts, DeliveryQuery, Erasure, EventQuery, Health, LeaseRequest, Leased, Page, Pruned, Settled,
+    Settlement, Store, StoreError, check,
 };
 use crate::model::attempt::Attempt;
 use crate::model::clock::Clock;
@@ -92,8 +93,8 @@ use crate::model::delivery::{Delivery, LeaseToken};
 use crate::model::event::{Appended, Envelope, Event};
 use crate::model::ids::{DeliveryId, EventId, HandlerName, PluginId, StepId};
 use crate::model::limits::{
-    APPLY_AFTER, COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, FREE_BYTES_MIN, JOURNAL_SEGMENT_BYTES, LEASE_MAX,
-    STORE_CACHE_BYTES_DEFAULT, WRITER_QUEUE_MAX,
+    APPLY_AFTER, COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, EVENT_META_BYTES_MAX, FREE_BYTES_MIN,
+    JOURNAL_SEGMENT_BYTES, LEASE_MAX, STORE_CACHE_BYTES_DEFAULT, WRITER_QUEUE_MAX,
 };
 use crate::model::memory::{Expect, KvPut, KvValue, StepState};
 use crate::model::retention::Retention;
@@ -217,6 +218,18 @@ impl Store for SledStore {
             routed += self.write(bytes, move |round| reroute::route_unrouted(round, &batch)).await?;
         }
         Ok(routed)
+    }
+
+    async fn erase(&self, event: EventId, erasure: Erasure) -> Result<bool, StoreError> {
+        check::erasure(&erasure)?;
+        let attempts: usize = erasure.attempts.iter().map(|(_, attempt)| check::attempt_bytes(attempt)).sum();
+        let bytes = SMALL_BYTES + EVENT_META_BYTES_MAX + erasure.body.len() + attempts;
+        let recent = Arc::clone(&self.recent);
+        let erased = self.write(bytes, move |round| {
+            let erased = erase::erase(round, event, &erasure)?;
+            Ok(erased.map(|event| recent.replace(event)).is_some())
+        });
+        erased.await
     }
 
     async fn lease(&self, request: LeaseRequest) -> Result<Leased, StoreError> {

@@ -36,6 +36,15 @@ impl Recent {
         }
     }
 
+    /// An event that is here is another now.
+    pub(super) fn replace(&self, event: Event) {
+        let mut inner = self.lock();
+        if let Some(before) = inner.events.get(&event.id).map(bytes) {
+            inner.bytes = inner.bytes - before + bytes(&event);
+            inner.events.insert(event.id, event);
+        }
+    }
+
     pub(super) fn get(&self, id: EventId) -> Option<Event> {
         self.lock().events.get(&id).cloned()
     }

@@ -1,0 +1,67 @@
+//! Erases: an event's body, and what was said of its attempts, are written anew without a person's data.
+//!
+//! Whoever erases looks beside the writer, so the writer looks once more whether the event is finished. All of it is one
+//! round: a kill leaves the event as it was or as it is to be. The old bytes stay in sled's file and in the journal's until
+//! those are written over; a compaction leaves them behind.
+
+use super::codec;
+use super::deliveries::{self, put_attempt};
+use super::events::{Record, View, read_event};
+use super::fault::Fault;
+use super::keys;
+use super::round::Round;
+use crate::model::delivery::DeliveryState;
+use crate::model::event::{Envelope, Event};
+use crate::model::ids::EventId;
+use crate::store::Erasure;
+
+/// The event as it is now; `None` where there is none, or it is unfinished and not to be touched then.
+pub(super) fn erase(round: &mut Round, id: EventId, erasure: &Erasure) -> Result<Option<Event>, Fault> {
+    let Some(event) = read_event(round, id, false)? else { return Ok(None) };
+    if !erasure.even_unfinished && is_unfinished(round, id)? {
+        return Ok(None);
+    }
+    let envelope =
+        Envelope { body: erasure.body.clone(), headers: erasure.headers.clone(), ..event.envelope };
+    let prefix = keys::of_event(keys::EVENTS, id);
+    // The old body may have had more chunks than the new one.
+    for key in round.scan(&prefix, &prefix, usize::MAX)? {
+        round.remove(key);
+    }
+    round.put_record(&prefix, &Record::of_event(&envelope))?;
+    for (delivery, attempt) in &erasure.attempts {
+        let Some(mut row) = deliveries::row(round, delivery)? else { continue };
+        let prefix = keys::attempt(delivery, attempt.number);
+        for key in round.scan(&prefix, &prefix, usize::MAX)? {
+            round.remove(key);
+        }
+        if attempt.number == 1 {
+            row.first = None;
+        }
+        put_attempt(round, &mut row, attempt)?;
+        round.put(keys::delivery(keys::DELIVERIES, delivery), codec::encode_delivery(&row))?;
+    }
+    for (delivery, reason) in &erasure.reasons {
+        let Some(mut row) = deliveries::row(round, delivery)? else { continue };
+        if let DeliveryState::Dead { at, .. } = row.delivery.state {
+            row.delivery.state = DeliveryState::Dead { at, reason: reason.clone() };
+            round.put(keys::delivery(keys::DELIVERIES, delivery), codec::encode_delivery(&row))?;
+        }
+    }
+    Ok(Some(Event { id, envelope }))
+}
+
+fn is_unfinished(round: &Round, id: EventId) -> Result<bool, Fault> {
+    if round.get(&keys::of_event(keys::INBOX, id))?.is_some() {
+        return Ok(true);
+    }
+    let prefix = keys::of_event(keys::DELIVERIES, id);
+    for key in round.scan(&prefix, &prefix, usize::MAX)? {
+        let id = keys::delivery_in(&key).ok_or_else(|| Fault::corrupt("a delivery's key"))?;
+        let delivery = deliveries::get(round, &id)?;
+        if delivery.is_some_and(|delivery| delivery.state.wakes_at().is_some()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
