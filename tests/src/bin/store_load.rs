@@ -96,7 +96,19 @@ async fn append(store: Arc<SledStore>, mut dice: Dice, name: String) -> Result<(
         let envelope = envelope(&key, body);
         match store.append(envelope).await {
             Ok(appended) => say(&format!("event {key} {} {bytes} {digest}", appended.event())),
-            Err(StoreError::Busy { .. } | StoreError::Full { .. }) => tokio::time::sleep(LEASE).await,
+            Err(StoreError::Busy { .. }) => tokio::time::sleep(LEASE).await,
+            // What handlers remember is taken still, until the journal is full too.
+            Err(StoreError::Full { .. }) => {
+                let value = dice.bytes(2048);
+                store
+                    .kv_put(
+                        PluginId::new("load"),
+                        name.clone().into_bytes(),
+                        value.to_vec(),
+                        Expect::Anything,
+                    )
+                    .await?;
+            }
             Err(error) => return Err(error),
         }
     }
