@@ -127,6 +127,7 @@ async fn rules(State(admin): State<Arc<Admin>>) -> Pretty<Vec<rules::MatchedView
 async fn status(State(admin): State<Arc<Admin>>) -> Result<Pretty<StatusView>, Failure> {
     let counts = admin.store.counts().await?;
     let waiting = admin.store.waiting_by_handler().await?;
+    let rules = admin.control.rules();
     Ok(Pretty(StatusView {
         version: admin.facts.version.to_owned(),
         snapshot: admin.control.snapshot(),
@@ -137,7 +138,8 @@ async fn status(State(admin): State<Arc<Admin>>) -> Result<Pretty<StatusView>, F
         store: view::health_words(&admin.store.health()),
         store_lag_bytes: admin.store.lag_bytes(),
         counts: counts.into(),
-        rules: admin.control.rules(),
+        rules_total: rules.len(),
+        rules: rules::for_status(rules),
         handlers: view::with_waiting(admin.control.handlers(), waiting),
     }))
 }

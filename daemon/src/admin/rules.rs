@@ -1,5 +1,6 @@
 //! The counts of rules, and unrouted events that are routed again.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
@@ -21,6 +22,18 @@ pub struct MatchedView {
     pub counted_since: String,
     /// Whole days without a match, up to now.
     pub quiet_days: u64,
+}
+
+/// Rules that `/v1/status` tells of: a page that a person may read. `/v1/rules` has all.
+pub const STATUS_RULES_MAX: usize = 1_000;
+
+/// Those for `/v1/status`, in their order; where they are too many, those that were quiet the longest.
+pub(super) fn for_status(mut rules: Vec<MatchedView>) -> Vec<MatchedView> {
+    if rules.len() > STATUS_RULES_MAX {
+        rules.sort_by_key(|rule| Reverse(rule.quiet_days));
+        rules.truncate(STATUS_RULES_MAX);
+    }
+    rules
 }
 
 /// `POST /v1/events/replay?unrouted=true`: one page.
@@ -52,4 +65,25 @@ pub(super) async fn replay(
     }
     let after = query.after.as_deref().map(event_id).transpose()?;
     Ok(Pretty(admin.control.replay_unrouted(after).await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_tells_of_those_that_were_quiet_the_longest() {
+        let rule = |number: usize| MatchedView {
+            rule: number.to_string(),
+            matched: 0,
+            last_matched: None,
+            counted_since: String::new(),
+            quiet_days: (number % 3) as u64,
+        };
+        let few: Vec<MatchedView> = (0..STATUS_RULES_MAX).map(rule).collect();
+        assert_eq!(for_status(few.clone()), few);
+        let told = for_status((0..3 * STATUS_RULES_MAX).map(rule).collect());
+        assert_eq!(told.len(), STATUS_RULES_MAX);
+        assert!(told.iter().all(|rule| rule.quiet_days == 2));
+    }
 }

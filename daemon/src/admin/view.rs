@@ -31,9 +31,12 @@ pub struct StatusView {
     /// How far the store is behind its journal.
     pub store_lag_bytes: u64,
     pub counts: CountsView,
-    /// How often each rule took an event.
+    /// How often each rule took an event; where there are more than a thousand, of those that were quiet the longest.
     #[serde(default)]
     pub rules: Vec<MatchedView>,
+    /// How many rules there are, the default among them.
+    #[serde(default)]
+    pub rules_total: usize,
     pub handlers: Vec<HandlerView>,
 }
 

@@ -38,7 +38,7 @@ pub(super) async fn run(common: &Common, args: &StatusArgs) -> Result<(), Failur
     say!("store       {}", status.store);
     say!("events      {}", events_words(&status.counts));
     say!("deliveries  {}", deliveries_words(&status.counts));
-    say!("rules       {}", rules_words(&status.rules, args.quiet_days));
+    say!("rules       {}", rules_words(&status.rules, status.rules_total, args.quiet_days));
     say!("");
     let rows: Vec<Vec<String>> = status.handlers.iter().map(handler_row).collect();
     output::table(&["HANDLER", "PLUGIN", "STATE", "PID", "WAITING", "CRASHES", "LIBRARY"], &rows);
@@ -46,20 +46,27 @@ pub(super) async fn run(common: &Common, args: &StatusArgs) -> Result<(), Failur
         say!("");
         let rows: Vec<Vec<String>> = status.rules.iter().map(rule_row).collect();
         output::table(&["RULE", "MATCHED", "LAST MATCHED", "COUNTED SINCE"], &rows);
+        if let Some(more) = status.rules_total.checked_sub(status.rules.len()).filter(|more| *more > 0) {
+            say!("and {more} more, which took events later; GET /v1/rules has all");
+        }
     }
     Ok(())
 }
 
-/// How many there are, and those that look forgotten.
-fn rules_words(rules: &[MatchedView], days: u64) -> String {
+/// How many there are, and those that look forgotten. `rules` are those that were quiet the longest of `total`.
+fn rules_words(rules: &[MatchedView], total: usize, days: u64) -> String {
+    let left_out = total.saturating_sub(rules.len());
     let rules: Vec<&MatchedView> = rules.iter().filter(|rule| rule.rule != "default").collect();
     let quiet: Vec<String> = rules
         .iter()
         .filter(|rule| rule.quiet_days >= days)
         .map(|rule| format!("\"{}\"", rule.rule))
         .collect();
-    let count = rules.len();
+    let count = rules.len() + left_out;
     match quiet.len() {
+        many if many == rules.len() && left_out > 0 => {
+            format!("{count}, of which {many} or more took no event for {days} days or more")
+        }
         0 => format!("{count}, none of them quiet for {days} days or more"),
         many if many > RULES_NAMED_MAX => {
             format!("{count}, of which {many} took no event for {days} days or more (`--rules` lists them)")

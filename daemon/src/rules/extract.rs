@@ -269,6 +269,19 @@ mod tests {
     }
 
     #[test]
+    fn a_number_beyond_every_double_is_refused_where_a_rule_looks() {
+        let watch = watching(&["x"]);
+        for (body, is_read) in [
+            (r#"{"x": 1e400}"#, false),
+            (r#"{"x": [1e400]}"#, true),
+            (r#"{"y": 1e400, "x": 1}"#, true),
+            (r#"{"x": 1e-400}"#, true),
+        ] {
+            assert_eq!(extract(&watch, body.as_bytes()).is_ok(), is_read, "{body}");
+        }
+    }
+
+    #[test]
     fn depth_where_nobody_looks_is_no_fault() {
         let body = format!(r#"{{"x": {}{}, "type": "a"}}"#, "[".repeat(10_000), "]".repeat(10_000));
         let extracted = extract(&watching(&["type"]), body.as_bytes()).unwrap();

@@ -3,15 +3,18 @@
 use super::alias::Aliases;
 use super::path::{self, Step};
 
-/// The keys that `text` leads through from the event's root, the aliases of the Stripe scheme resolved; or why it is no place for a value.
+/// The keys that `text` leads through from the event's root, with what its alias stands for; or why it is no place for a
+/// value.
 ///
 /// # Errors
-/// A sentence, where the text is no path or has a `[*]`.
-pub fn place(text: &str) -> Result<Vec<String>, String> {
+/// A sentence, where the text is no path, has a `[*]`, or begins with an alias that does not mean one thing.
+pub fn place(text: &str, aliases: &Aliases) -> Result<Vec<String>, String> {
     let written = path::parse(text).map_err(|fault| fault.to_string())?;
     let steps = match written.from_root {
         true => written.steps,
-        false => Aliases::stripe().replace(written.steps).expect("one scheme's aliases are not disputed"),
+        false => aliases.replace(written.steps).map_err(|_| {
+            format!("`{text}` begins with an alias that the sources do not share: say source = \"…\" too")
+        })?,
     };
     let key = |step: &Step| match step {
         Step::Key(key) => Ok(key.to_string()),
@@ -22,7 +25,11 @@ pub fn place(text: &str) -> Result<Vec<String>, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::Aliases;
+
+    fn place(text: &str) -> Result<Vec<String>, String> {
+        super::place(text, &Aliases::stripe())
+    }
 
     #[test]
     fn a_value_stands_where_a_rule_would_look() {

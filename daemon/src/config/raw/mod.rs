@@ -69,10 +69,11 @@ pub(super) fn read(documents: &[Document<'_>], faults: &mut Faults<'_>) -> RawCo
         handlers: handler::read_all(&mut reader),
         rules: Vec::new(),
         fallback: rule::read_default(&mut reader),
-        tests: test::read_all(&mut reader),
+        tests: Vec::new(),
         watch: Watch::default(),
     };
     raw.rules = rule::read_all(&mut reader, &mut watch, &raw.sources);
+    raw.tests = test::read_all(&mut reader, &raw.sources);
     reader.finish();
     for document in others {
         let (rules, tests) = read_rules_file(document, &mut watch, &raw.sources, faults);
@@ -91,7 +92,7 @@ fn read_rules_file(
 ) -> (Vec<RawRule>, Vec<RawTest>) {
     let mut reader = Reader::new(document.file, "a rules file", 0..0, &document.table, faults);
     let rules = rule::read_all(&mut reader, watch, sources);
-    let tests = test::read_all(&mut reader);
+    let tests = test::read_all(&mut reader, sources);
     for section in ["server", "store", "source", "plugin", "handler", "default"] {
         let message = format!("[{section}] stands in a rules file");
         reader.refuse(

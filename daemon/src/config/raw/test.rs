@@ -7,12 +7,13 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::rule::read_moment;
+use super::source::RawSource;
 use crate::config::elements::name;
 use crate::config::faults::{Spot, Spotted};
 use crate::config::json;
 use crate::config::reader::Reader;
 use crate::model::clock::UnixMillis;
-use crate::rules::{Fault, place};
+use crate::rules::{Aliases, Fault, place};
 
 /// A test whose handlers, rules and source are not yet looked up.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ pub(in crate::config) enum TestEvent {
     Inline(Value),
 }
 
-pub(super) fn read_all(file: &mut Reader<'_, '_, '_>) -> Vec<RawTest> {
+pub(super) fn read_all(file: &mut Reader<'_, '_, '_>, sources: &[RawSource]) -> Vec<RawTest> {
     let Some(value) = file.get("test") else { return Vec::new() };
     let DeValue::Array(list) = value.get_ref() else {
         let fault = Fault::new(value.span(), "tests are an array of tables");
@@ -54,7 +55,7 @@ pub(super) fn read_all(file: &mut Reader<'_, '_, '_>) -> Vec<RawTest> {
                     _ => "a test".to_owned(),
                 };
                 let section = Reader::new(file.file, title, entry.span(), table, file.faults);
-                tests.extend(read(section));
+                tests.extend(read(section, sources));
             }
             _ => file.fault(Fault::new(entry.span(), "a test is a table").help("write [[test]]")),
         }
@@ -62,12 +63,12 @@ pub(super) fn read_all(file: &mut Reader<'_, '_, '_>) -> Vec<RawTest> {
     tests
 }
 
-fn read(mut section: Reader<'_, '_, '_>) -> Option<RawTest> {
+fn read(mut section: Reader<'_, '_, '_>, sources: &[RawSource]) -> Option<RawTest> {
     section.require("event", "write event = { type = \"…\" }, or event = \"a/file.json\"");
     section.require("expect", "write expect = [\"a handler\"], or expect = [] where nobody should get it");
     let name = section.parsed("name", "a string", "\"a sumo checkout goes to sumo\"", name::parse_rule);
-    let event = read_event(&mut section);
     let source = section.text("source");
+    let event = read_event(&mut section, &aliases_of(source.as_ref(), sources));
     let received = read_moment(&mut section, "received").unwrap_or_default();
     let expect = section.list("expect", false, |text| Ok(text.to_owned()));
     let rules = section.list("rules", false, |text| Ok(text.to_owned()));
@@ -84,11 +85,17 @@ fn read(mut section: Reader<'_, '_, '_>) -> Option<RawTest> {
     })
 }
 
-fn read_event(section: &mut Reader<'_, '_, '_>) -> Option<TestEvent> {
+/// What a rule of this source could write; without one, what a rule of all sources could.
+fn aliases_of(source: Option<&Spotted<String>>, sources: &[RawSource]) -> Aliases {
+    let comes_from = |it: &&RawSource| source.is_none_or(|source| source.value == it.name.value.as_str());
+    Aliases::common(sources.iter().filter(comes_from).map(|it| &it.aliases))
+}
+
+fn read_event(section: &mut Reader<'_, '_, '_>, aliases: &Aliases) -> Option<TestEvent> {
     let value = section.get("event")?;
     match value.get_ref() {
         DeValue::String(_) => section.path("event").map(|path| TestEvent::File(path.value)),
-        DeValue::Table(table) => inline(section, table).map(TestEvent::Inline),
+        DeValue::Table(table) => inline(section, table, aliases).map(TestEvent::Inline),
         _ => {
             let fault = Fault::new(value.span(), "`event` takes the event's fields, or the name of a file");
             section
@@ -99,13 +106,13 @@ fn read_event(section: &mut Reader<'_, '_, '_>) -> Option<TestEvent> {
 }
 
 /// The fields as JSON. A key is a path, as in a rule's `when`.
-fn inline(section: &mut Reader<'_, '_, '_>, table: &DeTable<'_>) -> Option<Value> {
+fn inline(section: &mut Reader<'_, '_, '_>, table: &DeTable<'_>, aliases: &Aliases) -> Option<Value> {
     let mut event = Value::Object(Map::new());
     let mut sound = true;
     for (key, value) in table {
         let read = json::value(value).map_err(|not_json| (not_json.span, not_json.why.to_owned()));
         let set = read.and_then(|value| {
-            let steps = place(key.get_ref()).map_err(|why| (key.span(), why))?;
+            let steps = place(key.get_ref(), aliases).map_err(|why| (key.span(), why))?;
             put(&mut event, &steps, value)
                 .ok_or_else(|| (key.span(), format!("`{}` stands inside what is no object", key.get_ref())))
         });

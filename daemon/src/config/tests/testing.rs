@@ -103,3 +103,15 @@ fn a_test_that_tests_nothing_is_a_fault() {
         assert!(told.iter().any(|it| it.contains(expected)), "{test}: {told:?}");
     }
 }
+
+#[test]
+fn an_event_is_written_with_the_aliases_of_its_source() {
+    let shop = "[source.shop]\npath = \"/shop\"\nscheme = \"stripe\"\nsecrets = [\"env:SECRET\"]\n\
+                alias = { tier = \"data.object.metadata.tier\" }\n\
+                [[rule]]\nname = \"gold\"\nsource = \"shop\"\nwhen = { tier = \"gold\" }\nhandlers = [\"sumo\"]\n";
+    let test =
+        |more: &str| format!("{shop}[[test]]\nevent = {{ tier = \"gold\" }}\nexpect = [\"sumo\"]\n{more}");
+    assert_eq!(failures(&test("source = \"shop\"")), []);
+    let elsewhere = "`tier` begins with an alias that the sources do not share: say source = \"…\" too";
+    assert!(faults(&test("")).iter().any(|fault| fault.starts_with(elsewhere)), "{:?}", faults(&test("")));
+}
