@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests: a panic is the test's failure")]
 
 use std::ffi::{CStr, c_char, c_void};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use hookyard_plugin::abi::{self, Bytes};
@@ -149,6 +150,33 @@ fn errors_and_panics_are_retries_with_their_words() {
     assert_eq!((panic.outcome, &*panic.code), (Said::Panicked, "panic"));
     assert!(panic.message.starts_with("the plugin panicked: at the disco (at "), "{}", panic.message);
     assert!(panic.log[0].starts_with("ERROR the plugin panicked panic=at the disco"), "{:?}", panic.log);
+}
+
+#[test]
+fn an_effect_outside_of_a_step_is_found_twice_by_some_crash() {
+    static EFFECTS: AtomicU32 = AtomicU32::new(0);
+    struct Careless;
+    impl Handler for Careless {
+        type Settings = serde_json::Value;
+        fn create(_: serde_json::Value, _: &Host<'_>) -> Result<Self, CreateError> {
+            Ok(Self)
+        }
+        fn handle(&self, _: &Event<'_>, cx: &Cx<'_>) -> Result<Outcome, Failure> {
+            EFFECTS.fetch_add(1, Ordering::SeqCst);
+            cx.step("note", |_| Ok(()))?;
+            Ok(Outcome::done())
+        }
+    }
+    let bench = Bench::new::<Careless>(&serde_json::Value::Null);
+    let mut seen = Vec::new();
+    let crashes = bench.crash_at_every_call(&TestEvent::default(), |again| {
+        assert_eq!(again.outcome, Said::Done);
+        seen.push(EFFECTS.swap(0, Ordering::SeqCst));
+    });
+    assert_eq!(crashes, 8, "step_begin, step_key, step_end and explain, before and after");
+    assert!(seen.iter().all(|effects| *effects == 2), "{seen:?}");
+    let cut = bench.deliver_crashing(&TestEvent { id: "another".to_owned(), ..TestEvent::default() }, 1);
+    assert_eq!((cut.outcome, cut.steps.len(), cut.steps[0].ended), (Said::Crashed, 1, false));
 }
 
 #[test]

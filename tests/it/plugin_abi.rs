@@ -5,6 +5,7 @@ mod authors;
 mod bench;
 mod notes;
 mod faults;
+mod golden;
 mod lifecycle;
 mod loading;
 mod steps;
