@@ -1,5 +1,7 @@
 //! What a plugin may ask for: steps that survive its crash, pairs, secrets, log lines; from C and from Rust.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use hookyard::model::attempt::{Detail, Outcome};
@@ -62,6 +64,55 @@ async fn a_crash_after_a_step_does_not_do_it_again() {
     let second = call_as(&host, "step", "payment", 2).await.outcome;
     let Outcome::Done(detail) = second else { panic!("{second:?}") };
     assert_eq!(detail.message, "done");
+}
+
+/// What the far side saw of each effect: its keys, in the order in which they came.
+fn seen(far: &Path) -> BTreeMap<String, Vec<String>> {
+    let mut seen: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for line in std::fs::read_to_string(far).unwrap_or_default().lines() {
+        let (effect, key) = line.split_once(' ').unwrap();
+        seen.entry(effect.to_owned()).or_default().push(key.to_owned());
+    }
+    seen
+}
+
+#[tokio::test]
+async fn a_crash_after_any_host_call_makes_no_effect_twice_but_under_one_key() {
+    let bench = Bench::new();
+    let library = bench.compile("effects", &[]);
+    // How many of the lives with one crash had the far side asked twice.
+    let (mut crashes, mut doubtful) = (0, 0);
+    for dying in 1..=2 {
+        for die in 1.. {
+            let name = format!("{dying}.{die}");
+            let far = bench.dir.path().join(&name);
+            let mut spec = bench.spec(&library);
+            spec.settings_json = format!("{{\"die\":{die},\"dying\":{dying},\"far\":\"{}\"}}", far.display());
+            let host = bench.start(spec).await.unwrap();
+            let mut attempt = 1;
+            let outcome = loop {
+                match call_as(&host, "effects", &name, attempt).await.outcome {
+                    Outcome::Crashed { what } => assert!(what.contains("SIGABRT"), "{name}: {what}"),
+                    other => break other,
+                }
+                attempt += 1;
+            };
+            assert_eq!(outcome, done("both are made", None), "{name}");
+            let seen = seen(&far);
+            assert_eq!(seen.len(), 2, "{name}: {seen:?}");
+            for (effect, keys) in &seen {
+                let same = keys.iter().all(|key| *key == keys[0] && key.contains(effect.as_str()));
+                assert!(same && keys.len() < attempt as usize + 1, "{name}: {seen:?}");
+            }
+            if attempt == 1 {
+                break;
+            }
+            crashes += 1;
+            doubtful += usize::from(dying == 1 && seen.values().any(|keys| keys.len() > 1));
+        }
+    }
+    assert!(crashes >= 28, "{crashes}: an attempt has twelve host calls and two effects");
+    assert_eq!(doubtful, 2, "only a crash between an effect and its record leaves a doubt");
 }
 
 #[tokio::test]
