@@ -48,7 +48,7 @@ async fn start(dir: &Path) -> Host {
     let spec = HostSpec {
         handler: HandlerName::new("bench"),
         library: compile(dir),
-        sha256: None,
+        sha256: Vec::new(),
         cache: dir.join("cache"),
         settings_json: "{}".to_owned(),
         secrets: Default::default(),

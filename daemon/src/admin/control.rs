@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dry_run::{DryRunRequest, DryRunView};
 use super::explain::ExplainView;
+use super::plugins::{LibraryRecordView, PluginChangeView};
 use super::rules::{MatchedView, ReplayView};
 use super::view::{HandlerView, RefusalView};
 use crate::model::event::Event;
@@ -42,6 +43,20 @@ pub trait Control: Send + Sync + fmt::Debug + 'static {
 
     /// Replaces what runs by what the request names.
     async fn reload(&self, request: ReloadRequest) -> Result<ReloadView, Refused>;
+
+    /// Has the library that stands at a plugin's path now take the place of the one that runs.
+    async fn reload_plugin(&self, plugin: &str, by: &str) -> Result<PluginChangeView, Refused>;
+
+    /// Has a library that ran before (the one whose hash begins so, or the last) take the place of the one that runs.
+    async fn roll_back_plugin(
+        &self,
+        plugin: &str,
+        to: Option<&str>,
+        by: &str,
+    ) -> Result<PluginChangeView, Refused>;
+
+    /// Which library took whose place, newest first.
+    async fn library_record(&self) -> Vec<LibraryRecordView>;
 
     /// The kept snapshots, newest first.
     async fn kept(&self) -> Vec<KeptView>;

@@ -21,6 +21,9 @@
 //! | `GET /v1/config` | the snapshots that are kept |
 //! | `GET /v1/config/{hash}` | one of them, with its files |
 //! | `POST /v1/config/{hash}/rollback` | it takes the place of what runs |
+//! | `GET /v1/plugins/record` | which library took whose place, when, at whose word |
+//! | `POST /v1/plugins/{name}/reload` | the library at the plugin's path takes the place of the one that runs |
+//! | `POST /v1/plugins/{name}/rollback?to=…` | one that ran before does |
 
 mod answer;
 mod auth;
@@ -31,6 +34,7 @@ pub mod erase;
 pub mod explain;
 mod metrics;
 mod pages;
+pub mod plugins;
 pub mod rules;
 pub mod view;
 
@@ -90,6 +94,9 @@ pub async fn serve(listener: TcpListener, admin: Admin, shutdown: CancellationTo
         .route("/v1/config", get(config::list))
         .route("/v1/config/{hash}", get(config::show))
         .route("/v1/config/{hash}/rollback", post(config::rollback))
+        .route("/v1/plugins/record", get(plugins::record))
+        .route("/v1/plugins/{name}/reload", post(plugins::reload))
+        .route("/v1/plugins/{name}/rollback", post(plugins::rollback))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&admin), refuse_while_loading))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&admin), auth::require_token));
     let router = Router::new()

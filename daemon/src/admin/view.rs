@@ -66,6 +66,9 @@ pub struct CountsView {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct HandlerView {
     pub handler: String,
+    /// The configured plugin.
+    #[serde(default)]
+    pub plugin: String,
     pub plugin_id: String,
     pub plugin_version: String,
     pub sha256: String,
@@ -79,6 +82,12 @@ pub struct HandlerView {
     /// Hosts from before a reload that still finish what they began.
     #[serde(default)]
     pub draining: usize,
+    /// A library from before runs, and not the configured one.
+    #[serde(default)]
+    pub rolled_back: bool,
+    /// Events wait: the plugin died too often in a short time.
+    #[serde(default)]
+    pub circuit_open: bool,
     /// Deliveries that are pending or under way.
     pub waiting: u64,
 }

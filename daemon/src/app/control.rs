@@ -7,18 +7,21 @@ use async_trait::async_trait;
 use super::dry_run::{self, Demand};
 use super::explain::{Subject, explain};
 use super::kept::Kept;
+use super::library_record::Entry;
+use super::reload::plugin::PluginChange;
 use super::reload::{Origin, ReloadError, Reloaded, Reloader};
 use crate::admin::control::{
     ChangeView, Control, FileView, KeptFilesView, KeptView, Refused, ReloadRequest, ReloadView, WaitingView,
 };
 use crate::admin::dry_run::{DryRunRequest, DryRunView};
 use crate::admin::explain::ExplainView;
+use crate::admin::plugins::{LibraryRecordView, PluginChangeView};
 use crate::admin::rules::{MatchedView, ReplayView};
 use crate::admin::view::{HandlerView, RefusalView, time};
 use crate::config::{Change, ConfigFile, Diagnostic};
 use crate::model::clock::UnixMillis;
 use crate::model::event::Event;
-use crate::model::ids::{EventId, RuleName};
+use crate::model::ids::{EventId, PluginName, RuleName};
 use crate::observe::with_causes;
 use crate::replay::dry_run::Last;
 use crate::replay::unrouted;
@@ -35,7 +38,12 @@ pub(super) struct Operations {
 #[async_trait]
 impl Control for Operations {
     fn handlers(&self) -> Vec<HandlerView> {
-        self.reloader.handlers.views()
+        let held = self.reloader.held();
+        let mut views = self.reloader.handlers.views();
+        for view in &mut views {
+            view.rolled_back = held.contains_key(&PluginName::new(&view.plugin));
+        }
+        views
     }
 
     fn snapshot(&self) -> String {
@@ -103,6 +111,27 @@ impl Control for Operations {
         }
     }
 
+    async fn reload_plugin(&self, plugin: &str, by: &str) -> Result<PluginChangeView, Refused> {
+        let change = self.reloader.reload_plugin(plugin, by).await;
+        change.map(|change| plugin_change(&change)).map_err(|error| refused(&error))
+    }
+
+    async fn roll_back_plugin(
+        &self,
+        plugin: &str,
+        to: Option<&str>,
+        by: &str,
+    ) -> Result<PluginChangeView, Refused> {
+        let change = self.reloader.roll_back_plugin(plugin, to, by).await;
+        change.map(|change| plugin_change(&change)).map_err(|error| refused(&error))
+    }
+
+    async fn library_record(&self) -> Vec<LibraryRecordView> {
+        let record = Arc::clone(&self.reloader.record);
+        let entries = tokio::task::spawn_blocking(move || record.entries()).await.unwrap_or_default();
+        entries.into_iter().rev().map(record_view).collect()
+    }
+
     async fn kept(&self) -> Vec<KeptView> {
         let running = self.snapshot();
         let view = |kept: Kept| KeptView {
@@ -132,6 +161,30 @@ impl Operations {
     async fn look(&self, look: impl FnOnce(&Reloader) -> Vec<Kept> + Send + 'static) -> Vec<Kept> {
         let reloader = Arc::clone(&self.reloader);
         tokio::task::spawn_blocking(move || look(&reloader)).await.unwrap_or_default()
+    }
+}
+
+fn plugin_change(change: &PluginChange) -> PluginChangeView {
+    PluginChangeView {
+        plugin: change.plugin.to_string(),
+        before: change.before.clone(),
+        sha256: change.after.sha256.clone(),
+        version: change.after.version.clone(),
+        abi: change.after.abi.clone(),
+        handlers: change.handlers.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn record_view(entry: Entry) -> LibraryRecordView {
+    LibraryRecordView {
+        at: time(UnixMillis(entry.at)),
+        plugin: entry.plugin,
+        how: entry.how,
+        by: entry.by,
+        before: entry.before,
+        sha256: entry.sha256,
+        version: entry.version,
+        abi: entry.abi,
     }
 }
 

@@ -6,7 +6,8 @@
 //! host that it had, and then that host is stopped. What is pending is leased by whoever holds the handler's name then; a
 //! handler that is gone leaves its deliveries in the store, where they wait and are shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,13 +18,14 @@ use tokio_util::task::TaskTracker;
 use tracing::info;
 
 use super::StartError;
+use super::library_record::Library;
 use crate::admin::view::HandlerView;
 use crate::config::{Handler, Snapshot};
 use crate::dispatch::services::StoreServices;
 use crate::dispatch::{HandlerLoop, Lane};
 use crate::host::{Host, HostSpec, Services};
 use crate::model::clock::Clock;
-use crate::model::ids::HandlerName;
+use crate::model::ids::{HandlerName, PluginName};
 use crate::model::limits::SETTLING_MAX;
 use crate::store::Store;
 
@@ -60,6 +62,22 @@ struct Running {
     finished: JoinHandle<()>,
 }
 
+/// Which libraries are to run.
+#[derive(Debug)]
+pub(super) struct Libraries<'a> {
+    /// Plugins that were rolled back, with the kept library that runs in place of the configured one.
+    pub(super) held: &'a BTreeMap<PluginName, Held>,
+    /// Only handlers of this plugin get another host.
+    pub(super) only: Option<&'a PluginName>,
+}
+
+/// A library that was rolled back to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) library: PathBuf,
+    pub(super) sha256: String,
+}
+
 /// What a snapshot's handlers need, started and not yet used.
 #[derive(Debug)]
 pub(super) struct Prepared(Vec<(Handler, NextHost)>);
@@ -82,14 +100,23 @@ impl Handlers {
     }
 
     /// Starts, side by side, the hosts that `snapshot` needs and that do not run already.
-    pub(super) async fn prepare(&self, snapshot: &Snapshot) -> Result<Prepared, StartError> {
+    pub(super) async fn prepare(
+        &self,
+        snapshot: &Snapshot,
+        libraries: Libraries<'_>,
+    ) -> Result<Prepared, StartError> {
         let services: Arc<dyn Services> = Arc::new(StoreServices(Arc::clone(&self.store)));
         let mut starting = JoinSet::new();
         for handler in snapshot.handlers.values().cloned() {
             let running = self.state().running.get(&handler.name).map(|running| Arc::clone(&running.host));
-            let (spec, services) = (spec(snapshot, &handler), Arc::clone(&services));
+            let spec = spec(snapshot, &handler, libraries.held.get(&handler.plugin));
+            let services = Arc::clone(&services);
+            let left_alone = libraries.only.is_some_and(|plugin| *plugin != handler.plugin);
             starting.spawn(async move {
-                let host = next_host(running, spec, services).await;
+                let host = match running {
+                    Some(running) if left_alone => Ok(NextHost::Same(running)),
+                    running => next_host(running, spec, services).await,
+                };
                 (handler, host)
             });
         }
@@ -151,9 +178,29 @@ impl Handlers {
             .iter()
             .map(|(name, running)| {
                 let draining = state.draining.iter().filter(|(earlier, _)| earlier == name).count();
-                HandlerView { draining, ..view(name, &running.host) }
+                let plugin = running.handler.plugin.to_string();
+                HandlerView { draining, plugin, ..view(name, &running.host) }
             })
             .collect()
+    }
+
+    /// The library that runs of each plugin.
+    pub(super) fn libraries(&self) -> BTreeMap<PluginName, Library> {
+        let state = self.state();
+        let of = |running: &Running| {
+            let status = running.host.status();
+            let abi = format!("1.{}", status.abi_minor);
+            let library = Library { sha256: status.sha256, version: status.version, abi };
+            (running.handler.plugin.clone(), library)
+        };
+        state.running.values().map(of).collect()
+    }
+
+    /// The hashes of the libraries that run, or still finish: a child that dies is started from them.
+    pub(super) fn libraries_in_use(&self) -> BTreeSet<String> {
+        let state = self.state();
+        let hosts = state.running.values().map(|running| &running.host);
+        hosts.chain(state.draining.iter().map(|(_, host)| host)).map(|host| host.status().sha256).collect()
     }
 
     /// Stops every host, those that drain too, once their loops have ended.
@@ -247,12 +294,16 @@ async fn next_host(
     Host::start(spec, services).await.map(Arc::new).map(NextHost::Fresh)
 }
 
-fn spec(snapshot: &Snapshot, handler: &Handler) -> HostSpec {
+fn spec(snapshot: &Snapshot, handler: &Handler, held: Option<&Held>) -> HostSpec {
     let plugin = &snapshot.plugins[&handler.plugin];
+    let (library, sha256) = match held {
+        Some(held) => (held.library.clone(), vec![held.sha256.clone()]),
+        None => (plugin.path.clone(), plugin.sha256.clone()),
+    };
     HostSpec {
         handler: handler.name.clone(),
-        library: plugin.path.clone(),
-        sha256: plugin.sha256.clone(),
+        library,
+        sha256,
         cache: snapshot.store.path.join(LIBRARY_CACHE),
         settings_json: handler.settings.to_string(),
         secrets: handler.secrets.clone(),
@@ -274,6 +325,7 @@ fn view(name: &HandlerName, host: &Host) -> HandlerView {
         in_flight: status.calls_in_flight,
         restarts: status.restarts,
         crashes: status.crashes,
+        circuit_open: status.circuit_open,
         // `waiting` is known to the store; `admin` fills it in.
         ..HandlerView::default()
     }

@@ -14,6 +14,7 @@ pub mod dry_run;
 pub mod explain;
 mod handlers;
 mod kept;
+mod library_record;
 pub mod reload;
 pub mod runtime_file;
 mod tally_file;
@@ -33,6 +34,7 @@ use tracing::{error, info, warn};
 use crate::admin::{self, Admin, Facts};
 use crate::config::{ConfigFile, Loaded, Snapshot, StoreSettings};
 use crate::host::HostError;
+pub use crate::host::library_hash;
 use crate::ingest::{DoorError, Sources};
 use crate::model::clock::{Clock, SystemClock};
 use crate::route::{self, Tally};
@@ -217,7 +219,7 @@ impl Start {
             tasks: stop.work_tasks.clone(),
         };
         let reloader = Arc::new(Reloader::new(Arc::clone(&snapshot), parts));
-        let prepared = reloader.handlers.prepare(&snapshot).await?;
+        let prepared = reloader.prepare_first().await?;
         reloader.write_runtime_file()?;
         if let (Some(listener), Some(token)) = (listener, token) {
             let facts = Facts { version: env!("CARGO_PKG_VERSION"), door, dev };
@@ -232,7 +234,7 @@ impl Start {
         }
         take_back_leases(&*store).await?;
         reload::tell_of_the_unnamed(&reload::unnamed(&*store, &snapshot).await?);
-        reloader.begin(&files, prepared);
+        reloader.begin(&files, prepared).await;
         let writing = tally_file::run(snapshot.store.path.clone(), Arc::clone(&tally), stop.work.clone());
         stop.work_tasks.spawn(writing);
         stop.work_tasks.spawn(route::run(store, Arc::clone(&reloader.tables), tally, stop.work.clone()));

@@ -89,7 +89,7 @@ enum Command {
     /// Look after the store itself, while no daemon runs
     #[command(subcommand)]
     Store(store::StoreCommand),
-    /// Write, look at and try plugins
+    /// Write, look at and try plugins; pin them, and exchange one while the daemon runs
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
     /// Hold one plugin for the daemon (the daemon runs this itself)

@@ -99,6 +99,12 @@ fn handler_row(handler: &HandlerView) -> Vec<String> {
     if handler.draining > 0 {
         state.push_str(", the one before still finishes");
     }
+    if handler.rolled_back {
+        state.push_str(&format!(
+            ", rolled back (`hookyard plugin reload {}` takes the configured one)",
+            handler.plugin
+        ));
+    }
     vec![
         handler.handler.clone(),
         format!("{} {}", handler.plugin_id, handler.plugin_version),

@@ -20,6 +20,7 @@ mod faults;
 mod files;
 mod hash;
 mod json;
+pub mod lock;
 mod outline;
 mod raw;
 mod reader;

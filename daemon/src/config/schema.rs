@@ -7,6 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use super::snapshot::{CONCURRENCY_DEFAULT, CONCURRENCY_MAX, STORE_PATH_DEFAULT};
+use crate::model::limits::PINS_MAX;
 use crate::rules::{Kind, OPERATORS};
 
 const DRAFT: &str = "http://json-schema.org/draft-07/schema#";
@@ -163,9 +164,10 @@ fn source() -> Value {
 }
 
 fn plugin() -> Value {
+    let pin = json!({ "type": "string", "pattern": "^[0-9A-Fa-f]{64}$" });
     let pin = json!({
-        "type": "string", "pattern": "^[0-9A-Fa-f]{64}$",
-        "description": "What sha256sum prints for the file; required but with --dev",
+        "description": "What sha256sum prints for the file; several while one takes another's place; required but with --dev",
+        "anyOf": [pin, { "type": "array", "items": pin, "minItems": 1, "maxItems": PINS_MAX }],
     });
     table(
         "A shared library and its pin",

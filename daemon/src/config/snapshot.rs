@@ -129,8 +129,8 @@ pub struct RateLimit {
 pub struct Plugin {
     pub name: PluginName,
     pub path: PathBuf,
-    /// 64 hex digits in lower case. `None` only under `--dev`.
-    pub sha256: Option<String>,
+    /// What its file may be: 64 hex digits in lower case each. Empty only under `--dev`.
+    pub sha256: Vec<String>,
 }
 
 /// `[handler.x]`

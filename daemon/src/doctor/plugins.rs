@@ -37,8 +37,7 @@ pub(super) async fn check(plugin: &Plugin, snapshot: &Snapshot, daemon: &Daemon)
             )];
         }
     };
-    let pin = plugin.sha256.as_deref();
-    match inspect(plugin.name.as_str(), &plugin.path, pin, cache.path()).await {
+    match inspect(plugin.name.as_str(), &plugin.path, &plugin.sha256, cache.path()).await {
         Ok(found) => told(plugin, &found, &running(plugin, snapshot, daemon)),
         Err(error) => {
             let words = format!("`{}`: {}", plugin.name, with_causes(&error));
@@ -49,7 +48,7 @@ pub(super) async fn check(plugin: &Plugin, snapshot: &Snapshot, daemon: &Daemon)
 
 fn told(plugin: &Plugin, found: &Inspected, running: &[HandlerView]) -> Vec<Check> {
     let Inspected { id, version, abi_minor, sha256 } = found;
-    let pin = if plugin.sha256.is_some() { "as pinned" } else { "not pinned: --dev" };
+    let pin = if plugin.sha256.is_empty() { "not pinned: --dev" } else { "as pinned" };
     let words = format!(
         "`{}` loads: {id} {version}, ABI 1.{abi_minor}, SHA-256 {}… ({pin})",
         plugin.name,
@@ -63,7 +62,11 @@ fn told(plugin: &Plugin, found: &Inspected, running: &[HandlerView]) -> Vec<Chec
             plugin.name,
             handler.sha256.get(..12).unwrap_or("unknown")
         );
-        checks.push(Check::warn(NAME, words, "restart the daemon to take the one on disk"));
+        checks.push(Check::warn(
+            NAME,
+            words,
+            format!("`hookyard plugin reload {}` takes the one on disk", plugin.name),
+        ));
     }
     checks
 }
@@ -121,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_daemon_with_another_file_is_told() {
-        let plugin = Plugin { name: PluginName::new("sumo"), path: PathBuf::new(), sha256: None };
+        let plugin = Plugin { name: PluginName::new("sumo"), path: PathBuf::new(), sha256: Vec::new() };
         let found =
             Inspected { id: "x".to_owned(), version: "1".to_owned(), abi_minor: 0, sha256: "ab".repeat(32) };
         let runs =

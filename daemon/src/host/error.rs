@@ -17,7 +17,7 @@ pub enum HostError {
     NotALibrary { path: PathBuf, why: String },
     #[error(
         "the library {} has SHA-256 {found} and its `sha256` says {pinned}: it is not the file that was pinned; \
-         pin the new one if it is meant",
+         pin the new one if it is meant (`hookyard plugin lock`)",
         path.display()
     )]
     PinMismatch { path: PathBuf, pinned: String, found: String },

@@ -31,16 +31,16 @@ pub struct Inspected {
     pub sha256: String,
 }
 
-/// Checks the library's file and its pin, loads it in a child, and reads its descriptor. `name` is what its output is
+/// Checks the library's file and its pins, loads it in a child, and reads its descriptor. `name` is what its output is
 /// logged under; the cache is made if need be.
 pub async fn inspect(
     name: &str,
     library: &Path,
-    pin: Option<&str>,
+    pins: &[String],
     cache: &Path,
 ) -> Result<Inspected, HostError> {
-    let (path, pin, cache) = (library.to_owned(), pin.map(str::to_owned), cache.to_owned());
-    let loading = tokio::task::spawn_blocking(move || library::load(&path, pin.as_deref(), &cache));
+    let (path, pins, cache) = (library.to_owned(), pins.to_owned(), cache.to_owned());
+    let loading = tokio::task::spawn_blocking(move || library::load(&path, &pins, &cache));
     let checked = loading.await.map_err(HostError::Task)??;
     let program = HostProgram::default();
     let (mut process, socket) = process::spawn(&program, &HandlerName::new(name))

@@ -26,13 +26,11 @@ pub(super) struct Checked {
 }
 
 /// Reads, checks and caches a library. Blocks.
-pub(super) fn load(library: &Path, pin: Option<&str>, cache: &Path) -> Result<Checked, HostError> {
+pub(super) fn load(library: &Path, pins: &[String], cache: &Path) -> Result<Checked, HostError> {
     let bytes = read(library)?;
     let sha256 = hex::encode(Sha256::digest(&bytes));
-    if let Some(pinned) = pin
-        && !pinned.eq_ignore_ascii_case(&sha256)
-    {
-        let pinned = pinned.to_owned();
+    if !may_run(&sha256, pins) {
+        let pinned = pins.join(" or ");
         return Err(HostError::PinMismatch { path: library.to_owned(), pinned, found: sha256 });
     }
     elf::check(&bytes).map_err(|why| HostError::NotALibrary { path: library.to_owned(), why })?;
@@ -63,6 +61,11 @@ impl Checked {
         let faults: Vec<String> = schema.faults(&settings).iter().map(ToString::to_string).collect();
         if faults.is_empty() { Ok(()) } else { Err(HostError::Settings { why: faults.join(". ") }) }
     }
+}
+
+/// Whether a library of this hash is one of those that are meant. Without pins (`--dev`) each is.
+pub(super) fn may_run(sha256: &str, pins: &[String]) -> bool {
+    pins.is_empty() || pins.iter().any(|pin| pin.eq_ignore_ascii_case(sha256))
 }
 
 /// The hash of what stands at the path now. Blocks.
@@ -164,12 +167,15 @@ mod tests {
         fs::write(&library, real()).unwrap();
         fs::create_dir_all(&cache).unwrap();
         fs::set_permissions(&cache, fs::Permissions::from_mode(0o777)).unwrap();
-        let checked = load(&library, None, &cache).unwrap();
+        let checked = load(&library, &[], &cache).unwrap();
         assert_eq!(checked.sha256, hex::encode(Sha256::digest(real())));
         assert_eq!(files(&cache), [format!("{}.so", checked.sha256)]);
         assert_eq!(fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(fs::metadata(&checked.path).unwrap().permissions().mode() & 0o777, 0o500);
-        assert_eq!(load(&library, Some(&checked.sha256.to_uppercase()), &cache).unwrap(), checked);
+        assert_eq!(
+            load(&library, &["0".repeat(64), checked.sha256.to_uppercase()], &cache).unwrap(),
+            checked
+        );
     }
 
     #[test]
@@ -177,10 +183,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (library, cache) = (dir.path().join("a.so"), dir.path().join("plugins"));
         fs::write(&library, real()).unwrap();
-        let checked = load(&library, None, &cache).unwrap();
+        let checked = load(&library, &[], &cache).unwrap();
         fs::remove_file(&checked.path).unwrap();
         fs::write(&checked.path, "torn").unwrap();
-        assert_eq!(load(&library, None, &cache).unwrap(), checked);
+        assert_eq!(load(&library, &[], &cache).unwrap(), checked);
         assert_eq!(fs::read(&checked.path).unwrap(), real());
     }
 
@@ -189,7 +195,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (library, cache) = (dir.path().join("a.so"), dir.path().join("plugins"));
         fs::write(&library, real()).unwrap();
-        let said = load(&library, Some(&"0".repeat(64)), &cache).unwrap_err().to_string();
+        let said = load(&library, &["0".repeat(64)], &cache).unwrap_err().to_string();
         assert!(
             said.contains(&"0".repeat(64)) && said.contains(&hex::encode(Sha256::digest(real()))),
             "{said}"
@@ -201,7 +207,7 @@ mod tests {
     fn a_missing_file_a_directory_and_a_text_are_told_apart() {
         let dir = tempfile::tempdir().unwrap();
         let cache = dir.path().join("plugins");
-        let said = |path: &Path| load(path, None, &cache).unwrap_err().to_string();
+        let said = |path: &Path| load(path, &[], &cache).unwrap_err().to_string();
         assert!(said(&dir.path().join("none.so")).contains("cannot be read; is its `path` right"));
         assert!(said(dir.path()).contains("is not a file"));
         let text = dir.path().join("text.so");

@@ -27,7 +27,7 @@ mod wire;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,8 +52,8 @@ pub struct HostSpec {
     pub handler: HandlerName,
     /// The library, as configured.
     pub library: PathBuf,
-    /// The pinned SHA-256 of the library, 64 hex digits; `None` takes whatever stands there (`--dev`).
-    pub sha256: Option<String>,
+    /// What the library's SHA-256 may be, 64 hex digits each; without any, whatever stands there is taken (`--dev`).
+    pub sha256: Vec<String>,
     /// Where checked libraries are kept, by their hash; made if need be, for this user alone.
     pub cache: PathBuf,
     /// The handler's settings: a JSON object.
@@ -67,7 +67,7 @@ pub struct HostSpec {
 }
 
 impl HostSpec {
-    /// Whether both make the same host, as far as they say.
+    /// Whether both make the same host, as far as they say beside the library's content.
     fn is_like(&self, other: &Self) -> bool {
         let secrets = |spec: &Self| -> Vec<(String, String)> {
             spec.secrets
@@ -77,7 +77,6 @@ impl HostSpec {
         };
         self.handler == other.handler
             && self.library == other.library
-            && self.sha256 == other.sha256
             && self.settings_json == other.settings_json
             && self.concurrency == other.concurrency
             && self.timeout == other.timeout
@@ -141,6 +140,12 @@ pub struct Report {
     pub duration: Duration,
 }
 
+/// The SHA-256 of the library at the path now.
+pub async fn library_hash(library: &Path) -> Result<String, HostError> {
+    let path = library.to_owned();
+    tokio::task::spawn_blocking(move || library::hash(&path)).await.map_err(HostError::Task)?
+}
+
 /// How a host is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostStatus {
@@ -148,6 +153,8 @@ pub struct HostStatus {
     pub version: String,
     /// The plugin takes one call at a time, whatever the handler's concurrency.
     pub serial: bool,
+    /// The ABI minor that it was built for.
+    pub abi_minor: u16,
     /// Of the library that runs, 64 hex digits.
     pub sha256: String,
     pub pid: Option<u32>,
@@ -231,18 +238,14 @@ impl Host {
     }
 
     /// Whether a host that is started now by `spec` would be another one than this: other settings, secrets or limits, or
-    /// another library behind the same path.
+    /// another library. What stands at the path and is not pinned would not start, so it is no reason to leave this one.
     pub async fn differs_from(&self, spec: &HostSpec) -> Result<bool, HostError> {
-        if !self.shared.spec.is_like(spec) {
+        let running = self.status().sha256;
+        if !self.shared.spec.is_like(spec) || !library::may_run(&running, &spec.sha256) {
             return Ok(true);
         }
-        let Self { shared, .. } = self;
-        if shared.spec.sha256.is_some() {
-            return Ok(false);
-        }
-        let path = spec.library.clone();
-        let hashing = tokio::task::spawn_blocking(move || library::hash(&path));
-        Ok(hashing.await.map_err(HostError::Task)?? != self.status().sha256)
+        let there = library_hash(&spec.library).await?;
+        Ok(there != running && library::may_run(&there, &spec.sha256))
     }
 
     /// How it is now.

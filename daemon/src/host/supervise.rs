@@ -78,8 +78,8 @@ impl Shared {
         spec: HostSpec,
         services: Arc<dyn Services>,
     ) -> Result<Arc<Self>, HostError> {
-        let (path, pin, cache) = (spec.library.clone(), spec.sha256.clone(), spec.cache.clone());
-        let loading = tokio::task::spawn_blocking(move || library::load(&path, pin.as_deref(), &cache));
+        let (path, pins, cache) = (spec.library.clone(), spec.sha256.clone(), spec.cache.clone());
+        let loading = tokio::task::spawn_blocking(move || library::load(&path, &pins, &cache));
         let library = loading.await.map_err(HostError::Task)??;
         library.check_settings(&spec.settings_json)?;
         let workers = u16::try_from(spec.concurrency.max(1)).unwrap_or(u16::MAX);
@@ -179,6 +179,7 @@ impl Shared {
         HostStatus {
             plugin: PluginId::new(facts.map_or("", |facts| &facts.id)),
             version: facts.map_or_else(String::new, |facts| facts.version.clone()),
+            abi_minor: facts.map_or(0, |facts| facts.abi_minor),
             serial: self.is_serial(),
             sha256: self.library.sha256.clone(),
             pid: child.and_then(|child| child.pid),

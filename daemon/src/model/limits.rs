@@ -166,6 +166,12 @@ pub const DETAIL_BYTES_MAX: usize = 2 * 1024;
 
 /// A plugin's library: debug builds with a database driver reach 150 MB; it is read into memory once.
 pub const LIBRARY_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// Pins of one plugin: the old and the new file during a rollout, each for a few kinds of machine.
+pub const PINS_MAX: usize = 8;
+/// The last libraries of each plugin that ran here are kept, so that it can be rolled back.
+pub const LIBRARIES_KEPT_MAX: usize = 3;
+/// Records of which library took whose place; the oldest go. Years of weekly releases.
+pub const LIBRARY_RECORDS_MAX: usize = 500;
 /// How long a host may take to load its library and make the plugin: connecting to a database and migrating it.
 pub const HOST_START_MAX: Duration = Duration::from_secs(30);
 /// How long a call that was cancelled at its deadline may take to return before its host is killed.

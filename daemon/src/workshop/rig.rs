@@ -65,7 +65,7 @@ impl Rig {
         let spec = HostSpec {
             handler: HandlerName::new(NAME),
             library: self.subject.library.clone(),
-            sha256: None,
+            sha256: Vec::new(),
             cache: self.cache(),
             settings_json: settings.to_string(),
             secrets: self.subject.secrets.clone(),

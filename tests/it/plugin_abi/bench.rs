@@ -45,7 +45,7 @@ impl Bench {
         HostSpec {
             handler: HandlerName::new("under-test"),
             library: library.to_owned(),
-            sha256: None,
+            sha256: Vec::new(),
             cache: self.dir.path().join("cache"),
             settings_json: "{}".to_owned(),
             secrets: [("token".to_owned(), "s3cret".to_owned().into())].into(),

@@ -3,6 +3,7 @@
 use crate::app::{StartError, dry_run};
 use crate::config::restart::NeedsRestart;
 use crate::config::{ConfigError, Diagnostic};
+use crate::host::HostError;
 use crate::observe::with_causes;
 use crate::replay::dry_run::DryRun;
 use crate::store::StoreError;
@@ -22,6 +23,19 @@ pub enum ReloadError {
     History(#[from] StoreError),
     #[error("no kept snapshot, or more than one, begins with `{0}`; `hookyard config list` shows them")]
     NotKept(String),
+    #[error("the configuration has no plugin `{name}`; it has {known}")]
+    NoPlugin { name: String, known: String },
+    #[error(
+        "the files say more that is new than the plugin `{plugin}`: {changes}; \
+         `hookyard reload` takes all of it"
+    )]
+    MoreChanges { plugin: String, changes: String },
+    #[error("plugin `{plugin}`")]
+    Library { plugin: String, source: HostError },
+    #[error(
+        "no library of `{plugin}` to roll back to is kept; `hookyard plugin history {plugin}` shows what ran"
+    )]
+    NothingBefore { plugin: String },
     #[error("the daemon is stopping")]
     Stopping,
     #[error("the daemon's own task for the reload failed: {0}")]

@@ -14,7 +14,9 @@
 
 mod error;
 mod loader;
+pub(super) mod plugin;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -24,14 +26,15 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use super::dry_run::Demand;
-use super::handlers::{Handlers, Prepared};
+use super::handlers::{Handlers, Held, Libraries, Prepared};
 use super::kept::{Kept, KeptSnapshots};
+use super::library_record::LibraryRecord;
 use super::runtime_file::RuntimeFile;
-use super::{StartError, door};
+use super::{LIBRARY_CACHE, StartError, door};
 use crate::config::{Change, ConfigFile, Diagnostic, Loaded, Part, Snapshot, diff, restart};
 use crate::ingest::Sources;
 use crate::model::clock::{Clock, UnixMillis};
-use crate::model::ids::HandlerName;
+use crate::model::ids::{HandlerName, PluginName};
 use crate::observe::with_causes;
 use crate::replay::dry_run::DryRun;
 use crate::retain;
@@ -96,6 +99,8 @@ pub struct Reloader {
     retaining: Mutex<CancellationToken>,
     current: ArcSwap<Current>,
     refusal: Mutex<Option<Refusal>>,
+    pub(super) record: Arc<LibraryRecord>,
+    held: Mutex<BTreeMap<PluginName, Held>>,
     one_at_a_time: tokio::sync::Mutex<()>,
 }
 
@@ -116,6 +121,7 @@ impl Reloader {
     /// Of a daemon whose door is open already, with the first snapshot's sources; nothing else runs yet.
     pub(super) fn new(snapshot: Arc<Snapshot>, parts: Parts) -> Self {
         let Parts { loader, clock, store, sources, token, tally, runtime_file, work, tasks } = parts;
+        let record = Arc::new(LibraryRecord::of(&snapshot.store.path.join(LIBRARY_CACHE)));
         Self {
             handlers: Handlers::new(Arc::clone(&store), Arc::clone(&clock), work.clone(), tasks.clone()),
             tables: Arc::new(ArcSwap::from_pointee(table(&snapshot))),
@@ -123,6 +129,8 @@ impl Reloader {
             retaining: Mutex::new(work.child_token()),
             current: ArcSwap::from_pointee(Current { snapshot, from: Origin::Files }),
             refusal: Mutex::default(),
+            record,
+            held: Mutex::default(),
             one_at_a_time: tokio::sync::Mutex::default(),
             loader,
             clock,
@@ -136,12 +144,18 @@ impl Reloader {
         }
     }
 
+    /// Starts the first snapshot's hosts.
+    pub(super) async fn prepare_first(&self) -> Result<Prepared, StartError> {
+        self.handlers.prepare(&self.snapshot(), Libraries { held: &BTreeMap::new(), only: None }).await
+    }
+
     /// Begins with the first snapshot: its hosts are started, and it is kept.
-    pub(super) fn begin(&self, files: &[ConfigFile], prepared: Prepared) {
+    pub(super) async fn begin(&self, files: &[ConfigFile], prepared: Prepared) {
         let snapshot = self.snapshot();
         self.keep(&snapshot, files);
         self.tally.follow(&snapshot.rules);
         self.handlers.adopt(prepared);
+        self.record_libraries("start", "").await;
         self.retain(&snapshot);
     }
 
@@ -182,26 +196,44 @@ impl Reloader {
         demand: Option<Demand>,
     ) -> Result<Reloaded, ReloadError> {
         let loaded = self.load(from.clone()).await?;
-        let (before, after) = (self.snapshot(), Arc::new(loaded.snapshot));
+        let (before, after) = (self.snapshot(), Arc::new(loaded.snapshot.clone()));
         let needed = restart::needed(&before, &after);
         if !needed.is_empty() {
             return Err(ReloadError::NeedsRestart(needed));
         }
         let dry_run = self.meet(demand, &after).await?;
+        // A plugin that was rolled back stays so until its own section says something else.
+        let mut held = self.held();
+        held.retain(|plugin, _| before.plugins.get(plugin) == after.plugins.get(plugin));
+        let reloaded = self.put_in_place(loaded, from, held, None).await?;
+        self.record_libraries("reload", "").await;
+        Ok(Reloaded { dry_run, ..reloaded })
+    }
+
+    /// Starts what is new beside what runs, then exchanges the two.
+    async fn put_in_place(
+        self: &Arc<Self>,
+        loaded: Loaded,
+        from: Origin,
+        held: BTreeMap<PluginName, Held>,
+        only: Option<&PluginName>,
+    ) -> Result<Reloaded, ReloadError> {
+        let (before, after) = (self.snapshot(), Arc::new(loaded.snapshot));
         let sources = door::sources(&after)?;
-        let prepared = self.handlers.prepare(&after).await?;
+        let prepared = self.handlers.prepare(&after, Libraries { held: &held, only }).await?;
         if self.work.is_cancelled() {
             prepared.abandon().await;
             return Err(ReloadError::Stopping);
         }
         let fresh = prepared.fresh().cloned().collect();
         self.keep(&after, &loaded.files);
+        self.hold(held);
         self.take_over(&before, &after, from, sources, prepared);
         Ok(Reloaded {
             changes: diff::between(&before, &after),
             fresh,
             warnings: loaded.warnings,
-            dry_run,
+            dry_run: None,
             unnamed: self.unnamed(&after).await,
             before,
             after,

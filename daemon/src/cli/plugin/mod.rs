@@ -1,14 +1,16 @@
-//! `hookyard plugin`: what a plugin's author needs.
+//! `hookyard plugin`: what a plugin's author needs, and what an operator who runs it does.
 
 mod check;
 mod inspect;
+mod lock;
 mod new;
 mod run;
+mod running;
 mod subject;
 
 use clap::Subcommand;
 
-use super::{Common, Failure};
+use super::{Common, Failure, output};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PluginCommand {
@@ -20,6 +22,14 @@ pub(super) enum PluginCommand {
     Check(check::CheckArgs),
     /// Hand one event to a plugin in a real child process, and print what came of it
     Run(run::RunArgs),
+    /// Pin the libraries as they stand at their paths now: writes `sha256` into the configuration
+    Lock(lock::LockArgs),
+    /// Have the running daemon take the library that stands at a plugin's path now
+    Reload(running::ReloadArgs),
+    /// Have the running daemon take a library that ran before
+    Rollback(running::RollbackArgs),
+    /// Which library took whose place, when, and at whose word
+    History(running::HistoryArgs),
 }
 
 pub(super) async fn run(common: &Common, command: PluginCommand) -> Result<(), Failure> {
@@ -28,5 +38,9 @@ pub(super) async fn run(common: &Common, command: PluginCommand) -> Result<(), F
         PluginCommand::Inspect(args) => inspect::run(common, &args),
         PluginCommand::Check(args) => check::run(common, args).await,
         PluginCommand::Run(args) => run::run(common, args).await,
+        PluginCommand::Lock(args) => lock::run(common, &args).await,
+        PluginCommand::Reload(args) => running::reload(common, &args).await,
+        PluginCommand::Rollback(args) => running::roll_back(common, &args).await,
+        PluginCommand::History(args) => running::history(common, &args).await,
     }
 }

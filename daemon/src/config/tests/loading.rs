@@ -109,8 +109,8 @@ fn what_is_written_holds() {
     });
     assert_eq!(handler.settings, settings);
     assert_eq!(handler.secrets["smtp_password"].expose_secret(), "whsec_one");
-    let pin = snapshot.plugins.values().next().unwrap().sha256.as_deref();
-    assert_eq!(pin, Some("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"));
+    let pin = snapshot.plugins.values().next().unwrap().sha256.clone();
+    assert_eq!(pin, ["0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"]);
 }
 
 #[test]

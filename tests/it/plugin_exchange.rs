@@ -1,0 +1,172 @@
+//! A plugin's library is exchanged while the daemon runs: under traffic nothing is lost and nothing doubled, a bad one never
+//! takes over, and one that ran before is back at a word.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::Value;
+
+use crate::stripe::{another_purchase, fixture};
+use crate::yard::{Yard, profile_dir, rows};
+
+/// sumo's library in the yard, pinned, so that each test may replace it.
+fn own_library(yard: &Yard) {
+    fs::create_dir(yard.path("plugins")).unwrap();
+    replace(yard, 0);
+    yard.edit_config(|text| {
+        let shipped = profile_dir().join("libhookyard_sumo.so");
+        text.replace(shipped.to_str().unwrap(), "plugins/libsumo.so")
+    });
+    assert!(yard.run(&["plugin", "lock"]).status.success());
+}
+
+/// Another build of sumo: it does the same, and its bytes are others.
+fn replace(yard: &Yard, build: u32) {
+    let mut bytes = fs::read(profile_dir().join("libhookyard_sumo.so")).unwrap();
+    bytes.extend(build.to_le_bytes());
+    write(&yard.path("plugins/libsumo.so"), &bytes);
+}
+
+/// As an installer does: beside it, then in its place.
+fn write(library: &Path, bytes: &[u8]) {
+    let beside = library.with_extension("new");
+    fs::write(&beside, bytes).unwrap();
+    fs::rename(beside, library).unwrap();
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn sumo(yard: &Yard) -> Value {
+    let status = yard.ask(&["status"]);
+    status["handlers"].as_array().unwrap().iter().find(|it| it["handler"] == "sumo").unwrap().clone()
+}
+
+/// A command that must be refused: its words. What runs is what ran.
+fn refused(yard: &Yard, args: &[&str]) -> String {
+    let before = sumo(yard);
+    let output = yard.run(args);
+    assert!(!output.status.success(), "{}", text(&output.stdout));
+    let after = sumo(yard);
+    assert_eq!((&after["pid"], &after["sha256"]), (&before["pid"], &before["sha256"]));
+    text(&output.stderr)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_replacements_under_traffic_lose_and_double_nothing() {
+    const REPLACEMENTS: u32 = 50;
+    let mut yard = Yard::shipped();
+    own_library(&yard);
+    let poster = yard.start().await;
+    let enough = Arc::new(AtomicBool::new(false));
+    let until = Arc::clone(&enough);
+    let posting = tokio::spawn(async move {
+        let mut posted = 0;
+        while !until.load(Ordering::Relaxed) {
+            assert_eq!(poster.post(&another_purchase("01", posted)).await.status, 200);
+            posted += 1;
+        }
+        posted
+    });
+    for build in 1..=REPLACEMENTS {
+        replace(&yard, build);
+        let locked = yard.run(&["plugin", "lock", "sumo"]);
+        assert!(locked.status.success(), "{}", text(&locked.stderr));
+        let change = yard.ask(&["plugin", "reload", "sumo"]);
+        assert_eq!(change["handlers"], serde_json::json!(["sumo"]), "{change}");
+        assert_eq!(sumo(&yard)["sha256"], change["sha256"]);
+        assert_ne!(change["before"], change["sha256"]);
+    }
+    enough.store(true, Ordering::Relaxed);
+    let posted = posting.await.unwrap();
+    println!("{posted} purchases were made while a plugin was replaced {REPLACEMENTS} times");
+    let counts = yard.wait_until_settled(posted as u64).await;
+    assert_eq!(counts["delivered"], posted, "{counts}");
+    let mut deliveries = Vec::new();
+    let mut after = String::new();
+    loop {
+        let mut args = vec!["deliveries", "list", "--limit", "1000"];
+        args.extend(if after.is_empty() { vec![] } else { vec!["--after", &after] });
+        let page = yard.ask(&args);
+        deliveries.extend(page["rows"].as_array().unwrap().clone());
+        match page["next"].as_str() {
+            Some(next) => after = next.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(deliveries.len(), posted);
+    let odd: Vec<&Value> = deliveries.iter().filter(|delivery| delivery["attempts"] != 1).collect();
+    assert!(odd.is_empty(), "each is delivered at its first attempt: {odd:#?}");
+    let database = yard.database().await;
+    assert_eq!(rows(&database, "SELECT count(*) FROM purchases").await, [posted.to_string()]);
+    assert_eq!(yard.mails().len(), posted);
+
+    let record = yard.ask(&["plugin", "history", "sumo"]);
+    let record = record.as_array().unwrap();
+    assert_eq!(record.len(), 1 + REPLACEMENTS as usize);
+    assert!(record.windows(2).all(|pair| pair[0]["before"] == pair[1]["sha256"]), "{record:#?}");
+    assert_eq!((&record[0]["how"], &record[50]["how"]), (&"plugin reload".into(), &"start".into()));
+    let kept = fs::read_dir(yard.path("var/hookyard/plugins")).unwrap();
+    let kept = kept.filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|it| it == "so"));
+    assert_eq!(kept.count(), 4, "three of sumo, one of direct");
+    assert_eq!(yard.terminate().code(), Some(0), "{}", yard.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_library_never_takes_over_and_one_from_before_is_back_at_a_word() {
+    let mut yard = Yard::shipped();
+    own_library(&yard);
+    let poster = yard.start().await;
+    let first = sumo(&yard)["sha256"].as_str().unwrap().to_owned();
+    let same = text(&yard.run(&["plugin", "reload", "sumo"]).stdout);
+    assert!(same.contains("nothing has changed"), "{same}");
+
+    replace(&yard, 1);
+    let said = refused(&yard, &["plugin", "reload", "sumo"]);
+    assert!(said.contains("it is not the file that was pinned") && said.contains("plugin lock"), "{said}");
+    assert_eq!(yard.run(&["plugin", "lock", "--check"]).status.code(), Some(78));
+    assert_eq!(yard.ask(&["reload"])["new_hosts"], serde_json::json!([]), "what is not pinned is left alone");
+
+    write(
+        &yard.path("plugins/libsumo.so"),
+        &fs::read(profile_dir().join("libhookyard_test_misbehave.so")).unwrap(),
+    );
+    assert!(yard.run(&["plugin", "lock"]).status.success());
+    let said = refused(&yard, &["plugin", "reload", "sumo"]);
+    assert!(said.contains("does not take the handler's settings"), "{said}");
+    yard.edit_config(|text| text.replace("concurrency = 8", "concurrency = 4"));
+    let said = refused(&yard, &["plugin", "reload", "sumo"]);
+    assert!(said.contains("say more that is new") && said.contains("handler sumo changed"), "{said}");
+    yard.edit_config(|text| text.replace("concurrency = 4", "concurrency = 8"));
+    assert!(refused(&yard, &["plugin", "reload", "smo"]).contains("it has direct, sumo"));
+    assert!(refused(&yard, &["plugin", "rollback", "sumo"]).contains("no library of `sumo`"));
+
+    replace(&yard, 2);
+    assert!(yard.run(&["plugin", "lock", "--keep"]).status.success());
+    let second = yard.ask(&["plugin", "reload", "sumo"])["sha256"].as_str().unwrap().to_owned();
+    assert_ne!(second, first);
+    let said = text(&yard.run(&["plugin", "rollback", "sumo"]).stdout);
+    assert!(said.contains(&format!("in place of {}", &second[..12])), "{said}");
+    assert_eq!((&sumo(&yard)["sha256"], &sumo(&yard)["rolled_back"]), (&Value::from(&*first), &true.into()));
+    assert!(text(&yard.run(&["status"]).stdout).contains("rolled back"));
+    assert_eq!(poster.post(&fixture("01")).await.status, 200);
+    yard.wait_until_settled(1).await;
+
+    yard.edit_config(|text| text.replace("concurrency = 8", "concurrency = 4"));
+    yard.ask(&["reload"]);
+    assert_eq!(sumo(&yard)["sha256"], *first, "a reload of something else leaves it rolled back");
+    assert_eq!(yard.ask(&["plugin", "reload", "sumo"])["sha256"], *second);
+    assert_eq!(yard.ask(&["plugin", "rollback", "sumo", "--to", &first[..6]])["sha256"], *first);
+    let record = yard.ask(&["plugin", "history"]);
+    let hows: Vec<&str> = record
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|entry| entry["plugin"] == "sumo")
+        .map(|entry| entry["how"].as_str().unwrap())
+        .collect();
+    assert_eq!(hows, ["plugin rollback", "plugin reload", "plugin rollback", "plugin reload", "start"]);
+}
