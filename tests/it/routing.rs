@@ -165,10 +165,26 @@ async fn matches_are_counted_for_each_rule_over_restarts() {
         "hookyard_rule_matched_total{rule=\"direct purchase\"} 0",
         "hookyard_deliveries{state=\"delivered\"} 4",
         "hookyard_handler_up{handler=\"sumo\"} 1",
+        "hookyard_handler_calls_total{handler=\"sumo\",outcome=\"done\"} 1",
+        "hookyard_handler_call_seconds_bucket{handler=\"sumo\",le=\"+Inf\"} 1",
+        "hookyard_handler_call_seconds_count{handler=\"sumo\"} 1",
+        "hookyard_handler_circuit_open{handler=\"sumo\"} 0",
         "# TYPE hookyard_rule_last_matched_timestamp_seconds gauge",
     ] {
         assert!(metrics.lines().any(|it| it == line), "`{line}` is missing in:\n{metrics}");
     }
+    let value = |name: &str| {
+        let line =
+            metrics.lines().find_map(|line| line.strip_prefix(&format!("{name}{{handler=\"sumo\"}} ")));
+        line.unwrap_or_else(|| panic!("{name} is missing in:\n{metrics}")).parse::<f64>().unwrap()
+    };
+    assert!(
+        value("hookyard_handler_resident_bytes") > 1e6 && value("hookyard_handler_call_seconds_sum") > 0.0
+    );
+    assert!(
+        metrics.contains("hookyard_plugin_info{") && metrics.contains("isolation=\"process\""),
+        "{metrics}"
+    );
 }
 
 async fn get(url: &str, token: Option<&str>) -> (u16, String) {

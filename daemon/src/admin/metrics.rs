@@ -80,6 +80,43 @@ fn of_handler(handler: &HandlerView) {
     gauge!(names::HANDLER_UP, "handler" => name()).set(truth(handler.up));
     gauge!(names::HANDLER_WAITING, "handler" => name()).set(float(handler.waiting));
     counter!(names::HANDLER_CRASHES, "handler" => name()).absolute(handler.crashes);
+    if !handler.plugin.is_empty() {
+        of_host(handler);
+    }
+}
+
+/// What a handler has that is in the configuration.
+fn of_host(handler: &HandlerView) {
+    let name = || handler.handler.clone();
+    gauge!(names::HANDLER_CIRCUIT_OPEN, "handler" => name()).set(truth(handler.circuit_open));
+    gauge!(names::HANDLER_IN_FLIGHT, "handler" => name()).set(float(handler.in_flight as u64));
+    gauge!(names::HANDLER_RESIDENT_BYTES, "handler" => name()).set(float(handler.resident_bytes));
+    gauge!(names::HANDLER_CPU, "handler" => name()).set(handler.cpu_seconds);
+    gauge!(names::HANDLER_CALL_SUM, "handler" => name()).set(handler.took_seconds);
+    counter!(names::HANDLER_RESTARTS, "handler" => name()).absolute(handler.restarts);
+    counter!(names::HANDLER_BREACHES, "handler" => name()).absolute(handler.breaches);
+    for (outcome, count) in &handler.outcomes {
+        counter!(names::HANDLER_CALLS, "handler" => name(), "outcome" => outcome.clone()).absolute(*count);
+    }
+    for (of, count) in &handler.deaths {
+        counter!(names::HANDLER_DEATHS, "handler" => name(), "of" => of.clone()).absolute(*count);
+    }
+    let calls = handler.outcomes.values().sum();
+    for (upper, count) in &handler.within_seconds {
+        counter!(names::HANDLER_CALL_BUCKET, "handler" => name(), "le" => upper.to_string()).absolute(*count);
+    }
+    counter!(names::HANDLER_CALL_BUCKET, "handler" => name(), "le" => "+Inf").absolute(calls);
+    counter!(names::HANDLER_CALL_COUNT, "handler" => name()).absolute(calls);
+    gauge!(
+        names::PLUGIN_INFO,
+        "handler" => name(),
+        "id" => handler.plugin_id.clone(),
+        "version" => handler.plugin_version.clone(),
+        "sha256" => handler.sha256.clone(),
+        "abi" => handler.abi.clone(),
+        "isolation" => "process",
+    )
+    .set(1.0);
 }
 
 fn of_rule(rule: &MatchedView) {

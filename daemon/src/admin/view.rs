@@ -1,5 +1,7 @@
 //! The operator API's JSON shapes. Written by `admin`, read by `cli`; times are RFC 3339 with milliseconds, UTC.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -79,6 +81,26 @@ pub struct HandlerView {
     pub in_flight: usize,
     pub restarts: u64,
     pub crashes: u64,
+    /// Outcomes that are none, panics, breaches of the protocol.
+    #[serde(default)]
+    pub breaches: u64,
+    #[serde(default)]
+    pub abi: String,
+    /// Of the plugin's process; 0 where there is none.
+    #[serde(default)]
+    pub resident_bytes: u64,
+    #[serde(default)]
+    pub cpu_seconds: f64,
+    /// Calls by outcome, and processes by what they died of, since this host was started.
+    #[serde(default)]
+    pub outcomes: BTreeMap<String, u64>,
+    #[serde(default)]
+    pub deaths: BTreeMap<String, u64>,
+    /// How long calls took: how many at most so many seconds, and all of them together.
+    #[serde(default)]
+    pub within_seconds: Vec<(f64, u64)>,
+    #[serde(default)]
+    pub took_seconds: f64,
     /// Hosts from before a reload that still finish what they began.
     #[serde(default)]
     pub draining: usize,

@@ -313,7 +313,8 @@ fn spec(snapshot: &Snapshot, handler: &Handler, held: Option<&Held>) -> HostSpec
 }
 
 fn view(name: &HandlerName, host: &Host) -> HandlerView {
-    let status = host.status();
+    let (status, figures, usage) = (host.status(), host.figures(), host.usage());
+    let seconds = |(upper, count): &(Duration, u64)| (upper.as_secs_f64(), *count);
     HandlerView {
         handler: name.to_string(),
         plugin_id: status.plugin.to_string(),
@@ -326,6 +327,14 @@ fn view(name: &HandlerName, host: &Host) -> HandlerView {
         restarts: status.restarts,
         crashes: status.crashes,
         circuit_open: status.circuit_open,
+        breaches: status.breaches,
+        abi: format!("1.{}", status.abi_minor),
+        resident_bytes: usage.map_or(0, |usage| usage.resident_bytes),
+        cpu_seconds: usage.map_or(0.0, |usage| usage.cpu.as_secs_f64()),
+        within_seconds: figures.within.iter().map(seconds).collect(),
+        took_seconds: figures.took.as_secs_f64(),
+        outcomes: figures.outcomes,
+        deaths: figures.deaths,
         // `waiting` is known to the store; `admin` fills it in.
         ..HandlerView::default()
     }

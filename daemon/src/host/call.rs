@@ -76,7 +76,9 @@ pub(super) async fn call(shared: Arc<Shared>, job: Job) -> Option<Report> {
         Err(NotHeld::Stopped) => Came { outcome: Outcome::Interrupted, log: Vec::new() },
         Err(NotHeld::NotAsked) => return None,
     };
-    Some(Report { outcome: came.outcome, log: came.log, duration: watch.elapsed() })
+    let report = Report { outcome: came.outcome, log: came.log, duration: watch.elapsed() };
+    shared.counters.call(&report);
+    Some(report)
 }
 
 /// Waits for a worker (for all of them where the call is to be alone), then for a child that takes the call.

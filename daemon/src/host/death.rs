@@ -41,6 +41,19 @@ pub(super) fn words(cause: &Cause, status: Option<&io::Result<ExitStatus>>, last
     text
 }
 
+/// What it died of in one word: a signal's name, `exit`, `breach`, `hang`.
+pub(super) fn word(cause: &Cause, status: Option<&io::Result<ExitStatus>>) -> String {
+    match cause {
+        Cause::Breach(_) => "breach".to_owned(),
+        Cause::Hung { .. } => "hang".to_owned(),
+        Cause::Itself => match status.and_then(|status| status.as_ref().ok()?.signal()) {
+            Some(signal) => signal_words(signal).split(" (").next().unwrap_or_default().to_owned(),
+            None => "exit".to_owned(),
+        },
+        Cause::Retired | Cause::Stopped | Cause::Dropped => "stop".to_owned(),
+    }
+}
+
 fn of_status(status: Option<&io::Result<ExitStatus>>) -> String {
     match status {
         None => "the plugin's process closed its connection and did not end; it was killed".to_owned(),
@@ -92,5 +105,7 @@ mod tests {
         assert!(said(0, &[]).contains("exit code 0"));
         assert!(said(3 << 8, &[]).contains("exit code 3"));
         assert!(said(34, &[]).ends_with("signal 34"));
+        let word = |raw| word(&Cause::Itself, Some(&Ok(ExitStatus::from_raw(raw))));
+        assert_eq!([11, 34, 3 << 8].map(word), ["SIGSEGV", "signal 34", "exit"]);
     }
 }

@@ -30,6 +30,8 @@ pub(super) type Ready = oneshot::Sender<Result<Facts, HostError>>;
 pub(super) struct Ended {
     pub(super) what: String,
     pub(super) cause: Cause,
+    /// What it died of, in one word.
+    pub(super) of: String,
 }
 
 /// Follows the child to its end.
@@ -73,7 +75,8 @@ pub(super) async fn drive(
     }
     let what = death::words(&cause, status.as_ref(), &process.last_lines().await);
     child.lost(&what, matches!(cause, Cause::Hung { .. }));
-    Ended { what, cause }
+    let of = death::word(&cause, status.as_ref());
+    Ended { what, cause, of }
 }
 
 /// The connection ended first: a breach, or a death whose status comes in a moment.

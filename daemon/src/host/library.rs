@@ -12,8 +12,21 @@ use sha2::{Digest, Sha256};
 
 use super::elf;
 use super::error::HostError;
-use crate::artifact::{Artifact, ArtifactError, Schema};
+use crate::artifact::{Artifact, ArtifactError, Schema, Unfit};
 use crate::model::limits::LIBRARY_BYTES_MAX;
+
+/// The beginnings of the names of what every system has: the C library's parts, and the compiler's.
+const SYSTEM: [&str; 9] = [
+    "libc.so",
+    "libm.so",
+    "libgcc_s.so",
+    "ld-linux",
+    "libpthread.so",
+    "libdl.so",
+    "librt.so",
+    "libresolv.so",
+    "libc.musl-",
+];
 
 /// A library, checked, where the child loads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +47,8 @@ pub(super) fn load(library: &Path, pins: &[String], cache: &Path) -> Result<Chec
         return Err(HostError::PinMismatch { path: library.to_owned(), pinned, found: sha256 });
     }
     elf::check(&bytes).map_err(|why| HostError::NotALibrary { path: library.to_owned(), why })?;
-    let settings = settings_of(&bytes)
-        .map_err(|error| HostError::NotALibrary { path: library.to_owned(), why: error.to_string() })?;
+    let settings =
+        settings_of(&bytes).map_err(|why| HostError::NotALibrary { path: library.to_owned(), why })?;
     let cache = make_cache(cache)?;
     let path = cache.join(format!("{sha256}.so"));
     if !holds(&path, &sha256) {
@@ -44,12 +57,20 @@ pub(super) fn load(library: &Path, pins: &[String], cache: &Path) -> Result<Chec
     Ok(Checked { path, sha256, settings })
 }
 
-/// The schema that the library holds. Only ELF files hold one.
-fn settings_of(bytes: &[u8]) -> Result<Option<Schema>, ArtifactError> {
-    match Artifact::read(bytes) {
-        Err(ArtifactError::NotElf) if cfg!(not(target_os = "linux")) => Ok(None),
-        read => Ok(read?.settings),
-    }
+/// The schema that the library holds, if it is fit to be loaded. Only ELF files can be looked into.
+fn settings_of(bytes: &[u8]) -> Result<Option<Schema>, String> {
+    let artifact = match Artifact::read(bytes) {
+        Err(ArtifactError::NotElf) if cfg!(not(target_os = "linux")) => return Ok(None),
+        read => read.map_err(|error| error.to_string())?,
+    };
+    // Each process loads one library, so static thread-local memory is there for it; Go's runtime asks for some.
+    let unfit = Unfit { static_tls: false, ..artifact.unfit };
+    let mut reasons = unfit.reasons();
+    let foreign = artifact.needs.iter().filter(|needed| !SYSTEM.iter().any(|own| needed.starts_with(own)));
+    reasons.extend(foreign.map(|needed| {
+        format!("it needs {needed}, which is not pinned and would run too: link it statically")
+    }));
+    if reasons.is_empty() { Ok(artifact.settings) } else { Err(reasons.join(". ")) }
 }
 
 impl Checked {

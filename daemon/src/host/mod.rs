@@ -7,7 +7,8 @@
 //!
 //! In the order of the way down: `library` (the bytes that were checked are the bytes that run), `process` (the child),
 //! `child` (its end of the conversation), `upcall` (what plugins ask for), `call` (one attempt, with its deadline),
-//! `report` (the ABI's words into the model's), `supervise` (start, watch, start again), `circuit` (when to start again);
+//! `report` (the ABI's words into the model's), `supervise` (start, watch, start again), `circuit` (when to start again), `figures`
+//! and `usage` (what metrics say);
 //! `inspect` only loads a library and asks what it is.
 
 mod call;
@@ -17,12 +18,14 @@ mod death;
 mod drive;
 mod elf;
 mod error;
+mod figures;
 mod inspect;
 mod library;
 mod process;
 mod report;
 mod supervise;
 mod upcall;
+mod usage;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -43,8 +46,10 @@ use crate::model::limits::{HOST_EXIT_MAX, HOST_SETTLE_MAX};
 use crate::model::memory::{Expect, KvPut, KvValue, StepState};
 
 pub use error::HostError;
+pub use figures::Figures;
 pub use inspect::{Inspected, inspect};
 use supervise::Shared;
+pub use usage::Usage;
 
 /// What a host is made of.
 #[derive(Debug, Clone)]
@@ -251,6 +256,16 @@ impl Host {
     /// How it is now.
     pub fn status(&self) -> HostStatus {
         self.shared.status()
+    }
+
+    /// What it counted since it was made.
+    pub fn figures(&self) -> Figures {
+        self.shared.counters.figures()
+    }
+
+    /// What its child uses of the machine; `None` where there is none.
+    pub fn usage(&self) -> Option<Usage> {
+        usage::of(self.status().pid?)
     }
 
     /// Whether [`Self::stop`] was called.

@@ -16,6 +16,7 @@ use super::child::Child;
 use super::circuit::Circuit;
 use super::death::Cause;
 use super::drive::{Ended, drive};
+use super::figures::Counters;
 use super::library::{self, Checked};
 use super::{Company, HostError, HostProgram, HostSpec, HostStatus, Services, process, wire};
 use crate::model::clock::Stopwatch;
@@ -44,6 +45,7 @@ pub(super) struct Shared {
     /// What the library says of itself, once it was loaded.
     facts: OnceLock<Facts>,
     in_flight: watch::Sender<usize>,
+    pub(super) counters: Counters,
     circuit: Mutex<Circuit>,
     /// Since the host began.
     age: Stopwatch,
@@ -103,6 +105,7 @@ impl Shared {
             library,
             facts: OnceLock::new(),
             in_flight: watch::Sender::new(0),
+            counters: Counters::default(),
             circuit: Mutex::new(Circuit::new()),
             age: Stopwatch::start(),
             restarts: AtomicU64::new(0),
@@ -320,9 +323,10 @@ async fn follow(shared: &Shared, running: Running) {
     let Running { child, driver } = running;
     let what = match driver.await {
         Ok(ended) => {
-            let Ended { what, cause } = ended;
+            let Ended { what, cause, of } = ended;
             if matches!(cause, Cause::Itself | Cause::Breach(_) | Cause::Hung { .. }) {
                 shared.crashes.fetch_add(1, Ordering::Relaxed);
+                shared.counters.death(of);
                 tracing::error!(handler = %shared.spec.handler, pid = child.pid, "{what}");
             }
             // A hang costs its own deadline each time: that is brake enough.

@@ -10,6 +10,18 @@ pub const DELIVERIES: &str = "hookyard_deliveries";
 pub const HANDLER_UP: &str = "hookyard_handler_up";
 pub const HANDLER_WAITING: &str = "hookyard_handler_waiting";
 pub const HANDLER_CRASHES: &str = "hookyard_handler_crashes_total";
+pub const HANDLER_CIRCUIT_OPEN: &str = "hookyard_handler_circuit_open";
+pub const HANDLER_IN_FLIGHT: &str = "hookyard_handler_in_flight";
+pub const HANDLER_RESIDENT_BYTES: &str = "hookyard_handler_resident_bytes";
+pub const HANDLER_CPU: &str = "hookyard_handler_cpu_seconds";
+pub const HANDLER_CALLS: &str = "hookyard_handler_calls_total";
+pub const HANDLER_CALL_BUCKET: &str = "hookyard_handler_call_seconds_bucket";
+pub const HANDLER_CALL_COUNT: &str = "hookyard_handler_call_seconds_count";
+pub const HANDLER_CALL_SUM: &str = "hookyard_handler_call_seconds_sum";
+pub const HANDLER_DEATHS: &str = "hookyard_handler_deaths_total";
+pub const HANDLER_RESTARTS: &str = "hookyard_handler_restarts_total";
+pub const HANDLER_BREACHES: &str = "hookyard_handler_breaches_total";
+pub const PLUGIN_INFO: &str = "hookyard_plugin_info";
 pub const RULE_MATCHED: &str = "hookyard_rule_matched_total";
 pub const RULE_LAST_MATCHED: &str = "hookyard_rule_last_matched_timestamp_seconds";
 
@@ -24,11 +36,23 @@ pub const GAUGES: &[(&str, &str)] = &[
     (DELIVERIES, "Deliveries in the store by their state"),
     (HANDLER_UP, "Whether the handler's plugin runs"),
     (HANDLER_WAITING, "Deliveries that are pending or under way"),
+    (HANDLER_CIRCUIT_OPEN, "Whether the handler's events wait because its plugin died too often"),
+    (HANDLER_IN_FLIGHT, "Calls that the handler's plugin works on"),
+    (HANDLER_RESIDENT_BYTES, "Memory of the handler's process"),
+    (HANDLER_CPU, "Processor time of the handler's process since it began"),
+    (HANDLER_CALL_SUM, "How long all calls took together, since the host was started"),
+    (PLUGIN_INFO, "The plugin that the handler runs"),
     (RULE_LAST_MATCHED, "When the rule last took an event"),
 ];
 
 /// Every counter.
 pub const COUNTERS: &[(&str, &str)] = &[
     (HANDLER_CRASHES, "Times that the handler's plugin died or had to be killed since the daemon started"),
+    (HANDLER_CALLS, "Calls by their outcome, since the host was started"),
+    (HANDLER_CALL_BUCKET, "Calls that took at most `le` seconds, since the host was started"),
+    (HANDLER_CALL_COUNT, "Calls, since the host was started"),
+    (HANDLER_DEATHS, "Processes by what they died of, since the host was started"),
+    (HANDLER_RESTARTS, "Times that the handler's process was started again"),
+    (HANDLER_BREACHES, "Outcomes that are none, panics, and breaches of the protocol"),
     (RULE_MATCHED, "Events that the rule took, copied or dropped since it is counted"),
 ];

@@ -55,6 +55,22 @@ async fn what_is_no_library_is_refused_before_a_child_is_started() {
 }
 
 #[tokio::test]
+async fn a_library_that_would_bring_more_than_was_pinned_is_refused_before_any_of_it_runs() {
+    let bench = Bench::new();
+    let foreign = bench.dir.path().join("libforeign.so");
+    fs::copy(bench.compile("stub", &[]), &foreign).unwrap();
+    let needs = ["-Wl,--no-as-needed", foreign.to_str().unwrap()];
+    for (words, said) in [
+        (&["-Wl,-rpath,/opt/lib"][..], "it looks for libraries in /opt/lib"),
+        (&["-Wl,-z,execstack"], "it wants an executable stack"),
+        (&needs, "libforeign.so, which is not pinned and would run too"),
+    ] {
+        let refused = refusal(&bench, &bench.compile_with("good", &[], words)).await;
+        assert!(refused.contains("cannot be loaded here") && refused.contains(said), "{words:?}: {refused}");
+    }
+}
+
+#[tokio::test]
 async fn a_pin_that_does_not_match_names_both_hashes() {
     let bench = Bench::new();
     let library = bench.compile("good", &[]);

@@ -30,7 +30,7 @@ pub(super) fn file(rig: &Rig) -> Result<Verdict, String> {
 
 /// Loaded in a child; and the descriptor and the notes are of one mind.
 pub(super) async fn loads(rig: &Rig) -> Result<Verdict, String> {
-    let inspected = inspect(NAME, &rig.subject.library, None, &rig.cache()).await;
+    let inspected = inspect(NAME, &rig.subject.library, &[], &rig.cache()).await;
     let inspected = inspected.map_err(|error| with_causes(&error))?;
     let artifact = artifact(rig)?;
     let who = format!("{} {} (ABI 1.{})", inspected.id, inspected.version, inspected.abi_minor);
