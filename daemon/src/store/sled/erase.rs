@@ -4,19 +4,36 @@
 //! round: a kill leaves the event as it was or as it is to be. The old bytes stay in sled's file and in the journal's until
 //! those are written over; a compaction leaves them behind.
 
+use std::sync::Arc;
+
 use super::codec;
 use super::deliveries::{self, put_attempt};
 use super::events::{Record, View, read_event};
 use super::fault::Fault;
 use super::keys;
 use super::round::Round;
+use super::{SMALL_BYTES, SledStore};
 use crate::model::delivery::DeliveryState;
 use crate::model::event::{Envelope, Event};
 use crate::model::ids::EventId;
-use crate::store::Erasure;
+use crate::model::limits::EVENT_META_BYTES_MAX;
+use crate::store::{Erasure, StoreError, check};
+
+/// Erases, and lets nobody find the event as it was in memory.
+pub(super) async fn run(store: &SledStore, event: EventId, erasure: Erasure) -> Result<bool, StoreError> {
+    check::erasure(&erasure)?;
+    let attempts: usize = erasure.attempts.iter().map(|(_, attempt)| check::attempt_bytes(attempt)).sum();
+    let bytes = SMALL_BYTES + EVENT_META_BYTES_MAX + erasure.body.len() + attempts;
+    let recent = Arc::clone(&store.recent);
+    let erased = store.write(bytes, move |round| {
+        let erased = erase(round, event, &erasure)?;
+        Ok(erased.map(|event| recent.replace(event)).is_some())
+    });
+    erased.await
+}
 
 /// The event as it is now; `None` where there is none, or it is unfinished and not to be touched then.
-pub(super) fn erase(round: &mut Round, id: EventId, erasure: &Erasure) -> Result<Option<Event>, Fault> {
+fn erase(round: &mut Round, id: EventId, erasure: &Erasure) -> Result<Option<Event>, Fault> {
     let Some(event) = read_event(round, id, false)? else { return Ok(None) };
     if !erasure.even_unfinished && is_unfinished(round, id)? {
         return Ok(None);

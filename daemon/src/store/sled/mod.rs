@@ -93,8 +93,8 @@ use crate::model::delivery::{Delivery, LeaseToken};
 use crate::model::event::{Appended, Envelope, Event};
 use crate::model::ids::{DeliveryId, EventId, HandlerName, PluginId, StepId};
 use crate::model::limits::{
-    APPLY_AFTER, COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, EVENT_META_BYTES_MAX, FREE_BYTES_MIN,
-    JOURNAL_SEGMENT_BYTES, LEASE_MAX, STORE_CACHE_BYTES_DEFAULT, WRITER_QUEUE_MAX,
+    APPLY_AFTER, COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, FREE_BYTES_MIN, JOURNAL_SEGMENT_BYTES, LEASE_MAX,
+    STORE_CACHE_BYTES_DEFAULT, WRITER_QUEUE_MAX,
 };
 use crate::model::memory::{Expect, KvPut, KvValue, StepState};
 use crate::model::retention::Retention;
@@ -221,15 +221,7 @@ impl Store for SledStore {
     }
 
     async fn erase(&self, event: EventId, erasure: Erasure) -> Result<bool, StoreError> {
-        check::erasure(&erasure)?;
-        let attempts: usize = erasure.attempts.iter().map(|(_, attempt)| check::attempt_bytes(attempt)).sum();
-        let bytes = SMALL_BYTES + EVENT_META_BYTES_MAX + erasure.body.len() + attempts;
-        let recent = Arc::clone(&self.recent);
-        let erased = self.write(bytes, move |round| {
-            let erased = erase::erase(round, event, &erasure)?;
-            Ok(erased.map(|event| recent.replace(event)).is_some())
-        });
-        erased.await
+        erase::run(self, event, erasure).await
     }
 
     async fn lease(&self, request: LeaseRequest) -> Result<Leased, StoreError> {
