@@ -33,13 +33,14 @@ async fn an_operator_compacts_a_stopped_store() {
 
     assert_eq!(yard.terminate().code(), Some(0));
     let told = yard.ask(&["store", "compact"]);
-    assert!(told["rows"].as_u64() > Some(51 * 5), "{told}");
+    // Of each purchase at least its event, its key, its delivery and its step; bodies are packed to half or less.
+    assert!(told["rows"].as_u64() >= Some(51 * 4), "{told}");
     for size in ["row_bytes", "before_bytes", "after_bytes"] {
-        assert!(told[size].as_u64() > Some(51 * 4000), "{told}");
+        assert!(told[size].as_u64() > Some(51 * 2000), "{told}");
     }
     let words = yard.run(&["store", "compact"]);
     let said = String::from_utf8_lossy(&words.stdout).into_owned();
-    for part in ["every one checked", "before ", "after ", " MiB"] {
+    for part in ["every one checked", "before ", "after ", " KiB"] {
         assert!(said.contains(part), "`{part}` is missing in:\n{said}");
     }
 

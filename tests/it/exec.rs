@@ -1,7 +1,7 @@
 //! The exec plugin in the real daemon: a command's end is the delivery's, and no command outlives a daemon that is killed.
 
 use crate::stripe::{self, SECRET};
-use crate::yard::{Yard, profile_dir};
+use crate::yard::{Yard, found, profile_dir};
 
 const HANDLERS: &str = r#"
 [plugin.exec]
@@ -58,17 +58,12 @@ async fn a_command_is_run_until_it_is_done_and_dies_with_its_daemon() {
     let keys: Vec<&str> = keys.lines().collect();
     assert!(keys.len() == 3 && keys.iter().all(|key| *key == keys[0] && !key.is_empty()), "{keys:?}");
 
-    let child = loop {
-        if let Ok(child) = std::fs::read_to_string(yard.path("child")) {
-            break child.trim().to_owned();
-        }
-        tokio::task::yield_now().await;
-    };
-    assert!(lives(&child));
+    let child = found(|| std::fs::read_to_string(yard.path("child")).ok()).await;
+    let child = child.unwrap_or_else(|| panic!("the command never began:\n{}", yard.log()));
+    let child = child.trim();
+    assert!(lives(child));
     yard.kill();
-    while lives(&child) {
-        tokio::task::yield_now().await;
-    }
+    found(|| (!lives(child)).then_some(())).await.expect("the command outlives its daemon");
 }
 
 /// A process that was killed and is not reaped yet does not.

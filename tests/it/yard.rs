@@ -35,6 +35,17 @@ pub(crate) enum Engine {
     Postgres,
 }
 
+/// Waits until `look` finds what it looks for; `None` where it never does.
+pub(crate) async fn found<T>(look: impl Fn() -> Option<T>) -> Option<T> {
+    for _ in 0..LOOKS_MAX {
+        if let Some(it) = look() {
+            return Some(it);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    None
+}
+
 impl Engine {
     pub(crate) const BOTH: [Self; 2] = [Self::Sqlite, Self::Postgres];
 }
@@ -172,15 +183,8 @@ impl Yard {
 
     /// Waits until no plugin host of any daemon of this yard is left: each ends by itself soon after its daemon.
     pub(crate) async fn wait_for_no_hosts(&self) {
-        let mut left = self.hosts();
-        for _ in 0..LOOKS_MAX {
-            if left.is_empty() {
-                return;
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-            left = self.hosts();
-        }
-        panic!("plugin hosts outlive their daemon: {left:?}");
+        let none = found(|| self.hosts().is_empty().then_some(())).await;
+        none.unwrap_or_else(|| panic!("plugin hosts outlive their daemon: {:?}", self.hosts()));
     }
 
     /// The plugin hosts that run in this yard's folder.
@@ -215,13 +219,8 @@ impl Yard {
 
     /// Waits until the daemon has logged these words.
     pub(crate) async fn wait_for_log(&self, words: &str) {
-        for _ in 0..LOOKS_MAX {
-            if self.log().contains(words) {
-                return;
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-        panic!("never logged `{words}`:\n{}", self.log());
+        let logged = found(|| self.log().contains(words).then_some(())).await;
+        logged.unwrap_or_else(|| panic!("never logged `{words}`:\n{}", self.log()));
     }
 
     /// SIGTERM, and the exit status.
@@ -247,14 +246,9 @@ impl Yard {
 
     /// Waits until `reached` holds of the daemon's counts.
     pub(crate) async fn wait_for_counts(&self, what: &str, reached: impl Fn(&Value) -> bool) -> Value {
-        for _ in 0..LOOKS_MAX {
-            let counts = self.ask(&["status"])["counts"].clone();
-            if reached(&counts) {
-                return counts;
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-        panic!("never {what}: {}\n{}", self.ask(&["status"])["counts"], self.log());
+        let counts = || self.ask(&["status"])["counts"].clone();
+        let found = found(|| Some(counts()).filter(&reached)).await;
+        found.unwrap_or_else(|| panic!("never {what}: {}\n{}", counts(), self.log()))
     }
 
     /// Waits until every event is routed and no delivery is pending or under way.

@@ -64,6 +64,11 @@ impl Aliases {
         common
     }
 
+    /// The aliases themselves.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(|name| &**name)
+    }
+
     /// The steps with an alias in the first place replaced by what it stands for.
     pub(super) fn replace(&self, mut steps: Vec<Step>) -> Result<Vec<Step>, Disputed> {
         let meaning = match steps.first() {

@@ -35,6 +35,7 @@ mod place;
 mod plan;
 mod ruleset;
 mod sample;
+mod stripe_fields;
 mod stripe_types;
 mod suggest;
 mod watch;

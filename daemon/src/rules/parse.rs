@@ -21,6 +21,7 @@ use super::fault::Fault;
 use super::operators::{self, FOREIGN, OPERATORS};
 use super::path::{self, Path, Step};
 use super::sample::Sample;
+use super::stripe_fields;
 use super::suggest::nearest;
 use super::watch::Watch;
 
@@ -176,6 +177,10 @@ impl<'watch> Parser<'watch> {
                 return None;
             }
         };
+        if !scope.in_element && !written.from_root {
+            let mistyped = stripe_fields::mistyped(&scope.path, &written.steps, &self.aliases);
+            self.warnings.extend(mistyped.map(|told| told.at(span.clone())));
+        }
         let outermost = scope.path.is_empty() && !scope.in_element;
         if written.from_root && !outermost {
             let message = format!("`{text}` starts at the event's root, and stands below another path");

@@ -175,6 +175,10 @@ fn warns_of_what_is_probably_not_meant() {
         ("metadata.quantity = 3", "Stripe's metadata holds only strings: this test never holds"),
         ("metadata.quantity = { ge = 3 }", "Stripe's metadata holds only strings: this test never holds"),
         ("metadata.paid = true", "Stripe's metadata holds only strings: this test never holds"),
+        ("metdata.x.present = true", "Stripe's events have no `metdata` at their root"),
+        (r#"not = { livemod = true, type = "a" }"#, "Stripe's events have no `livemod` at their root"),
+        ("data.metadata.x = \"3\"", "the `data` of Stripe's events holds no `metadata`"),
+        (r#""data.objct.id" = "3""#, "the `data` of Stripe's events holds no `objct`"),
     ] {
         let (_, _, faults, warnings) = parse(&format!("when = {{ {when} }}"));
         assert_eq!(faults, []);
@@ -182,7 +186,7 @@ fn warns_of_what_is_probably_not_meant() {
         assert_eq!(messages, [expected], "{when}");
     }
     let (_, _, _, warnings) = parse(
-        r#"when = { metadata.x = "3", obj.amount = 3, x = "it is present", y = { present = true, ne = 1 }, not = { z = 1 }, type = "a", "$.data.type" = "invoice.payed" }"#,
+        r#"when = { metadata.x = "3", obj.amount = 3, x = "it is present", y = { present = true, ne = 1 }, not = { z = 1 }, type = "a", "$.data.type" = "invoice.payed", "$.metdata.x" = 1, data.object.objct = 1, obj.metdata = "3", field_of_tomorrow = 1 }"#,
     );
     assert_eq!(warnings, []);
 }

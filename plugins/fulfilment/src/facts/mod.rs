@@ -3,7 +3,7 @@
 //! Such events carry no `sumo_*` metadata and come in any order, some of them before the purchase. So each is kept as a
 //! *fact*: the newest word about one object of Stripe's, where "newest" is a total order made of the event's own content
 //! (`order_key`) and never of its arrival. What stands is then worked out from all facts by one pure function
-//! ([`standing`]); the same facts give the same end, whatever came first and however often.
+//! ([`standing()`]); the same facts give the same end, whatever came first and however often.
 //!
 //! ```text
 //! event ─► read ─► note (the greater order_key wins) ─► whose? ─► load that purchase's facts ─► standing
