@@ -170,11 +170,6 @@ pub(super) struct DeliveryRow {
 }
 
 impl DeliveryRow {
-    /// The same row with the delivery as it is now.
-    pub(super) fn with(&self, delivery: Delivery) -> Self {
-        Self { delivery, decides: self.decides, first: self.first.clone() }
-    }
-
     /// What was decided on the event, where this row says it.
     pub(super) fn decision(&self) -> Option<Decision> {
         let Delivery { id, rule, snapshot, .. } = &self.delivery;

@@ -244,7 +244,8 @@ pub(super) fn lease(round: &mut Round, request: &LeaseRequest) -> Result<Taken, 
             if matches!(before.state, DeliveryState::Leased { .. }) {
                 put_attempt(round, &mut row, &interrupted(before.attempts, round.now))?;
             }
-            put_delivery(round, Some(&before), &row.with(held.clone()))?;
+            row.delivery = held.clone();
+            put_delivery(round, Some(&before), &row)?;
             just_taken.insert(held.id.event);
             taken.push((held, token));
         }
@@ -276,10 +277,12 @@ pub(super) fn settle(round: &mut Round, settlement: &Settlement) -> Result<Settl
 
 /// Gives a lease back, where it still stands.
 pub(super) fn give_back(round: &mut Round, id: &DeliveryId, token: LeaseToken) -> Result<Settled, Fault> {
-    let Some(row) = deliveries::row(round, id)?.filter(|row| row.delivery.is_held_by(token)) else {
+    let Some(mut row) = deliveries::row(round, id)?.filter(|row| row.delivery.is_held_by(token)) else {
         return Ok(Settled::LostLease);
     };
-    put_delivery(round, Some(&row.delivery), &row.with(row.delivery.given_back(round.now)))?;
+    let given_back = row.delivery.given_back(round.now);
+    let before = std::mem::replace(&mut row.delivery, given_back);
+    put_delivery(round, Some(&before), &row)?;
     Ok(Settled::Applied)
 }
 

@@ -1,14 +1,14 @@
 //! Deliveries and their indexes, which move together: `q` (wants attention) and `w` (how many do), `l` (dead), and the totals.
 
 use super::codec::{self, DeliveryRow};
-use super::events::{Record, View};
+use super::events::{Record, Scan, View};
 use super::fault::Fault;
 use super::keys;
 use super::round::Round;
 use super::waiting;
 use crate::model::attempt::Attempt;
 use crate::model::delivery::{Delivery, DeliveryState, LeaseToken};
-use crate::model::ids::DeliveryId;
+use crate::model::ids::{DeliveryId, EventId};
 use crate::model::limits::FIRST_ATTEMPT_BYTES_MAX;
 use crate::store::{Counts, StoreError};
 
@@ -23,6 +23,13 @@ pub(super) fn row(view: &impl View, id: &DeliveryId) -> Result<Option<DeliveryRo
     row.map(|row| codec::decode_delivery(id.clone(), &row))
         .transpose()
         .map_err(|why| Fault::corrupt(format!("delivery {id}: {why}")))
+}
+
+/// The ids of an event's deliveries.
+pub(super) fn ids_of(view: &impl Scan, event: EventId) -> Result<Vec<DeliveryId>, Fault> {
+    let prefix = keys::of_event(keys::DELIVERIES, event);
+    let keys = view.scan(&prefix, &prefix, usize::MAX)?;
+    keys.iter().map(|key| keys::delivery_in(key).ok_or_else(|| Fault::corrupt("a delivery's key"))).collect()
 }
 
 /// Writes `after` over `before` (`None` for a new one) and moves its index rows and the totals along.

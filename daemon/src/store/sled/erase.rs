@@ -42,16 +42,11 @@ fn erase(round: &mut Round, id: EventId, erasure: &Erasure) -> Result<Option<Eve
         Envelope { body: erasure.body.clone(), headers: erasure.headers.clone(), ..event.envelope };
     let prefix = keys::of_event(keys::EVENTS, id);
     // The old body may have had more chunks than the new one.
-    for key in round.scan(&prefix, &prefix, usize::MAX)? {
-        round.remove(key);
-    }
+    round.remove_within(&prefix, usize::MAX)?;
     round.put_record(&prefix, &Record::of_event(&envelope))?;
     for (delivery, attempt) in &erasure.attempts {
         let Some(mut row) = deliveries::row(round, delivery)? else { continue };
-        let prefix = keys::attempt(delivery, attempt.number);
-        for key in round.scan(&prefix, &prefix, usize::MAX)? {
-            round.remove(key);
-        }
+        round.remove_within(&keys::attempt(delivery, attempt.number), usize::MAX)?;
         if attempt.number == 1 {
             row.first = None;
         }
@@ -72,9 +67,7 @@ fn is_unfinished(round: &Round, id: EventId) -> Result<bool, Fault> {
     if round.get(&keys::of_event(keys::INBOX, id))?.is_some() {
         return Ok(true);
     }
-    let prefix = keys::of_event(keys::DELIVERIES, id);
-    for key in round.scan(&prefix, &prefix, usize::MAX)? {
-        let id = keys::delivery_in(&key).ok_or_else(|| Fault::corrupt("a delivery's key"))?;
+    for id in deliveries::ids_of(round, id)? {
         let delivery = deliveries::get(round, &id)?;
         if delivery.is_some_and(|delivery| delivery.state.wakes_at().is_some()) {
             return Ok(true);

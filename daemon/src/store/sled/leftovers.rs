@@ -17,10 +17,7 @@ pub(super) fn remove_some(round: &mut Round) -> Result<bool, Fault> {
     };
     let mut left = REMOVED_ROWS_MAX;
     for table in BULK {
-        let prefix = keys::of_event(table, id);
-        let rows = round.scan(&prefix, &prefix, left)?;
-        left -= rows.len();
-        rows.into_iter().for_each(|key| round.remove(key));
+        left -= round.remove_within(&keys::of_event(table, id), left)?;
     }
     if left > 0 {
         tracing::warn!(event = %id, "removed what was left of an event: the store stopped before it was acknowledged, or while removing it");

@@ -72,9 +72,7 @@ fn first_of(view: &impl View, id: EventId) -> Result<Option<EventId>, Fault> {
 }
 
 fn become_alias(round: &mut Round, id: EventId, first: EventId) -> Result<(), Fault> {
-    let prefix = keys::of_event(keys::EVENTS, id);
-    let chunks = round.scan(&prefix, &prefix, CHUNKS_MAX)?;
-    chunks.into_iter().for_each(|chunk| round.remove(chunk));
+    round.remove_within(&keys::of_event(keys::EVENTS, id), CHUNKS_MAX)?;
     tracing::info!(event = %id, %first, "an event taken while the store was loading was known already");
     round.put(keys::of_event(keys::ALIASES, id), first.to_bytes().to_vec())?;
     Ok(())

@@ -140,8 +140,7 @@ fn kept_until(rows: &impl Scan, id: EventId, retention: &Retention) -> Result<Op
         Verdict::Deliver(to) => to.len(),
         Verdict::Unrouted { .. } | Verdict::Dropped { .. } => 0,
     };
-    let prefix = keys::of_event(keys::DELIVERIES, id);
-    let deliveries = rows.scan(&prefix, &prefix, usize::MAX)?;
+    let deliveries = deliveries::ids_of(rows, id)?;
     if deliveries.len() < assigned {
         return Err(Fault::corrupt(format!("a delivery of event {id} is missing")));
     }
@@ -149,8 +148,7 @@ fn kept_until(rows: &impl Scan, id: EventId, retention: &Retention) -> Result<Op
         true => retention.verdict_keeps_until(&decision.verdict, decided_at(rows, id, &decision.verdict)?),
         false => UnixMillis::default(),
     };
-    for key in deliveries {
-        let id = keys::delivery_in(&key).ok_or_else(|| Fault::corrupt("a delivery's key"))?;
+    for id in deliveries {
         let Some(delivery) = deliveries::get(rows, &id)? else { continue };
         let Some(until) = retention.delivery_keeps_until(&delivery.state) else { return Ok(None) };
         latest = latest.max(until);
@@ -236,7 +234,7 @@ fn remove_event(round: &mut Round, id: EventId, budget: &mut usize) -> Result<()
     }
     down(&mut round.standing.totals.counts.events);
     for table in [keys::DECISIONS, keys::DELIVERIES, keys::DEAD] {
-        *budget = budget.saturating_sub(remove_rows(round, &keys::of_event(table, id), usize::MAX)?);
+        *budget = budget.saturating_sub(round.remove_within(&keys::of_event(table, id), usize::MAX)?);
     }
     // Without its first chunk an event is not there.
     round.remove(keys::chunk(&keys::of_event(keys::EVENTS, id), 0));
@@ -259,17 +257,9 @@ fn remove_leftover(round: &mut Round, id: EventId, budget: &mut usize) -> Result
 /// Removes what an event may have many of, as far as the round has room; says whether all of it is gone.
 fn remove_bulk(round: &mut Round, id: EventId, budget: &mut usize) -> Result<bool, Fault> {
     for table in BULK {
-        *budget -= remove_rows(round, &keys::of_event(table, id), *budget)?;
+        *budget -= round.remove_within(&keys::of_event(table, id), *budget)?;
     }
     Ok(*budget > 0)
-}
-
-/// Removes up to `max` rows that begin with `prefix`; says how many.
-fn remove_rows(round: &mut Round, prefix: &[u8], max: usize) -> Result<usize, Fault> {
-    let rows = round.scan(prefix, prefix, max)?;
-    let count = rows.len();
-    rows.into_iter().for_each(|key| round.remove(key));
-    Ok(count)
 }
 
 /// Leaves the key of an event that goes, with a tombstone; or removes it, where its time is up too. Says which.

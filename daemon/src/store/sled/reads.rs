@@ -30,9 +30,7 @@ pub(super) fn decision(view: &impl Scan, id: EventId) -> Result<Option<Decision>
 
 /// What was decided on an event whose decision has no row: one of its deliveries says it.
 fn decision_of_delivery(view: &impl Scan, id: EventId) -> Result<Option<Decision>, Fault> {
-    let prefix = keys::of_event(keys::DELIVERIES, id);
-    for key in view.scan(&prefix, &prefix, usize::MAX)? {
-        let id = keys::delivery_in(&key).ok_or_else(|| Fault::corrupt("a delivery's key"))?;
+    for id in deliveries::ids_of(view, id)? {
         let decision = deliveries::row(view, &id)?.and_then(|row| row.decision());
         if decision.is_some() {
             return Ok(decision);

@@ -24,10 +24,7 @@ pub(super) fn route_unrouted(round: &mut Round, decisions: &[(EventId, Decision)
         round.remove(mark);
         down(&mut round.standing.totals.counts.unrouted);
         // The old decision may have had more chunks than the new one.
-        let before = keys::of_event(keys::DECISIONS, *id);
-        for key in round.scan(&before, &before, usize::MAX)? {
-            round.remove(key);
-        }
+        round.remove_within(&keys::of_event(keys::DECISIONS, *id), usize::MAX)?;
         commands::decide(round, *id, decision)?;
         routed += 1;
     }

@@ -127,6 +127,14 @@ impl Round {
         self.write(key, None);
     }
 
+    /// Removes up to `max` rows that begin with `prefix`; says how many.
+    pub(super) fn remove_within(&mut self, prefix: &[u8], max: usize) -> Result<usize, ::sled::Error> {
+        let rows = self.scan(prefix, prefix, max)?;
+        let count = rows.len();
+        rows.into_iter().for_each(|key| self.remove(key));
+        Ok(count)
+    }
+
     /// Writes all chunks of a record.
     pub(super) fn put_record(&mut self, prefix: &[u8], record: &Record) -> Result<(), StoreError> {
         for number in 0..record.chunks() {
@@ -175,11 +183,10 @@ impl Round {
         end: &[u8],
         limit: usize,
     ) -> Result<Vec<Vec<u8>>, ::sled::Error> {
-        let found = self.scan_within(self.rows.heads.of(queue)..end.to_vec(), limit)?;
-        match found.first() {
-            Some(first) => self.rows.heads.move_on(queue, first),
-            None => self.rows.heads.move_on(queue, &self.rows.heads.of(queue).max(end.to_vec())),
-        }
+        let head = self.rows.heads.of(queue);
+        let found = self.scan_within(head.clone()..end.to_vec(), limit)?;
+        let first = found.first().cloned().unwrap_or_else(|| head.max(end.to_vec()));
+        self.rows.heads.move_on(queue, &first);
         Ok(found)
     }
 
