@@ -7,7 +7,8 @@ pub const IDENTITY: u32 = 1;
 /// The note of the JSON Schema of the settings.
 pub const SETTINGS: u32 = 2;
 
-const OWNER: &[u8; 9] = b"hookyard\0";
+/// The owner of the notes, with the NUL that ends it in the file.
+pub const OWNER: &[u8; 9] = b"hookyard\0";
 
 /// One note whose text is `BYTES` long.
 #[repr(C, align(4))]

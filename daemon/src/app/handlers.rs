@@ -23,7 +23,7 @@ use crate::admin::view::HandlerView;
 use crate::config::{Handler, Snapshot};
 use crate::dispatch::services::StoreServices;
 use crate::dispatch::{HandlerLoop, Lane};
-use crate::host::{Host, HostSpec, Services};
+use crate::host::{Host, HostSpec, HostStatus, Services};
 use crate::model::clock::Clock;
 use crate::model::ids::{HandlerName, PluginName};
 use crate::model::limits::SETTLING_MAX;
@@ -189,7 +189,7 @@ impl Handlers {
         let state = self.state();
         let of = |running: &Running| {
             let status = running.host.status();
-            let abi = format!("1.{}", status.abi_minor);
+            let abi = abi(&status);
             let library = Library { sha256: status.sha256, version: status.version, abi };
             (running.handler.plugin.clone(), library)
         };
@@ -312,12 +312,18 @@ fn spec(snapshot: &Snapshot, handler: &Handler, held: Option<&Held>) -> HostSpec
     }
 }
 
+/// The ABI that a library was built against, as it is shown.
+fn abi(status: &HostStatus) -> String {
+    format!("1.{}", status.abi_minor)
+}
+
 fn view(name: &HandlerName, host: &Host) -> HandlerView {
     let (status, figures, usage) = (host.status(), host.figures(), host.usage());
     let seconds = |(upper, count): &(Duration, u64)| (upper.as_secs_f64(), *count);
     HandlerView {
         handler: name.to_string(),
         plugin_id: status.plugin.to_string(),
+        abi: abi(&status),
         plugin_version: status.version,
         sha256: status.sha256,
         up: status.up,
@@ -328,7 +334,6 @@ fn view(name: &HandlerName, host: &Host) -> HandlerView {
         crashes: status.crashes,
         circuit_open: status.circuit_open,
         breaches: status.breaches,
-        abi: format!("1.{}", status.abi_minor),
         resident_bytes: usage.map_or(0, |usage| usage.resident_bytes),
         cpu_seconds: usage.map_or(0.0, |usage| usage.cpu.as_secs_f64()),
         within_seconds: figures.within.iter().map(seconds).collect(),

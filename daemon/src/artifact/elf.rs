@@ -1,6 +1,7 @@
 //! Reads an ELF file by its program headers and dynamic table: what the loader itself goes by, so that a stripped library
 //! says as much as any.
 
+use hookyard_plugin::note;
 use object::elf::{
     DF_STATIC_TLS, DF_TEXTREL, DT_FLAGS, DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_TEXTREL, FileHeader32,
     FileHeader64, PF_X, PT_GNU_STACK,
@@ -9,7 +10,7 @@ use object::read::elf::{ElfFile, FileHeader, ProgramHeader};
 use object::{Endianness, FileKind, Object, ObjectSymbol};
 
 use super::schema::Schema;
-use super::{Artifact, ArtifactError, Identity, NOTE_IDENTITY, NOTE_OWNER, NOTE_SETTINGS, Unfit};
+use super::{Artifact, ArtifactError, Identity, Unfit};
 
 pub(super) fn read(bytes: &[u8]) -> Result<Artifact, ArtifactError> {
     match FileKind::parse(bytes) {
@@ -65,12 +66,12 @@ fn segments<E: FileHeader<Endian = Endianness>>(
         }
         let Some(mut notes) = segment.notes(endian, bytes)? else { continue };
         while let Some(note) = notes.next()? {
-            if note.name() != NOTE_OWNER {
+            if note.name() != without_nul(note::OWNER) {
                 continue;
             }
             match note.n_type(endian).0 {
-                NOTE_IDENTITY => artifact.identity = Some(identity(note.desc())?),
-                NOTE_SETTINGS => artifact.settings = Some(Schema::read(without_nul(note.desc()))?),
+                note::IDENTITY => artifact.identity = Some(identity(note.desc())?),
+                note::SETTINGS => artifact.settings = Some(Schema::read(without_nul(note.desc()))?),
                 // A note of a newer SDK.
                 _ => {}
             }

@@ -13,13 +13,6 @@ use serde::{Deserialize, Serialize};
 
 pub use schema::{Property, Schema, SettingsFault};
 
-/// The owner of the notes, as `hookyard_plugin.h` says.
-const NOTE_OWNER: &[u8] = b"hookyard";
-/// The note that holds [`Identity`] as JSON.
-const NOTE_IDENTITY: u32 = 1;
-/// The note that holds the JSON Schema of the settings.
-const NOTE_SETTINGS: u32 = 2;
-
 /// The function that makes a library a plugin.
 pub const ENTRY: &str = "hookyard_plugin_v1";
 

@@ -6,6 +6,13 @@ use serde::Serialize;
 
 use super::Failure;
 
+const HASH_DIGITS_SHOWN: usize = 12;
+
+/// The beginning of a hash, as it is shown and as `plugin rollback --to` takes it.
+pub(super) fn short(sha256: &str) -> &str {
+    sha256.get(..HASH_DIGITS_SHOWN).unwrap_or(sha256)
+}
+
 /// Rows under a heading, each column as wide as its widest cell.
 pub(super) fn table(heading: &[&str], rows: &[Vec<String>]) {
     let width = |column: usize| {

@@ -112,6 +112,6 @@ fn handler_row(handler: &HandlerView) -> Vec<String> {
         handler.pid.map(|pid| pid.to_string()).unwrap_or_default(),
         handler.waiting.to_string(),
         handler.crashes.to_string(),
-        handler.sha256.chars().take(12).collect(),
+        output::short(&handler.sha256).to_owned(),
     ]
 }

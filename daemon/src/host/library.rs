@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::elf;
 use super::error::HostError;
-use crate::artifact::{Artifact, ArtifactError, Schema, Unfit};
+use crate::artifact::{Artifact, ArtifactError, Schema};
 use crate::model::limits::LIBRARY_BYTES_MAX;
 
 /// The beginnings of the names of what every system has: the C library's parts, and the compiler's.
@@ -42,10 +42,7 @@ pub(super) struct Checked {
 pub(super) fn load(library: &Path, pins: &[String], cache: &Path) -> Result<Checked, HostError> {
     let bytes = read(library)?;
     let sha256 = hex::encode(Sha256::digest(&bytes));
-    if !may_run(&sha256, pins) {
-        let pinned = pins.join(" or ");
-        return Err(HostError::PinMismatch { path: library.to_owned(), pinned, found: sha256 });
-    }
+    check_pin(library, &sha256, pins)?;
     elf::check(&bytes).map_err(|why| HostError::NotALibrary { path: library.to_owned(), why })?;
     let settings =
         settings_of(&bytes).map_err(|why| HostError::NotALibrary { path: library.to_owned(), why })?;
@@ -63,9 +60,7 @@ fn settings_of(bytes: &[u8]) -> Result<Option<Schema>, String> {
         Err(ArtifactError::NotElf) if cfg!(not(target_os = "linux")) => return Ok(None),
         read => read.map_err(|error| error.to_string())?,
     };
-    // Each process loads one library, so static thread-local memory is there for it; Go's runtime asks for some.
-    let unfit = Unfit { static_tls: false, ..artifact.unfit };
-    let mut reasons = unfit.reasons();
+    let mut reasons = artifact.unfit.reasons();
     let foreign = artifact.needs.iter().filter(|needed| !SYSTEM.iter().any(|own| needed.starts_with(own)));
     reasons.extend(foreign.map(|needed| {
         format!("it needs {needed}, which is not pinned and would run too: link it statically")
@@ -89,8 +84,20 @@ pub(super) fn may_run(sha256: &str, pins: &[String]) -> bool {
     pins.is_empty() || pins.iter().any(|pin| pin.eq_ignore_ascii_case(sha256))
 }
 
-/// The hash of what stands at the path now. Blocks.
-pub(super) fn hash(library: &Path) -> Result<String, HostError> {
+/// Refuses a library of this hash where it is none of those that are meant.
+pub(super) fn check_pin(library: &Path, sha256: &str, pins: &[String]) -> Result<(), HostError> {
+    match may_run(sha256, pins) {
+        true => Ok(()),
+        false => Err(HostError::PinMismatch {
+            path: library.to_owned(),
+            pinned: pins.join(" or "),
+            found: sha256.to_owned(),
+        }),
+    }
+}
+
+/// The SHA-256 of the library at the path now, 64 lower-case hex digits. Blocks.
+pub fn hash(library: &Path) -> Result<String, HostError> {
     Ok(hex::encode(Sha256::digest(read(library)?)))
 }
 

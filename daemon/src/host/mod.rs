@@ -48,6 +48,7 @@ use crate::model::memory::{Expect, KvPut, KvValue, StepState};
 pub use error::HostError;
 pub use figures::Figures;
 pub use inspect::{Inspected, inspect};
+pub use library::hash as library_hash;
 use supervise::Shared;
 pub use usage::Usage;
 
@@ -145,10 +146,14 @@ pub struct Report {
     pub duration: Duration,
 }
 
-/// The SHA-256 of the library at the path now.
-pub async fn library_hash(library: &Path) -> Result<String, HostError> {
+/// Refuses the library that stands at the path now where none of the pins is its hash.
+pub async fn check_pin(library: &Path, pins: &[String]) -> Result<(), HostError> {
+    library::check_pin(library, &hash_beside(library).await?, pins)
+}
+
+async fn hash_beside(library: &Path) -> Result<String, HostError> {
     let path = library.to_owned();
-    tokio::task::spawn_blocking(move || library::hash(&path)).await.map_err(HostError::Task)?
+    tokio::task::spawn_blocking(move || library_hash(&path)).await.map_err(HostError::Task)?
 }
 
 /// How a host is.
@@ -249,7 +254,7 @@ impl Host {
         if !self.shared.spec.is_like(spec) || !library::may_run(&running, &spec.sha256) {
             return Ok(true);
         }
-        let there = library_hash(&spec.library).await?;
+        let there = hash_beside(&spec.library).await?;
         Ok(there != running && library::may_run(&there, &spec.sha256))
     }
 

@@ -67,6 +67,19 @@ pub struct Reloaded {
     pub unnamed: Vec<(HandlerName, u64)>,
 }
 
+/// What is to take the running configuration's place.
+struct Next {
+    snapshot: Arc<Snapshot>,
+    files: Vec<ConfigFile>,
+    warnings: Vec<Diagnostic>,
+}
+
+impl From<Loaded> for Next {
+    fn from(loaded: Loaded) -> Self {
+        Self { snapshot: Arc::new(loaded.snapshot), files: loaded.files, warnings: loaded.warnings }
+    }
+}
+
 /// The last reload that was refused.
 #[derive(Debug, Clone)]
 pub struct Refusal {
@@ -195,17 +208,17 @@ impl Reloader {
         from: Origin,
         demand: Option<Demand>,
     ) -> Result<Reloaded, ReloadError> {
-        let loaded = self.load(from.clone()).await?;
-        let (before, after) = (self.snapshot(), Arc::new(loaded.snapshot.clone()));
-        let needed = restart::needed(&before, &after);
+        let next = Next::from(self.load(from.clone()).await?);
+        let before = self.snapshot();
+        let needed = restart::needed(&before, &next.snapshot);
         if !needed.is_empty() {
             return Err(ReloadError::NeedsRestart(needed));
         }
-        let dry_run = self.meet(demand, &after).await?;
+        let dry_run = self.meet(demand, &next.snapshot).await?;
         // A plugin that was rolled back stays so until its own section says something else.
         let mut held = self.held();
-        held.retain(|plugin, _| before.plugins.get(plugin) == after.plugins.get(plugin));
-        let reloaded = self.put_in_place(loaded, from, held, None).await?;
+        held.retain(|plugin, _| before.plugins.get(plugin) == next.snapshot.plugins.get(plugin));
+        let reloaded = self.put_in_place(next, from, held, None).await?;
         self.record_libraries("reload", "").await;
         Ok(Reloaded { dry_run, ..reloaded })
     }
@@ -213,31 +226,38 @@ impl Reloader {
     /// Starts what is new beside what runs, then exchanges the two.
     async fn put_in_place(
         self: &Arc<Self>,
-        loaded: Loaded,
+        next: Next,
         from: Origin,
         held: BTreeMap<PluginName, Held>,
         only: Option<&PluginName>,
     ) -> Result<Reloaded, ReloadError> {
-        let (before, after) = (self.snapshot(), Arc::new(loaded.snapshot));
+        let Next { snapshot: after, files, warnings } = next;
+        let before = self.snapshot();
         let sources = door::sources(&after)?;
-        let prepared = self.handlers.prepare(&after, Libraries { held: &held, only }).await?;
-        if self.work.is_cancelled() {
-            prepared.abandon().await;
-            return Err(ReloadError::Stopping);
-        }
+        let prepared = self.prepare(&after, Libraries { held: &held, only }).await?;
         let fresh = prepared.fresh().cloned().collect();
-        self.keep(&after, &loaded.files);
+        self.keep(&after, &files);
         self.hold(held);
         self.take_over(&before, &after, from, sources, prepared);
         Ok(Reloaded {
             changes: diff::between(&before, &after),
             fresh,
-            warnings: loaded.warnings,
+            warnings,
             dry_run: None,
             unnamed: self.unnamed(&after).await,
             before,
             after,
         })
+    }
+
+    /// Starts the hosts that `snapshot` needs and that do not run, unless the daemon stops meanwhile.
+    async fn prepare(&self, snapshot: &Snapshot, libraries: Libraries<'_>) -> Result<Prepared, ReloadError> {
+        let prepared = self.handlers.prepare(snapshot, libraries).await?;
+        if self.work.is_cancelled() {
+            prepared.abandon().await;
+            return Err(ReloadError::Stopping);
+        }
+        Ok(prepared)
     }
 
     /// Tries the new rules against history, where that is demanded.

@@ -14,7 +14,7 @@ use super::{Origin, ReloadError, Reloader};
 use crate::app::handlers::{Held, Libraries};
 use crate::app::library_record::Library;
 use crate::config::{Part, Snapshot, diff};
-use crate::host::{HostError, library_hash};
+use crate::host::check_pin;
 use crate::model::ids::{HandlerName, PluginName};
 
 /// What an exchange did.
@@ -66,14 +66,10 @@ impl Reloader {
         self.refuse_more_changes(plugin, &loaded.snapshot)?;
         let configured = &loaded.snapshot.plugins[plugin];
         let library = |source| ReloadError::Library { plugin: plugin.to_string(), source };
-        let found = library_hash(&configured.path).await.map_err(library)?;
-        if !configured.sha256.is_empty() && !configured.sha256.contains(&found) {
-            let (path, pinned) = (configured.path.clone(), configured.sha256.join(" or "));
-            return Err(library(HostError::PinMismatch { path, pinned, found }));
-        }
+        check_pin(&configured.path, &configured.sha256).await.map_err(library)?;
         let mut held = self.held();
         held.remove(plugin);
-        let reloaded = self.put_in_place(loaded, Origin::Files, held, Some(plugin)).await?;
+        let reloaded = self.put_in_place(loaded.into(), Origin::Files, held, Some(plugin)).await?;
         self.changed(plugin, before, reloaded.fresh)
     }
 
@@ -91,11 +87,7 @@ impl Reloader {
         let mut held = self.held();
         held.insert(plugin.clone(), Held { library: self.record.library(&sha256), sha256 });
         let libraries = Libraries { held: &held, only: Some(plugin) };
-        let prepared = self.handlers.prepare(&self.snapshot(), libraries).await?;
-        if self.work.is_cancelled() {
-            prepared.abandon().await;
-            return Err(ReloadError::Stopping);
-        }
+        let prepared = self.prepare(&self.snapshot(), libraries).await?;
         let fresh = prepared.fresh().cloned().collect();
         self.hold(held);
         self.handlers.adopt(prepared);

@@ -1,9 +1,8 @@
 //! `hookyard plugin lock`: pins are written into the configuration, whole or not at all.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Args;
 
@@ -12,9 +11,6 @@ use crate::app::library_hash;
 use crate::cli::output::say;
 use crate::config::lock::{Locked, lock};
 use crate::observe::with_causes;
-
-/// How much of a hash is shown.
-const SHOWN: usize = 12;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct LockArgs {
@@ -28,12 +24,12 @@ pub(in crate::cli) struct LockArgs {
     check: bool,
 }
 
-pub(super) async fn run(common: &Common, args: &LockArgs) -> Result<(), Failure> {
+pub(super) fn run(common: &Common, args: &LockArgs) -> Result<(), Failure> {
     let path = &common.config;
     let text = fs::read_to_string(path)
         .map_err(|error| Failure::no_input(format!("{} cannot be read: {error}", path.display())))?;
-    let hashes = hashes(&text).await;
-    let hash = |path: &Path| hashes.get(path).cloned().unwrap_or_else(|| Err("it was not read".to_owned()));
+    // Relative paths start here, as the daemon's do where it is started.
+    let hash = |path: &Path| library_hash(path).map_err(|error| with_causes(&error));
     let (new, locked) = lock(&text, &args.plugins, args.keep, hash)
         .map_err(|error| Failure::config(format!("{}: {error}", path.display())))?;
     if common.json {
@@ -61,20 +57,6 @@ pub(super) async fn run(common: &Common, args: &LockArgs) -> Result<(), Failure>
     }
 }
 
-/// Every plugin's file, read: relative paths start here, as the daemon's do where it is started.
-async fn hashes(text: &str) -> HashMap<PathBuf, Result<String, String>> {
-    let plugins = toml::from_str::<toml::Table>(text).ok();
-    let plugins = plugins.as_ref().and_then(|main| main.get("plugin")?.as_table());
-    let mut hashes = HashMap::new();
-    for path in
-        plugins.into_iter().flat_map(toml::Table::values).filter_map(|plugin| plugin.get("path")?.as_str())
-    {
-        let hash = library_hash(Path::new(path)).await.map_err(|error| with_causes(&error));
-        hashes.insert(PathBuf::from(path), hash);
-    }
-    hashes
-}
-
 fn print(locked: &Locked) {
     let Locked { plugin, path, before, after } = locked;
     let path = path.display();
@@ -85,10 +67,9 @@ fn print(locked: &Locked) {
 }
 
 fn short(pins: &[String]) -> String {
-    let short = |pin: &String| pin.chars().take(SHOWN).collect::<String>();
     match pins {
         [] => "no pin".to_owned(),
-        pins => pins.iter().map(short).collect::<Vec<_>>().join(" and "),
+        pins => pins.iter().map(|pin| output::short(pin)).collect::<Vec<_>>().join(" and "),
     }
 }
 

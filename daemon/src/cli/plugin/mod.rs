@@ -38,7 +38,7 @@ pub(super) async fn run(common: &Common, command: PluginCommand) -> Result<(), F
         PluginCommand::Inspect(args) => inspect::run(common, &args),
         PluginCommand::Check(args) => check::run(common, args).await,
         PluginCommand::Run(args) => run::run(common, args).await,
-        PluginCommand::Lock(args) => lock::run(common, &args).await,
+        PluginCommand::Lock(args) => lock::run(common, &args),
         PluginCommand::Reload(args) => running::reload(common, &args).await,
         PluginCommand::Rollback(args) => running::roll_back(common, &args).await,
         PluginCommand::History(args) => running::history(common, &args).await,

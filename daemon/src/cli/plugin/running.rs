@@ -6,11 +6,8 @@ use clap::Args;
 use super::{Common, Failure, output};
 use crate::admin::plugins::{LibraryRecordView, PluginChangeView};
 use crate::cli::client::Operator;
-use crate::cli::output::say;
+use crate::cli::output::{say, short};
 use crate::cli::page::escape;
-
-/// How much of a hash is shown; as much as `plugin rollback --to` takes.
-const SHOWN: usize = 12;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ReloadArgs {
@@ -90,15 +87,11 @@ fn row(entry: &LibraryRecordView) -> Vec<String> {
         entry.plugin.clone(),
         entry.version.clone(),
         entry.abi.clone(),
-        short(&entry.sha256),
-        entry.before.as_deref().map(short).unwrap_or_default(),
+        short(&entry.sha256).to_owned(),
+        entry.before.as_deref().map(short).unwrap_or_default().to_owned(),
         entry.how.clone(),
         entry.by.clone(),
     ]
-}
-
-fn short(sha256: &str) -> String {
-    sha256.chars().take(SHOWN).collect()
 }
 
 /// Who asks, as far as the environment knows: it is told, not proven.

@@ -248,7 +248,7 @@ impl Bench {
             if delivery % LOOK_EVERY != 0 {
                 continue;
             }
-            let Some(bytes) = host.status().pid.and_then(resident_bytes) else {
+            let Some(bytes) = host.usage().map(|usage| usage.resident_bytes) else {
                 return Ok(Verdict::Warned(
                     "this system does not tell how much memory a process has".to_owned(),
                 ));
@@ -329,11 +329,4 @@ fn same(first: &str, second: &str, when: &str) -> Result<String, String> {
 
 fn passed(words: String) -> Verdict {
     Verdict::Passed(words)
-}
-
-/// What a process has in memory.
-fn resident_bytes(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
