@@ -115,15 +115,13 @@ fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
     let mut bytes_left = KEPT_HEADER_BYTES_MAX;
     let mut kept = Vec::new();
     for (name, value) in headers {
-        let length = name.as_str().len() + value.len();
-        if name.as_str().starts_with(OWN_HEADER_PREFIX) {
-            continue;
-        }
-        if value.is_sensitive() || names_a_credential(name.as_str()) || length > bytes_left {
+        let (name, length) = (name.as_str(), name.as_str().len() + value.len());
+        let secret = value.is_sensitive() || names_a_credential(name);
+        if secret || name.starts_with(OWN_HEADER_PREFIX) || length > bytes_left {
             continue;
         }
         bytes_left -= length;
-        kept.push((name.as_str().to_owned(), text(value.as_bytes())));
+        kept.push((name.to_owned(), text(value.as_bytes())));
     }
     kept
 }

@@ -178,8 +178,8 @@ impl<'watch> Parser<'watch> {
             }
         };
         if !scope.in_element && !written.from_root {
-            let mistyped = stripe_fields::mistyped(&scope.path, &written.steps, &self.aliases);
-            self.warnings.extend(mistyped.map(|told| told.at(span.clone())));
+            let mistyped = stripe_fields::mistyped(&scope.path, &written.steps, &self.aliases, span.clone());
+            self.warnings.extend(mistyped);
         }
         let outermost = scope.path.is_empty() && !scope.in_element;
         if written.from_root && !outermost {

@@ -27,15 +27,13 @@ const AT_ROOT: [&str; 13] = [
 ];
 const IN_DATA: [&str; 2] = ["object", "previous_attributes"];
 
-/// A word of a path that no event of Stripe's has there.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Mistyped {
-    message: String,
-    help: String,
-}
-
-/// What is wrong with a path that goes on from `above`, which is the root or below it, with the steps `written`.
-pub(super) fn mistyped(above: &[Step], written: &[Step], aliases: &Aliases) -> Option<Mistyped> {
+/// The warning, at `span`, of a path that goes on from `above`, which is the root or below it, with the steps `written`.
+pub(super) fn mistyped(
+    above: &[Step],
+    written: &[Step],
+    aliases: &Aliases,
+    span: Range<usize>,
+) -> Option<Fault> {
     let mut keys = above.iter().chain(written).map_while(|step| match step {
         Step::Key(key) => Some(&**key),
         Step::Each => None,
@@ -44,26 +42,15 @@ pub(super) fn mistyped(above: &[Step], written: &[Step], aliases: &Aliases) -> O
     match (above.len(), root, below) {
         (0 | 1, "data", Some(below)) => {
             let meant = mistyped_in_data(below)?;
-            Some(Mistyped {
-                message: format!("the `data` of Stripe's events holds no `{below}`"),
-                help: format!("did you mean `{meant}`? if not, write \"$.data.{below}\""),
-            })
+            let fault = Fault::new(span, format!("the `data` of Stripe's events holds no `{below}`"));
+            Some(fault.help(format!("did you mean `{meant}`? if not, write \"$.data.{below}\"")))
         }
         (0, _, _) => {
             let known = mistyped_root(root, aliases)?;
-            Some(Mistyped {
-                message: format!("Stripe's events have no `{root}` at their root"),
-                help: format!("did you mean `{known}`? if not, write \"$.{root}\""),
-            })
+            let fault = Fault::new(span, format!("Stripe's events have no `{root}` at their root"));
+            Some(fault.help(format!("did you mean `{known}`? if not, write \"$.{root}\"")))
         }
         _ => None,
-    }
-}
-
-impl Mistyped {
-    /// As a warning at this place.
-    pub(super) fn at(self, span: Range<usize>) -> Fault {
-        Fault::new(span, self.message).help(self.help)
     }
 }
 

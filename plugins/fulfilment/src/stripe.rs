@@ -143,9 +143,7 @@ impl CheckoutSession {
     pub fn subscription_id(&self) -> Option<&str> {
         self.subscription.as_ref().map(Reference::id)
     }
-}
 
-impl CheckoutSession {
     /// By which the events that follow find this session.
     pub fn keys(&self) -> Keys {
         let id =
