@@ -3,7 +3,7 @@
 use crate::kill::free_port;
 use crate::postgres::Postgres;
 use crate::stripe::fixture;
-use crate::yard::{Engine, Yard, rows};
+use crate::yard::{Engine, Yard, found, rows};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_goes_away_is_waited_for() {
@@ -18,10 +18,8 @@ async fn a_database_that_goes_away_is_waited_for() {
     server.tell("stop");
     let event = poster.post(&fixture("08")).await.event();
     yard.wait_for_counts("tried", |counts| counts["pending"] == 1 && counts["leased"] == 0).await;
-    let mut tries = Vec::new();
-    while tries.is_empty() {
-        tries = yard.event(&event)["deliveries"][0]["tries"].as_array().cloned().unwrap_or_default();
-    }
+    let tries = || yard.event(&event)["deliveries"][0]["tries"].as_array().cloned();
+    let tries = found(|| tries().filter(|tries| !tries.is_empty())).await.expect("a try is told");
     assert_eq!(
         (&tries[0]["outcome"], &tries[0]["code"]),
         (&"retry".into(), &"database".into()),

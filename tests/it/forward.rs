@@ -14,13 +14,10 @@ use std::net::TcpListener;
 use serde_json::{Value, json};
 
 use crate::stripe::{self, SECRET};
-use crate::yard::{Yard, profile_dir};
+use crate::yard::{Yard, found, profile_dir};
 use receiver::{Raw, Receiver, Request, status};
 
 const KEY: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-
-/// Each look is a command of the binary.
-const LOOKS_MAX: usize = 2_000;
 
 const HANDLER: &str = r#"
 [plugin.forward]
@@ -128,12 +125,6 @@ fn attempts(shown: &Value) -> &[Value] {
 }
 
 async fn wait_for_event(yard: &Yard, id: &str, reached: impl Fn(&Value) -> bool) -> Value {
-    for _ in 0..LOOKS_MAX {
-        let shown = yard.event(id);
-        if reached(&shown) {
-            return shown;
-        }
-        tokio::task::yield_now().await;
-    }
-    panic!("never so: {:#}", yard.event(id));
+    let shown = found(|| Some(yard.event(id)).filter(|shown| reached(shown))).await;
+    shown.unwrap_or_else(|| panic!("never so: {:#}", yard.event(id)))
 }
