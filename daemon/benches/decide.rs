@@ -8,7 +8,7 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use hookyard::ingest::envelope;
 use hookyard::model::clock::UnixMillis;
 use hookyard::model::ids::{HandlerName, RuleName, SourceName};
-use hookyard::rules::{Action, Fallback, Parser, Rule, RuleSet, Watch};
+use hookyard::rules::{Action, Fallback, Parser, Paths, Rule, RuleSet, Watch};
 use hookyard::verify::Scheme;
 use hookyard::verify::stripe::{StripeScheme, sign};
 use http::{HeaderMap, HeaderValue};
@@ -74,14 +74,14 @@ pub(crate) fn matching(criterion: &mut Criterion) {
 
 /// Rules of a shop with so many products; the event is the last one's.
 fn rule_set(count: usize) -> RuleSet {
-    let mut watch = Watch::default();
+    let (mut watch, mut paths) = (Watch::default(), Paths::stripe());
     let rule = |number: usize| {
         let tier = if number + 1 == count { "tier_2".to_owned() } else { format!("tier_of_{number}") };
         let text = format!(
             r#"when = {{ type = ["checkout.session.completed", "checkout.session.async_payment_succeeded"], metadata.sumo_product_tier_id = "{tier}" }}"#
         );
         let table = DeTable::parse(&text).unwrap();
-        let mut parser = Parser::new(&mut watch);
+        let mut parser = Parser::new(&mut watch, &mut paths);
         let when = parser.when(&table.get_ref()["when"]);
         assert!(parser.faults.is_empty());
         Rule::plain(

@@ -14,6 +14,10 @@ use std::time::Duration;
 
 use criterion::Criterion;
 
+/// The daemon's.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() {
     if rules::build_only() {
         return;

@@ -1,11 +1,14 @@
 //! Rules of every usual kind, each as hookyard and as quamina say it, and the events that they are asked about.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc;
+use std::thread;
 
 use bytes::Bytes;
 use hookyard::model::ids::{HandlerName, RuleName};
-use hookyard::rules::{Action, Fallback, Parser, Rule, RuleSet, Watch};
+use hookyard::rules::{Action, Fallback, Parser, Paths, Rule, RuleSet, Watch};
 use quamina::{Quamina, QuaminaBuilder};
+use toml::Spanned;
 use toml::de::DeTable;
 
 const TYPES: [&str; 12] = [
@@ -73,16 +76,26 @@ fn object(kind: &str, field: &str) -> String {
     format!(r#"{{"type": ["{kind}"], "data": {{"object": {{{field}}}}}}}"#)
 }
 
+/// Rules of one file.
+const FILE_RULES: usize = 1_000;
 /// As many as one daemon may run. Rules that match one event together are near each other, and have different ones.
 const HANDLERS: usize = 64;
 
-/// `count` rules, each of which asks for a copy, so that a verdict names all that match.
-pub(crate) fn ours(count: usize) -> RuleSet {
-    let mut watch = Watch::default();
-    let rule = |number: usize| {
-        let text = format!("when = {{ {} }}", rule(number).0);
-        let table = DeTable::parse(&text).unwrap();
-        let mut parser = Parser::new(&mut watch);
+/// The first `count` rules as hookyard writes them.
+pub(crate) fn our_texts(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("when = {{ {} }}", rule(number).0)).collect()
+}
+
+/// The first `count` rules as quamina writes them.
+pub(crate) fn their_texts(count: usize) -> Vec<String> {
+    (0..count).map(|number| rule(number).1).collect()
+}
+
+/// The rules that these texts write, each of which asks for a copy, so that a verdict names all that match.
+pub(crate) fn ours(texts: &[String]) -> RuleSet {
+    let (mut watch, mut paths) = (Watch::default(), Paths::stripe());
+    let rule = |(number, table): (usize, Spanned<DeTable<'_>>)| {
+        let mut parser = Parser::new(&mut watch, &mut paths);
         let when = parser.when(&table.get_ref()["when"]);
         assert!(parser.faults.is_empty());
         Rule {
@@ -94,16 +107,26 @@ pub(crate) fn ours(count: usize) -> RuleSet {
             )
         }
     };
-    let rules = (0..count).map(rule).collect();
+    // As the daemon does with its files: the next one is parsed while one is compiled.
+    let rules = thread::scope(|scope| {
+        let (sender, parsed) = mpsc::sync_channel::<Vec<_>>(1);
+        let files = texts.chunks(FILE_RULES).map(|file| file.iter().map(table).collect());
+        scope.spawn(move || files.for_each(|file| sender.send(file).unwrap()));
+        parsed.into_iter().flatten().enumerate().map(rule).collect()
+    });
     RuleSet::new(rules, Fallback::Unrouted, watch, BTreeMap::new())
 }
 
+fn table(text: &String) -> Spanned<DeTable<'_>> {
+    DeTable::parse(text).unwrap()
+}
+
 /// The same rules in quamina.
-pub(crate) fn theirs(count: usize) -> Quamina<usize> {
+pub(crate) fn theirs(texts: &[String]) -> Quamina<usize> {
     let builder = QuaminaBuilder::new().with_arena_byte_budget(QUAMINA_BYTES_MAX);
     let mut quamina = builder.build().unwrap();
-    for number in 0..count {
-        quamina.add_pattern(number, &rule(number).1).unwrap();
+    for (number, text) in texts.iter().enumerate() {
+        quamina.add_pattern(number, text).unwrap();
     }
     quamina
 }

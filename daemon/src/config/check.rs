@@ -38,7 +38,7 @@ pub(super) fn check(
     let spots: Vec<Spot> = raw.rules.iter().map(|rule| rule.name.spot.clone()).collect();
     let rules = check_rules(raw.rules, &sources, faults);
     let livemodes = sources.iter().map(|source| (source.name.clone(), source.livemode)).collect();
-    let rules = RuleSet::new(rules, raw.fallback.fallback, raw.watch, livemodes);
+    let rules = RuleSet::new(rules, raw.fallback.fallback, raw.terms.into_watch(), livemodes);
     rule_cost::check(&rules, &spots, faults);
     // What is written wrongly is read as less than it says, and proves nothing.
     if faults.is_sound() {

@@ -13,7 +13,7 @@ use super::files::ConfigFile;
 use crate::rules::Fault;
 
 /// The number of a file: 0 is the main one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FileId(pub(super) usize);
 
 /// A place in a file.

@@ -3,8 +3,10 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
 
-use toml::de::DeTable;
+use toml::de::{DeTable, Error};
 
 use super::faults::{Faults, FileId};
 use crate::rules::Fault;
@@ -13,6 +15,8 @@ use crate::rules::Fault;
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// One a team is plenty; more is a wrong directory.
 const FILES_MAX: usize = 256;
+/// The tables of a file of rules take some 40 times its bytes.
+const PARSED_AHEAD_MAX: usize = 1;
 
 /// A file that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +27,7 @@ pub struct ConfigFile {
 }
 
 /// A file's tables, as far as its syntax allows.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Document<'text> {
     pub(super) file: FileId,
     pub(super) table: DeTable<'text>,
@@ -53,23 +57,37 @@ pub(super) fn read(main: &Path) -> (Vec<ConfigFile>, Vec<(FileId, Fault)>) {
     (files, faults)
 }
 
-/// The tables of every file; what is not TOML is a fault, and the rest of that file is still read.
-pub(super) fn parse<'text>(files: &'text [ConfigFile], faults: &mut Faults<'_>) -> Vec<Document<'text>> {
-    let parse = |(number, file): (usize, &'text ConfigFile)| {
-        let file_id = FileId(number);
-        let (table, errors) = DeTable::parse_recoverable(&file.text);
-        for error in errors {
-            let end = file.text.len();
-            let span = error.span().unwrap_or(end..end);
-            let help = "mend this line; what follows from it is left out of this report";
-            faults.syntax(
-                file_id,
-                Fault::new(span, format!("this is not TOML: {}", error.message())).help(help),
-            );
+/// Calls `take` with the tables of each file in turn; what is not TOML is a fault, and the rest of that file is still
+/// taken.
+///
+/// The next file is parsed while one is taken, and none is kept: the tables of many rules take far more memory than what
+/// becomes of them.
+pub(super) fn parse<'text>(
+    files: &'text [ConfigFile],
+    faults: &mut Faults<'_>,
+    mut take: impl FnMut(&Document<'text>, &mut Faults<'_>),
+) {
+    thread::scope(|scope| {
+        let (sender, parsed) = mpsc::sync_channel(PARSED_AHEAD_MAX);
+        scope.spawn(move || {
+            let tables = files.iter().map(|file| DeTable::parse_recoverable(&file.text));
+            // Nobody takes them any more only where the other thread panicked.
+            tables.map(|parsed| sender.send(parsed)).take_while(Result::is_ok).count()
+        });
+        for (number, (table, errors)) in parsed.into_iter().enumerate() {
+            let file = FileId(number);
+            for error in errors {
+                faults.syntax(file, not_toml(&error, files[number].text.len()));
+            }
+            take(&Document { file, table: table.into_inner() }, faults);
         }
-        Document { file: file_id, table: table.into_inner() }
-    };
-    files.iter().enumerate().map(parse).collect()
+    });
+}
+
+fn not_toml(error: &Error, end: usize) -> Fault {
+    let span = error.span().unwrap_or(end..end);
+    let fault = Fault::new(span, format!("this is not TOML: {}", error.message()));
+    fault.help("mend this line; what follows from it is left out of this report")
 }
 
 fn read_text(path: &Path) -> io::Result<String> {

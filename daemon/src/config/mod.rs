@@ -48,6 +48,9 @@ pub use testing::{RuleTest, TestRun, Tested};
 
 use crate::rules::Fault;
 use faults::{Faults, FileId};
+use files::Document;
+use hash::Digest;
+use raw::RawConfig;
 
 /// Where the configuration is, and what stands around it.
 #[derive(Clone, Copy)]
@@ -142,9 +145,16 @@ fn read<'files>(
     options: LoadOptions<'_>,
     faults: &mut Faults<'files>,
 ) -> (Snapshot, Vec<RuleTest>) {
-    let documents = files::parse(files, faults);
-    let raw = raw::read(&documents, faults);
-    let name = hash::of(&documents);
+    let (mut raw, mut digest) = (None::<RawConfig>, Digest::default());
+    files::parse(files, faults, |document, faults| {
+        digest.add(document);
+        match &mut raw {
+            Some(raw) => raw.add_rules(document, faults),
+            None => raw = Some(RawConfig::read(document, faults)),
+        }
+    });
+    let raw = raw.unwrap_or_else(|| RawConfig::read(&Document::default(), faults));
+    let name = digest.finish();
     check::check(raw, name, options, faults)
 }
 

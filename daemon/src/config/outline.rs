@@ -21,10 +21,13 @@ pub struct Outline {
 }
 
 impl Outline {
-    /// From the files' sections and from all their rules.
-    pub(super) fn new(sections: &Map<String, Value>, rules: &[Value]) -> Self {
-        let name = |rule: &Value| rule["name"].as_str().unwrap_or_default().to_owned();
-        let mut parts = BTreeMap::new();
+    /// Adds the next rule, whose text is this.
+    pub(super) fn add_rule(&mut self, name: &str, text: &str) {
+        self.rules.push((name.to_owned(), fingerprint(text)));
+    }
+
+    /// Adds the main file's sections.
+    pub(super) fn add_sections(&mut self, sections: &Map<String, Value>) {
         for (section, value) in sections {
             let part = match section.as_str() {
                 "server" => Part::Server,
@@ -33,18 +36,18 @@ impl Outline {
                 "plugin" => Part::Plugin,
                 "handler" => Part::Handler,
                 _ => {
-                    parts.insert((Part::Default, String::new()), fingerprint(value));
+                    self.parts.insert((Part::Default, String::new()), fingerprint(&value.to_string()));
                     continue;
                 }
             };
             let entries = value.as_object().into_iter().flatten();
-            parts.extend(entries.map(|(key, value)| ((part, key.clone()), fingerprint(value))));
+            let entries = entries.map(|(key, value)| ((part, key.clone()), fingerprint(&value.to_string())));
+            self.parts.extend(entries);
         }
-        Self { rules: rules.iter().map(|rule| (name(rule), fingerprint(rule))).collect(), parts }
     }
 }
 
-fn fingerprint(value: &Value) -> Fingerprint {
-    let digest = Sha256::digest(value.to_string());
+fn fingerprint(text: &str) -> Fingerprint {
+    let digest = Sha256::digest(text);
     std::array::from_fn(|index| digest[index])
 }

@@ -35,6 +35,7 @@ mod place;
 mod plan;
 mod ruleset;
 mod sample;
+mod scope;
 mod stripe_fields;
 mod stripe_types;
 mod suggest;
@@ -58,6 +59,7 @@ pub use ruleset::{
     Action, Cost, DEFAULT_RULE, Fallback, Livemode, Rule, RuleSet, Ruling, SHADOWS_MAX, Window,
 };
 pub use sample::Sample;
+pub use scope::Paths;
 pub use suggest::nearest;
 pub use watch::{Watch, Watched};
 

@@ -8,9 +8,10 @@ use super::condition::{Bound, Check, Condition, Kind, Literal};
 use super::fault::Fault;
 use super::glob::Glob;
 use super::number::Number;
-use super::parse::{Key, Parser, Scope, Value, a_kind};
+use super::parse::{Key, Parser, Value, a_kind};
 use super::path::Step;
 use super::pattern::{Pattern, PatternFault};
+use super::scope::Scope;
 use super::stripe_types;
 use super::suggest::nearest;
 
@@ -147,7 +148,7 @@ pub(super) fn warn_of_literals(
 
 /// A type that is nearly one of the provider's, and none.
 fn warn_of_type(parser: &mut Parser<'_>, scope: &Scope, value: &Value<'_>, text: &str) {
-    let at_type = matches!(scope.path(), [Step::Key(key)] if &**key == "type") && !scope.in_element();
+    let at_type = matches!(scope.path().steps(), [Step::Key(key)] if &**key == "type") && !scope.in_element();
     if let Some(known) = at_type.then(|| stripe_types::mistyped(text)).flatten() {
         let warning = Fault::new(value.span(), format!("Stripe sends no events of type `{text}`"));
         parser.warn(warning.help(format!("did you mean \"{known}\"?")));
@@ -323,7 +324,7 @@ fn element(
     key: &Key<'_>,
     value: &Value<'_>,
 ) -> Option<Box<Condition>> {
-    if scope.path().last() != Some(&Step::Each) {
+    if scope.path().steps().last() != Some(&Step::Each) {
         let word = key.get_ref();
         let fault =
             Fault::new(key.span(), format!("`{word}` is about elements, and its path does not end in [*]"));

@@ -15,12 +15,11 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::alias::Aliases;
 use super::condition::{Check, Condition, Literal, Test};
 use super::fault::Fault;
 use super::operators::{self, FOREIGN, OPERATORS};
-use super::path::{self, Path, Step};
 use super::sample::Sample;
+use super::scope::{Astray, Paths, Scope};
 use super::stripe_fields;
 use super::suggest::nearest;
 use super::watch::Watch;
@@ -36,40 +35,25 @@ const FOREIGN_COMBINATORS: [(&str, &str); 2] = [("and", "all"), ("or", "any")];
 
 /// Parses the conditions of one rule set into one trie of watched paths.
 #[derive(Debug)]
-pub struct Parser<'watch> {
-    watch: &'watch mut Watch,
-    aliases: Aliases,
+pub struct Parser<'set> {
+    watch: &'set mut Watch,
+    paths: &'set mut Paths,
     /// What is wrong. Not empty: no condition made so far may be used.
     pub faults: Vec<Fault>,
     /// What is allowed and probably not meant.
     pub warnings: Vec<Fault>,
 }
 
-/// Where in the event a table stands.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Scope {
-    /// The way to the element that the nearest `some` binds; empty outside one.
-    element: Vec<Step>,
-    /// The way from there (or from the root) to here.
-    path: Vec<Step>,
-    in_element: bool,
-}
-
-impl<'watch> Parser<'watch> {
-    /// A parser with the Stripe scheme's aliases, whose conditions will look at what is in `watch`.
-    pub fn new(watch: &'watch mut Watch) -> Self {
-        Self::with_aliases(watch, Aliases::stripe())
-    }
-
-    /// As [`Self::new`], with other aliases.
-    pub fn with_aliases(watch: &'watch mut Watch, aliases: Aliases) -> Self {
-        Self { watch, aliases, faults: Vec::new(), warnings: Vec::new() }
+impl<'set> Parser<'set> {
+    /// A parser of rules that write their paths so, whose conditions will look at what is in `watch`.
+    pub fn new(watch: &'set mut Watch, paths: &'set mut Paths) -> Self {
+        Self { watch, paths, faults: Vec::new(), warnings: Vec::new() }
     }
 
     /// The sample of a rule: `percent` of the values at the path `by`. `None` with a fault where that is none.
     pub fn sample(&mut self, percent: f64, by: &str, span: Range<usize>) -> Option<Sample> {
-        let scope = self.enter_text(&Scope::default(), by, span.clone())?;
-        let (path, at) = self.watch.place(&[], &Path::new(scope.path));
+        let scope = self.enter_text(&Scope::root(), by, span.clone())?;
+        let (path, at) = self.watch.place(&[], scope.path());
         if !at.is_single() {
             let fault = Fault::new(span, "`by` names every element of an array");
             self.fault(fault.help("name a path that holds one value: \"id\", \"obj.customer\""));
@@ -80,7 +64,7 @@ impl<'watch> Parser<'watch> {
 
     /// The condition that `when` states. To be used only if [`Self::faults`] stayed empty.
     pub fn when(&mut self, when: &Spanned<DeValue<'_>>) -> Condition {
-        self.condition(&Scope::default(), when)
+        self.condition(&Scope::root(), when)
     }
 
     /// A condition in its own table: the value of `when`, `not`, `some`, and what `any` and `all` list.
@@ -98,7 +82,7 @@ impl<'watch> Parser<'watch> {
         self.refuse_empty(table, value.span());
         let (tests, rest): (Vec<Entry<'_, '_>>, Vec<Entry<'_, '_>>) =
             table.iter().partition(|(key, _)| is_operator(key));
-        if !tests.is_empty() && scope.in_element && rest.is_empty() {
+        if !tests.is_empty() && scope.in_element() && rest.is_empty() {
             return self.tests(scope, &tests);
         }
         for (key, _) in tests {
@@ -169,37 +153,26 @@ impl<'watch> Parser<'watch> {
     }
 
     fn enter_text(&mut self, scope: &Scope, text: &str, span: Range<usize>) -> Option<Scope> {
-        let written = match path::parse(text) {
-            Ok(written) => written,
-            Err(fault) => {
-                let help = r#"a key with other signs is written '["so"]', any element of an array '[*]'"#;
-                self.fault(Fault::new(span, fault.to_string()).help(help));
+        if let Some(known) = self.paths.recall(scope, text) {
+            return Some(known);
+        }
+        let (entered, written) = match scope.enter(text, self.paths.aliases()) {
+            Ok(entered) => entered,
+            Err(astray) => {
+                self.fault(astray.told(text, span));
                 return None;
             }
         };
-        if !scope.in_element && !written.from_root {
-            let mistyped = stripe_fields::mistyped(&scope.path, &written.steps, &self.aliases, span.clone());
-            self.warnings.extend(mistyped);
-        }
-        let outermost = scope.path.is_empty() && !scope.in_element;
-        if written.from_root && !outermost {
-            let message = format!("`{text}` starts at the event's root, and stands below another path");
-            self.fault(Fault::new(span, message).help("put it beside the outermost paths of `when`"));
-            return None;
-        }
-        let steps = match outermost && !written.from_root {
-            true => self.aliases.replace(written.steps),
-            false => Ok(written.steps),
-        };
-        let Ok(steps) = steps else {
-            let message = format!("`{text}` begins with an alias that the sources of this rule do not share");
-            let help = "limit the rule with source = \"…\", or write the whole path: \"$.data.object.…\"";
-            self.fault(Fault::new(span, message).help(help));
-            return None;
-        };
-        let mut scope = scope.clone();
-        scope.path.extend(steps);
-        Some(scope)
+        let mistyped = written.filter(|_| !scope.in_element()).and_then(|written| {
+            stripe_fields::mistyped(scope.path().steps(), &written, self.paths.aliases(), span)
+        });
+        Some(match mistyped {
+            Some(warning) => {
+                self.warn(warning);
+                entered
+            }
+            None => self.paths.remember(scope, text, entered),
+        })
     }
 
     /// A table after a path: a test if it holds operators, further steps if it holds none.
@@ -270,7 +243,7 @@ impl<'watch> Parser<'watch> {
 
     /// The test that asks `check` of what stands at `scope`.
     pub(super) fn test(&mut self, scope: &Scope, check: Check) -> Condition {
-        let (path, at) = self.watch.place(&scope.element, &Path::new(scope.path.clone()));
+        let (path, at) = self.watch.place(scope.element(), scope.path());
         Condition::Test(Test { path, at, check })
     }
 
@@ -311,26 +284,24 @@ impl<'watch> Parser<'watch> {
     }
 }
 
-impl Scope {
-    /// The scope of the conditions inside `some`, which start at the element.
-    pub(super) fn inside_element(&self) -> Self {
-        let element = self.element.iter().chain(&self.path).cloned().collect();
-        Self { element, path: Vec::new(), in_element: true }
-    }
-
-    /// The steps from the root, or from the element.
-    pub(super) fn path(&self) -> &[Step] {
-        &self.path
-    }
-
-    /// Whether its paths start at the element that `some` or `every` binds.
-    pub(super) fn in_element(&self) -> bool {
-        self.in_element
-    }
-
-    /// The steps from the root, whatever binds an element on the way.
-    pub(super) fn whole_path(&self) -> Vec<Step> {
-        self.element.iter().chain(&self.path).cloned().collect()
+impl Astray {
+    /// The fault of the path `text`.
+    fn told(self, text: &str, span: Range<usize>) -> Fault {
+        let (message, help) = match self {
+            Self::NoPath(fault) => (
+                fault.to_string(),
+                r#"a key with other signs is written '["so"]', any element of an array '[*]'"#,
+            ),
+            Self::RootBelow => (
+                format!("`{text}` starts at the event's root, and stands below another path"),
+                "put it beside the outermost paths of `when`",
+            ),
+            Self::Disputed => (
+                format!("`{text}` begins with an alias that the sources of this rule do not share"),
+                "limit the rule with source = \"…\", or write the whole path: \"$.data.object.…\"",
+            ),
+        };
+        Fault::new(span, message).help(help)
     }
 }
 
@@ -365,11 +336,21 @@ fn quoted_field(word: &str) -> String {
 fn mistaken_operator(word: &str) -> Option<&'static str> {
     const GUESSED_LETTERS_MIN: usize = 5;
     let foreign = FOREIGN.iter().find(|(theirs, _)| *theirs == word).map(|(_, ours)| *ours);
-    let alike =
-        |operator: &&str| operator.len() >= GUESSED_LETTERS_MIN && operator.len().abs_diff(word.len()) <= 1;
+    let alike = |operator: &&str| operator.len() >= GUESSED_LETTERS_MIN && is_nearly(operator, word);
     let long = OPERATORS.iter().copied().filter(alike);
     foreign.or_else(|| {
         let near = nearest(word, long)?;
         (strsim::damerau_levenshtein(word, near) == 1).then_some(near)
     })
+}
+
+/// Whether two words begin and end alike but for a letter or two, as all do that are one letter apart: much cheaper to
+/// say than how far they are.
+fn is_nearly(word: &str, other: &str) -> bool {
+    let (word, other) = (word.as_bytes(), other.as_bytes());
+    let same =
+        |pairs: &mut dyn Iterator<Item = (&u8, &u8)>| pairs.take_while(|(one, two)| one == two).count();
+    let begin = same(&mut word.iter().zip(other));
+    let end = same(&mut word.iter().rev().zip(other.iter().rev()));
+    begin + end + 2 >= word.len().max(other.len())
 }

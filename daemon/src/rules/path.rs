@@ -23,7 +23,7 @@ pub enum Step {
 }
 
 /// Steps from the event's root, or from the element that `some` binds. May be empty there: the element itself.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Path(Arc<[Step]>);
 
 impl Path {

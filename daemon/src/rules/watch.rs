@@ -16,7 +16,7 @@ pub struct Watch {
     root: Node,
     nodes: usize,
     /// By the element where they start, then by themselves.
-    known: HashMap<Vec<Step>, HashMap<Path, Watched>>,
+    known: HashMap<Vec<Step>, HashMap<Path, Watched, BuildQuick>, BuildQuick>,
 }
 
 /// A path's way through the trie, from the root or from the element that `some` binds.
@@ -44,7 +44,7 @@ pub(super) struct Node {
 
 impl Default for Watch {
     fn default() -> Self {
-        Self { root: Node::default(), nodes: 1, known: HashMap::new() }
+        Self { root: Node::default(), nodes: 1, known: HashMap::default() }
     }
 }
 

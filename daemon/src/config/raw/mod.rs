@@ -10,18 +10,16 @@ mod source;
 mod store;
 mod test;
 
-use toml::de::DeTable;
-
 use super::faults::{Faults, Spotted};
 use super::files::Document;
 use super::reader::Reader;
 use super::snapshot::StoreSettings;
 use crate::model::ids::HandlerName;
-use crate::rules::{Fallback, Fault, Watch};
+use crate::rules::{Fallback, Fault};
 
 pub(super) use handler::RawHandler;
 pub(super) use plugin::RawPlugin;
-pub(super) use rule::RawRule;
+pub(super) use rule::{RawRule, Terms};
 pub(super) use server::RawServer;
 pub(super) use source::RawSource;
 pub(super) use test::{RawTest, TestEvent};
@@ -39,8 +37,7 @@ pub(super) struct RawConfig {
     pub(super) fallback: RawFallback,
     /// In the order of the files.
     pub(super) tests: Vec<RawTest>,
-    /// The paths that the rules look at.
-    pub(super) watch: Watch,
+    pub(super) terms: Terms,
 }
 
 /// `[default]`
@@ -50,59 +47,42 @@ pub(super) struct RawFallback {
     pub(super) handlers: Vec<Spotted<HandlerName>>,
 }
 
-/// Reads every section of every file.
-pub(super) fn read(documents: &[Document<'_>], faults: &mut Faults<'_>) -> RawConfig {
-    let nothing = DeTable::new();
-    let (main, others) = match documents.split_first() {
-        Some((main, others)) => (Some(main), others),
-        None => (None, documents),
-    };
-    let table = main.map_or(&nothing, |main| &main.table);
-    let file = main.map_or(super::faults::FileId(0), |main| main.file);
-    let mut watch = Watch::default();
-    let mut reader = Reader::new(file, "the main file", 0..0, table, faults);
-    let mut raw = RawConfig {
-        server: server::read(&mut reader),
-        store: store::read(&mut reader),
-        sources: source::read_all(&mut reader),
-        plugins: plugin::read_all(&mut reader),
-        handlers: handler::read_all(&mut reader),
-        rules: Vec::new(),
-        fallback: rule::read_default(&mut reader),
-        tests: Vec::new(),
-        watch: Watch::default(),
-    };
-    raw.rules = rule::read_all(&mut reader, &mut watch, &raw.sources);
-    raw.tests = test::read_all(&mut reader, &raw.sources);
-    reader.finish();
-    for document in others {
-        let (rules, tests) = read_rules_file(document, &mut watch, &raw.sources, faults);
-        raw.rules.extend(rules);
-        raw.tests.extend(tests);
+impl RawConfig {
+    /// Reads every section of the main file.
+    pub(super) fn read(main: &Document<'_>, faults: &mut Faults<'_>) -> Self {
+        let mut reader = Reader::new(main.file, "the main file", 0..0, &main.table, faults);
+        let sources = source::read_all(&mut reader);
+        let mut terms = Terms::new(&sources);
+        let raw = Self {
+            server: server::read(&mut reader),
+            store: store::read(&mut reader),
+            plugins: plugin::read_all(&mut reader),
+            handlers: handler::read_all(&mut reader),
+            fallback: rule::read_default(&mut reader),
+            rules: rule::read_all(&mut reader, &mut terms),
+            tests: test::read_all(&mut reader, &sources),
+            sources,
+            terms,
+        };
+        reader.finish();
+        raw
     }
-    raw.watch = watch;
-    raw
-}
 
-fn read_rules_file(
-    document: &Document<'_>,
-    watch: &mut Watch,
-    sources: &[RawSource],
-    faults: &mut Faults<'_>,
-) -> (Vec<RawRule>, Vec<RawTest>) {
-    let mut reader = Reader::new(document.file, "a rules file", 0..0, &document.table, faults);
-    let rules = rule::read_all(&mut reader, watch, sources);
-    let tests = test::read_all(&mut reader, sources);
-    for section in ["server", "store", "source", "plugin", "handler", "default"] {
-        let message = format!("[{section}] stands in a rules file");
-        reader.refuse(
-            section,
-            message,
-            "it belongs in the main file: here stand only [[rule]] and [[test]] tables",
-        );
+    /// Adds what a rules file says.
+    pub(super) fn add_rules(&mut self, document: &Document<'_>, faults: &mut Faults<'_>) {
+        let mut reader = Reader::new(document.file, "a rules file", 0..0, &document.table, faults);
+        self.rules.extend(rule::read_all(&mut reader, &mut self.terms));
+        self.tests.extend(test::read_all(&mut reader, &self.sources));
+        for section in ["server", "store", "source", "plugin", "handler", "default"] {
+            let message = format!("[{section}] stands in a rules file");
+            reader.refuse(
+                section,
+                message,
+                "it belongs in the main file: here stand only [[rule]] and [[test]] tables",
+            );
+        }
+        reader.finish();
     }
-    reader.finish();
-    (rules, tests)
 }
 
 /// A fault that stands for a whole file or section that is missing.

@@ -1,5 +1,6 @@
 //! `[[rule]]` and `[default]`: who gets which events.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use jiff::Timestamp;
@@ -13,7 +14,7 @@ use crate::config::reader::Reader;
 use crate::model::clock::UnixMillis;
 use crate::model::ids::{HandlerName, RuleName, SourceName};
 use crate::rules::{
-    Action, Aliases, Condition, DEFAULT_RULE, Fallback, Fault, Parser, Rule, Sample, Watch, Window,
+    Action, Aliases, Condition, DEFAULT_RULE, Fallback, Fault, Parser, Paths, Rule, Sample, Watch, Window,
 };
 
 /// A share smaller than this takes no event a year.
@@ -30,11 +31,41 @@ pub(in crate::config) struct RawRule {
     pub(in crate::config) sources: Vec<Spotted<SourceName>>,
 }
 
-pub(super) fn read_all(
-    file: &mut Reader<'_, '_, '_>,
-    watch: &mut Watch,
-    sources: &[RawSource],
-) -> Vec<RawRule> {
+/// What the rules of all files share: where they look, and how the paths are written that lead there.
+#[derive(Debug)]
+pub(in crate::config) struct Terms {
+    sources: Vec<(SourceName, Aliases)>,
+    /// By the sources that a rule names.
+    paths: BTreeMap<Vec<String>, Paths>,
+    watch: Watch,
+}
+
+impl Terms {
+    pub(super) fn new(sources: &[RawSource]) -> Self {
+        let sources = sources.iter().map(|it| (it.name.value.clone(), it.aliases.clone())).collect();
+        Self { sources, paths: BTreeMap::new(), watch: Watch::default() }
+    }
+
+    /// The paths that the rules look at.
+    pub(in crate::config) fn into_watch(self) -> Watch {
+        self.watch
+    }
+
+    /// A parser for a rule that names these sources: none, and it sees all.
+    fn parser(&mut self, named: &[Spotted<String>]) -> Parser<'_> {
+        let names = named.iter().map(|name| name.value.clone()).collect();
+        let paths = self.paths.entry(names).or_insert_with(|| {
+            let is_seen = |name: &SourceName| {
+                named.is_empty() || named.iter().any(|named| named.value == name.as_str())
+            };
+            let seen = self.sources.iter().filter(|(name, _)| is_seen(name));
+            Paths::new(Aliases::common(seen.map(|(_, aliases)| aliases)))
+        });
+        Parser::new(&mut self.watch, paths)
+    }
+}
+
+pub(super) fn read_all(file: &mut Reader<'_, '_, '_>, terms: &mut Terms) -> Vec<RawRule> {
     let Some(value) = file.get("rule") else { return Vec::new() };
     let DeValue::Array(list) = value.get_ref() else {
         let fault = Fault::new(value.span(), "rules are an array of tables");
@@ -50,7 +81,7 @@ pub(super) fn read_all(
                     _ => "a rule".to_owned(),
                 };
                 let section = Reader::new(file.file, title, entry.span(), table, file.faults);
-                rules.push(read(section, watch, sources));
+                rules.push(read(section, terms));
             }
             _ => file.fault(Fault::new(entry.span(), "a rule is a table").help("write [[rule]]")),
         }
@@ -58,19 +89,13 @@ pub(super) fn read_all(
     rules
 }
 
-fn read(mut section: Reader<'_, '_, '_>, watch: &mut Watch, all_sources: &[RawSource]) -> RawRule {
+fn read(mut section: Reader<'_, '_, '_>, terms: &mut Terms) -> RawRule {
     section.require("name", "write name = \"…\": it stands beside every delivery that the rule makes");
     let name = section.parsed("name", "a string", "\"sumo purchase\"", rule_name);
     let enabled = section.flag("enabled").unwrap_or(true);
     let sources = section.list("source", true, as_name).map(|list| list.value).unwrap_or_default();
-    let aliases = || {
-        let seen = |source: &&RawSource| {
-            sources.is_empty() || sources.iter().any(|name| name.value == source.name.value.as_str())
-        };
-        Aliases::common(all_sources.iter().filter(seen).map(|source| &source.aliases))
-    };
-    let when = read_when(&mut section, watch, aliases());
-    let sample = read_sample(&mut section, watch, aliases());
+    let when = read_when(&mut section, terms, &sources);
+    let sample = read_sample(&mut section, terms, &sources);
     let active = read_active(&mut section);
     let shadow = section.flag("shadow").unwrap_or(false);
     let continues = section.flag("continue").unwrap_or(false);
@@ -128,10 +153,10 @@ pub(super) fn read_default(main: &mut Reader<'_, '_, '_>) -> RawFallback {
     raw
 }
 
-fn read_when(section: &mut Reader<'_, '_, '_>, watch: &mut Watch, aliases: Aliases) -> Condition {
+fn read_when(section: &mut Reader<'_, '_, '_>, terms: &mut Terms, sources: &[Spotted<String>]) -> Condition {
     section.require("when", "write when = { type = \"…\" }; what takes every event is [default]");
     let Some(when) = section.get("when") else { return Condition::all(Vec::new()) };
-    let mut parser = Parser::with_aliases(watch, aliases);
+    let mut parser = terms.parser(sources);
     let condition = parser.when(when);
     let (faults, warnings) = (parser.faults, parser.warnings);
     for fault in faults {
@@ -144,14 +169,18 @@ fn read_when(section: &mut Reader<'_, '_, '_>, watch: &mut Watch, aliases: Alias
 }
 
 /// `sample = { percent = 5, by = "id" }`
-fn read_sample(section: &mut Reader<'_, '_, '_>, watch: &mut Watch, aliases: Aliases) -> Option<Sample> {
+fn read_sample(
+    section: &mut Reader<'_, '_, '_>,
+    terms: &mut Terms,
+    sources: &[Spotted<String>],
+) -> Option<Sample> {
     let mut table = section.table("sample")?;
     table.require("percent", "write percent = 5: so many in a hundred of the events that match are taken");
     let percent = table.number("percent", *PERCENT_RANGE.end(), PERCENT_RANGE);
     let place = table.own_spot().span;
     let by = table.text("by");
     let (by, span) = by.map_or_else(|| ("id".to_owned(), place), |by| (by.value, by.spot.span));
-    let mut parser = Parser::with_aliases(watch, aliases);
+    let mut parser = terms.parser(sources);
     let sample = parser.sample(percent, &by, span);
     for fault in parser.faults {
         table.fault(fault);

@@ -1,7 +1,7 @@
 //! `docs/rules.md` says what is so: its configurations load, and its tables are asked.
 
 use super::Config;
-use crate::rules::{Parser, Watch, extract, holds};
+use crate::rules::{Parser, Paths, Watch, extract, holds};
 use toml::de::DeTable;
 
 const PAGE: &str = include_str!("../../../../docs/rules.md");
@@ -44,7 +44,8 @@ fn every_row_of_the_page_is_so() {
         let text = format!("when = {{ {when} }}");
         let table = DeTable::parse(&text).unwrap();
         let mut watch = Watch::default();
-        let mut parser = Parser::new(&mut watch);
+        let mut paths = Paths::stripe();
+        let mut parser = Parser::new(&mut watch, &mut paths);
         let condition = parser.when(&table.get_ref()["when"]);
         assert_eq!(parser.faults, [], "{when}");
         let extracted = extract(&watch, event.as_bytes()).unwrap();

@@ -23,8 +23,8 @@ pub(super) enum Need {
     All(Vec<Need>),
     /// All of these.
     Any(Vec<Need>),
-    /// Any one of these sets, whole.
-    Offers(Vec<Vec<Entry>>),
+    /// This one.
+    One(Entry),
     /// It may hold whatever is found.
     Nothing,
 }
@@ -48,7 +48,7 @@ fn need_of_rule(rule: &Rule, root: &Node, source_place: u32) -> Need {
         place: source_place,
         at: whole(source_place, name.as_str()),
     };
-    Need::All(vec![when, Need::Offers(vec![rule.sources.iter().map(source).collect()])])
+    Need::All(vec![when, any(rule.sources.iter().map(source))])
 }
 
 /// Where a condition's paths start.
@@ -102,7 +102,7 @@ impl Seeker<'_> {
                 other => needs.push(self.need(other)),
             }
         }
-        needs.extend(spans.into_iter().map(|span| Need::Offers(vec![vec![span]])));
+        needs.extend(spans.into_iter().map(Need::One));
         Need::All(needs)
     }
 
@@ -110,12 +110,10 @@ impl Seeker<'_> {
         let Some(node) = self.base.descend(test.at.steps()) else { return Need::Nothing };
         let place = place_of(node);
         match &test.check {
-            Check::In(literals) => Need::Offers(vec![
-                literals.iter().map(|literal| Entry { place, at: equal(place, literal) }).collect(),
-            ]),
-            Check::Order(..) | Check::Length(_) => {
-                self.span(test).map_or(Need::Nothing, |span| Need::Offers(vec![vec![span]]))
+            Check::In(literals) => {
+                any(literals.iter().map(|literal| Entry { place, at: equal(place, literal) }))
             }
+            Check::Order(..) | Check::Length(_) => self.span(test).map_or(Need::Nothing, Need::One),
             Check::Prefix(text) => offers(place, prefix(place, text).into_iter()),
             Check::Suffix(text) => offers(place, suffix(place, text).into_iter()),
             Check::Contains(text) => offers(place, pieces(place, text.as_bytes())),
@@ -148,7 +146,7 @@ impl Seeker<'_> {
             Kind::Missing => key(place, Facet::Absent, b""),
             kind => key(place, Facet::Kind, &[*kind as u8]),
         };
-        Need::Offers(vec![kinds.iter().map(|kind| Entry { place, at: at(kind) }).collect()])
+        any(kinds.iter().map(|kind| Entry { place, at: at(kind) }))
     }
 
     fn span(self, test: &Test) -> Option<Entry> {
@@ -170,14 +168,26 @@ fn place_of(node: &Node) -> u32 {
     u32::try_from(node.number()).expect("a configuration file is smaller than 4 GB")
 }
 
+/// All of these.
+fn any(entries: impl ExactSizeIterator<Item = Entry>) -> Need {
+    one_or(entries.map(Need::One), Need::Any)
+}
+
 /// Each of these keys of a string alone; that it is one, where there are none.
 fn offers(place: u32, keys: impl Iterator<Item = At>) -> Need {
-    let offers: Vec<Vec<Entry>> = keys.map(|at| vec![Entry { place, at }]).collect();
-    if offers.is_empty() {
-        let at = key(place, Facet::Kind, &[Kind::String as u8]);
-        return Need::Offers(vec![vec![Entry { place, at }]]);
+    let mut needs = keys.map(|at| Need::One(Entry { place, at })).peekable();
+    if needs.peek().is_none() {
+        return Need::One(Entry { place, at: key(place, Facet::Kind, &[Kind::String as u8]) });
     }
-    Need::Offers(offers)
+    one_or(needs, Need::All)
+}
+
+/// The only one of `needs`, or several in a list of this kind.
+fn one_or(mut needs: impl Iterator<Item = Need>, several: impl FnOnce(Vec<Need>) -> Need) -> Need {
+    match (needs.next(), needs.next()) {
+        (Some(only), None) => only,
+        (first, second) => several(first.into_iter().chain(second).chain(needs).collect()),
+    }
 }
 
 /// Bounds are taken as included: the doubles that stand for both numbers may be one.

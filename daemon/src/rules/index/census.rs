@@ -41,19 +41,17 @@ impl Census {
 
     /// Calls `file` with each of the entries that the fewest rules share; `false` where nothing is offered.
     pub(super) fn rarest(&self, need: &Need, file: &mut impl FnMut(&Entry)) -> bool {
-        if self.rules_of(need).is_none() {
-            return false;
-        }
         match need {
-            Need::All(needs) => needs
-                .iter()
-                .filter_map(|need| Some((self.rules_of(need)?, need)))
-                .min_by_key(|(rules, _)| *rules)
-                .is_some_and(|(_, need)| self.rarest(need, file)),
+            Need::All(needs) => {
+                let offered = needs.iter().filter_map(|need| Some((self.rules_of(need)?, need)));
+                let rarest = offered.min_by_key(|(rules, _)| *rules);
+                rarest.is_some_and(|(_, need)| self.rarest(need, file))
+            }
+            // All of it or nothing: half of it would miss what the other half takes.
+            Need::Any(_) if self.rules_of(need).is_none() => false,
             Need::Any(needs) => needs.iter().all(|need| self.rarest(need, file)),
-            Need::Offers(offers) => {
-                let rarest = offers.iter().min_by_key(|offer| self.rules_at_all(offer));
-                rarest.into_iter().flatten().for_each(file);
+            Need::One(entry) => {
+                file(entry);
                 true
             }
             Need::Nothing => false,
@@ -63,7 +61,7 @@ impl Census {
     fn count(&mut self, need: &Need) {
         match need {
             Need::All(needs) | Need::Any(needs) => needs.iter().for_each(|need| self.count(need)),
-            Need::Offers(offers) => offers.iter().flatten().for_each(|entry| self.count_entry(entry)),
+            Need::One(entry) => self.count_entry(entry),
             Need::Nothing => {}
         }
     }
@@ -91,13 +89,9 @@ impl Census {
         match need {
             Need::All(needs) => needs.iter().filter_map(|need| self.rules_of(need)).min(),
             Need::Any(needs) => needs.iter().map(|need| self.rules_of(need)).sum(),
-            Need::Offers(offers) => offers.iter().map(|offer| self.rules_at_all(offer)).min(),
+            Need::One(entry) => Some(self.rules_at(entry)),
             Need::Nothing => None,
         }
-    }
-
-    fn rules_at_all(&self, entries: &[Entry]) -> usize {
-        entries.iter().map(|entry| self.rules_at(entry)).sum()
     }
 
     /// Rules that offer this key; for a span, those whose span meets it.

@@ -9,7 +9,8 @@ use crate::model::clock::UnixMillis;
 use crate::model::ids::{HandlerName, RuleName, SourceName};
 use crate::model::verdict::Verdict;
 use crate::rules::{
-    Action, Clause, Explanation, Fallback, Outcome, Path, Rule, RuleSet, Sample, Step, Watch, Window,
+    Action, Clause, Explanation, Fallback, Outcome, Parser, Path, Paths, Rule, RuleSet, Sample, Step, Watch,
+    Window,
 };
 
 /// enabled, of this source, goes on, drops.
@@ -122,7 +123,8 @@ fn each_clause_is_told_with_what_it_found() {
     "#;
     let table = toml::de::DeTable::parse(toml).unwrap();
     let mut watch = Watch::default();
-    let mut parser = crate::rules::Parser::new(&mut watch);
+    let mut paths = Paths::stripe();
+    let mut parser = Parser::new(&mut watch, &mut paths);
     let when = parser.when(&table.get_ref()["when"]);
     assert_eq!(parser.faults, []);
     let rule = Rule::plain(RuleName::new("r"), when, Action::Deliver(vec![HandlerName::new("h")]));

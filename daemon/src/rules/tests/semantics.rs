@@ -2,13 +2,14 @@
 
 use toml::de::DeTable;
 
-use crate::rules::{Condition, Fault, Parser, Watch, extract, holds};
+use crate::rules::{Condition, Fault, Parser, Paths, Watch, extract, holds};
 
 /// Parses `when = …` (or `[when]`), whose faults and warnings it gives back.
 pub(super) fn parse(toml: &str) -> (Condition, Watch, Vec<Fault>, Vec<Fault>) {
     let table = DeTable::parse(toml).unwrap_or_else(|error| panic!("{toml}: {error}"));
     let mut watch = Watch::default();
-    let mut parser = Parser::new(&mut watch);
+    let mut paths = Paths::stripe();
+    let mut parser = Parser::new(&mut watch, &mut paths);
     let condition = parser.when(table.get_ref().get("when").expect("the test writes `when`"));
     let (faults, warnings) = (parser.faults, parser.warnings);
     (condition, watch, faults, warnings)
