@@ -87,7 +87,7 @@ fn rule_set(count: usize) -> RuleSet {
         Rule::plain(
             RuleName::new(&format!("rule {number}")),
             when,
-            Action::Deliver(vec![HandlerName::new("shop")]),
+            Action::Deliver([HandlerName::new("shop")].into()),
         )
     };
     let rules = (0..count).map(rule).collect();

@@ -37,5 +37,6 @@ fn main() {
     host::round_trip(&mut criterion);
     door::end_to_end(&mut criterion);
     criterion.final_summary();
+    rules::growing();
     rules::building();
 }

@@ -103,21 +103,21 @@ pub(crate) fn ours(texts: &[String]) -> RuleSet {
             ..Rule::plain(
                 RuleName::new(&number.to_string()),
                 when,
-                Action::Deliver(vec![HandlerName::new(&format!("handler-{}", number % HANDLERS))]),
+                Action::Deliver([HandlerName::new(&format!("handler-{}", number % HANDLERS))].into()),
             )
         }
     };
     // As the daemon does with its files: the next one is parsed while one is compiled.
     let rules = thread::scope(|scope| {
         let (sender, parsed) = mpsc::sync_channel::<Vec<_>>(1);
-        let files = texts.chunks(FILE_RULES).map(|file| file.iter().map(table).collect());
+        let files = texts.chunks(FILE_RULES).map(|file| file.iter().map(|text| table(text)).collect());
         scope.spawn(move || files.for_each(|file| sender.send(file).unwrap()));
         parsed.into_iter().flatten().enumerate().map(rule).collect()
     });
     RuleSet::new(rules, Fallback::Unrouted, watch, BTreeMap::new())
 }
 
-fn table(text: &String) -> Spanned<DeTable<'_>> {
+fn table(text: &str) -> Spanned<DeTable<'_>> {
     DeTable::parse(text).unwrap()
 }
 

@@ -17,6 +17,8 @@ use crate::rule_mix::{event, our_texts, ours, their_texts, theirs};
 const RULES: [usize; 6] = [1, 10, 100, 1_000, 10_000, 100_000];
 /// Other events than the last one each time, so that no cache knows the answer.
 const EVENTS: usize = 1_000;
+/// Of [`growing`]: some three seconds together.
+const ROUNDS: usize = 101;
 /// Says to this very program that it only builds one set, to measure the memory of a process that did nothing else.
 const BUILD: &str = "HOOKYARD_BENCH_BUILD";
 
@@ -60,6 +62,36 @@ fn matched(verdict: &Verdict) -> Vec<&str> {
     match verdict {
         Verdict::Deliver(assignments) => assignments.iter().map(|it| it.rule.as_str()).collect(),
         _ => Vec::new(),
+    }
+}
+
+/// Prints what an event costs against many rules beside what it costs against one, of rounds in turn: the machine's own
+/// drift meets both alike.
+#[expect(clippy::disallowed_methods, reason = "a bench measures")]
+pub(crate) fn growing() {
+    let source = SourceName::new("stripe");
+    let sizes = [1, 10_000, 100_000];
+    let sets = sizes.map(|rules| {
+        let events: Vec<Bytes> = (0..EVENTS).map(|number| event(number * 7919 % rules.max(EVENTS))).collect();
+        (ours(&our_texts(rules)), events)
+    });
+    let mut rounds = sizes.map(|_| Vec::with_capacity(ROUNDS));
+    for _ in 0..ROUNDS {
+        for ((set, events), took) in sets.iter().zip(&mut rounds) {
+            let start = Instant::now();
+            for body in events.iter().chain(events) {
+                black_box(set.decide(&source, None, UnixMillis(1), black_box(body)));
+            }
+            took.push(start.elapsed().as_secs_f64());
+        }
+    }
+    for (rules, took) in sizes.iter().zip(&rounds).skip(1) {
+        let mut ratios: Vec<f64> = took.iter().zip(&rounds[0]).map(|(many, one)| many / one).collect();
+        ratios.sort_unstable_by(f64::total_cmp);
+        println!(
+            "{rules} rules cost {:.2} times what one costs (median of {ROUNDS} rounds in turn)",
+            ratios[ROUNDS / 2]
+        );
     }
 }
 

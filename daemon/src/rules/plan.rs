@@ -4,8 +4,11 @@
 //! are tests of usual kinds on paths without `[*]`; of any other rule the plan says nothing, and `evaluate` is asked. What
 //! a plan says is what `evaluate` says: `tests/index.rs` holds the one against the other.
 
+use std::collections::HashMap;
+
 use super::condition::{Bound, Check, Condition, Literal, Test};
 use super::extract::Found;
+use super::hash::BuildQuick;
 use super::index::Values;
 use super::number::Number;
 use super::ruleset::Rule;
@@ -17,7 +20,7 @@ pub(super) struct Plans {
     /// Where the asks of each rule begin, and the end of the last; a rule without any has no plan.
     starts: Vec<u32>,
     asks: Vec<Ask>,
-    /// What texts are compared with, end to end.
+    /// What texts are compared with, each once: many rules ask for the same few types.
     texts: String,
     numbers: Vec<Number>,
 }
@@ -50,15 +53,12 @@ enum What {
 
 impl Plans {
     pub(super) fn new(rules: &[Rule], watch: &Watch) -> Self {
-        let mut plans = Self { starts: vec![0], asks: Vec::new(), texts: String::new(), numbers: Vec::new() };
+        let plans = Self { starts: vec![0], asks: Vec::new(), texts: String::new(), numbers: Vec::new() };
+        let mut planner = Planner { plans, root: watch.root(), known: HashMap::default() };
         for rule in rules {
-            let start = plans.asks.len();
-            if !(is_plain(rule) && plans.condition(&rule.when, watch.root())) {
-                plans.asks.truncate(start);
-            }
-            plans.starts.push(number(plans.asks.len()));
+            planner.rule(rule);
         }
-        plans
+        planner.plans
     }
 
     /// Whether rule `number` matches; `None` where it has no plan.
@@ -101,22 +101,42 @@ impl Plans {
     fn text(&self, ask: &Ask) -> &str {
         &self.texts[ask.at as usize..(ask.at + ask.bytes) as usize]
     }
+}
+
+/// Lays out the plans.
+struct Planner<'set> {
+    plans: Plans,
+    root: &'set Node,
+    /// Where each text stands in the plans' texts.
+    known: HashMap<&'set str, u32, BuildQuick>,
+}
+
+impl<'set> Planner<'set> {
+    fn rule(&mut self, rule: &'set Rule) {
+        let start = self.plans.asks.len();
+        if !(is_plain(rule) && self.condition(&rule.when)) {
+            self.plans.asks.truncate(start);
+        }
+        self.plans.starts.push(number(self.plans.asks.len()));
+    }
 
     /// Plans all that `condition` asks; `false` where it asks more than a plan can say.
-    fn condition(&mut self, condition: &Condition, root: &Node) -> bool {
+    fn condition(&mut self, condition: &'set Condition) -> bool {
         match condition {
-            Condition::All(conditions) => conditions.iter().all(|condition| self.condition(condition, root)),
-            Condition::Test(test) => self.test(test, root, false),
+            Condition::All(conditions) => conditions.iter().all(|condition| self.condition(condition)),
+            Condition::Test(test) => self.test(test, false),
             Condition::Not(condition) => match &**condition {
-                Condition::Test(test) => self.test(test, root, true),
+                Condition::Test(test) => self.test(test, true),
                 _ => false,
             },
             Condition::Any(_) => false,
         }
     }
 
-    fn test(&mut self, test: &Test, root: &Node, negated: bool) -> bool {
-        let Some(node) = root.descend(test.at.steps()).filter(|_| test.at.is_single()) else { return false };
+    fn test(&mut self, test: &'set Test, negated: bool) -> bool {
+        let Some(node) = self.root.descend(test.at.steps()).filter(|_| test.at.is_single()) else {
+            return false;
+        };
         let ask =
             Ask { place: number(node.number()), what: What::Present, at: 0, bytes: 0, or: false, negated };
         match &test.check {
@@ -126,7 +146,7 @@ impl Plans {
                     self.literal(Ask { or: count < last, ..ask }, literal);
                 }
             }
-            Check::Present => self.asks.push(ask),
+            Check::Present => self.plans.asks.push(ask),
             Check::Prefix(text) => self.with_text(Ask { what: What::Prefix, ..ask }, text),
             Check::Suffix(text) => self.with_text(Ask { what: What::Suffix, ..ask }, text),
             Check::Contains(text) => self.with_text(Ask { what: What::Contains, ..ask }, text),
@@ -136,22 +156,27 @@ impl Plans {
         true
     }
 
-    fn literal(&mut self, ask: Ask, literal: &Literal) {
+    fn literal(&mut self, ask: Ask, literal: &'set Literal) {
         match literal {
             Literal::String(text) => self.with_text(Ask { what: What::Text, ..ask }, text),
-            Literal::Bool(flag) => self.asks.push(Ask { what: What::Bool(*flag), ..ask }),
+            Literal::Bool(flag) => self.plans.asks.push(Ask { what: What::Bool(*flag), ..ask }),
             Literal::Number(number) => self.with_number(Ask { what: What::Equal, ..ask }, *number),
         }
     }
 
-    fn with_text(&mut self, ask: Ask, text: &str) {
-        self.asks.push(Ask { at: number(self.texts.len()), bytes: number(text.len()), ..ask });
-        self.texts.push_str(text);
+    fn with_text(&mut self, ask: Ask, text: &'set str) {
+        let texts = &mut self.plans.texts;
+        let at = *self.known.entry(text).or_insert_with(|| {
+            let at = number(texts.len());
+            texts.push_str(text);
+            at
+        });
+        self.plans.asks.push(Ask { at, bytes: number(text.len()), ..ask });
     }
 
     fn with_number(&mut self, ask: Ask, value: Number) {
-        self.asks.push(Ask { at: number(self.numbers.len()), ..ask });
-        self.numbers.push(value);
+        self.plans.asks.push(Ask { at: number(self.plans.numbers.len()), ..ask });
+        self.plans.numbers.push(value);
     }
 }
 

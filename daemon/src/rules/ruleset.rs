@@ -4,6 +4,7 @@
 //! event, so that a retry never routes anew.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use super::analysis::{Finding, findings};
 use super::condition::Condition;
@@ -81,7 +82,7 @@ pub const SHADOWS_MAX: usize = 8;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Never empty, each once.
-    Deliver(Vec<HandlerName>),
+    Deliver(Arc<[HandlerName]>),
     Drop {
         reason: String,
     },
@@ -301,16 +302,15 @@ impl Livemode {
     }
 }
 
-/// Lets all rules that name a handler hold one copy of its name: what many events name stays in the processor's caches.
+/// Lets all rules that name the same handlers hold one list of them: what many events ask for stays in the processor's
+/// caches.
 fn share_handlers(rules: &mut [Rule]) {
-    let mut known: HashSet<HandlerName> = HashSet::new();
+    let mut known: HashSet<Arc<[HandlerName]>> = HashSet::new();
     for rule in rules {
         let Action::Deliver(handlers) = &mut rule.action else { continue };
-        for handler in handlers {
-            match known.get(handler) {
-                Some(same) => *handler = same.clone(),
-                None => _ = known.insert(handler.clone()),
-            }
+        match known.get(handlers) {
+            Some(same) => *handlers = Arc::clone(same),
+            None => _ = known.insert(Arc::clone(handlers)),
         }
     }
 }

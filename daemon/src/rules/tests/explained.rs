@@ -33,7 +33,11 @@ fn rule_set(drafts: &[(Draft, Kind)], fallback: bool) -> RuleSet {
             }),
             sources: vec![SourceName::new(if *here { "here" } else { "there" })],
             when: compile(draft, &[], &mut watch),
-            action: if drops { Action::Drop { reason: "why".into() } } else { Action::Deliver(handlers) },
+            action: if drops {
+                Action::Drop { reason: "why".into() }
+            } else {
+                Action::Deliver(handlers.into())
+            },
             continues: *continues,
         });
     }
@@ -49,7 +53,7 @@ fn told(explanation: &Explanation) -> Vec<(String, String)> {
         if let (Outcome::Takes | Outcome::Copies, Action::Deliver(handlers)) =
             (explained.outcome, &explained.rule.action)
         {
-            for handler in handlers {
+            for handler in handlers.iter() {
                 if told.iter().all(|(known, _)| known != handler.as_str()) {
                     told.push((handler.to_string(), explained.rule.name.to_string()));
                 }
@@ -127,7 +131,7 @@ fn each_clause_is_told_with_what_it_found() {
     let mut parser = Parser::new(&mut watch, &mut paths);
     let when = parser.when(&table.get_ref()["when"]);
     assert_eq!(parser.faults, []);
-    let rule = Rule::plain(RuleName::new("r"), when, Action::Deliver(vec![HandlerName::new("h")]));
+    let rule = Rule::plain(RuleName::new("r"), when, Action::Deliver([HandlerName::new("h")].into()));
     let rules = RuleSet::new(vec![rule], Fallback::Unrouted, watch, BTreeMap::new());
     let body =
         br#"{"type": "c", "data": {"object": {"n": 7, "mode": null, "lines": [{"id": "x", "n": "ab"}, 1],

@@ -53,7 +53,7 @@ fn rule_set(drafts: &[RuleDraft], fallback: Fallback) -> RuleSet {
         when: compile(&draft.when, &[], &mut watch),
         action: match draft.drops {
             true => Action::Drop { reason: format!("as rule {number} says") },
-            false => Action::Deliver(vec![HandlerName::new(&format!("handler {number}"))]),
+            false => Action::Deliver([HandlerName::new(&format!("handler {number}"))].into()),
         },
         continues: draft.continues,
     };

@@ -112,7 +112,7 @@ fn ours(rules: &[Vec<(usize, Ask)>]) -> RuleSet {
             ..Rule::plain(
                 RuleName::new(&number.to_string()),
                 Condition::all(tests),
-                Action::Deliver(vec![HandlerName::new(&number.to_string())]),
+                Action::Deliver([HandlerName::new(&number.to_string())].into()),
             )
         }
     };
