@@ -12,11 +12,12 @@
 use std::collections::BTreeMap;
 
 use hookyard_fulfilment::database::Database;
-use hookyard_fulfilment::statements::{Form, Statement, StatementError, Type, read};
+use hookyard_fulfilment::statements::{Form, Gives, Statement, StatementError, Type, read};
 
 const FIND: Form = Form {
     name: "find_order",
     parameters: &[("session", Type::Text), ("client_reference", Type::Text), ("order_id", Type::Text)],
+    gives: &[Gives::Text, Gives::Text, Gives::Number, Gives::Text, Gives::Text, Gives::Text],
 };
 /// By the session, else by the shop's reference, else by `metadata.order_id`.
 const FIND_SHIPPED: &str = "SELECT id, stripe_session_id, amount_total, currency, status, paid_by_event FROM {orders} \
@@ -34,6 +35,7 @@ const PAY: Form = Form {
         ("amount", Type::Number),
         ("event", Type::Text),
     ],
+    gives: &[],
 };
 /// The session that paid is the order's session from now on, whichever the shop had noted.
 const PAY_SHIPPED: &str = "UPDATE {orders} SET status = 'paid', payment_intent = :payment_intent, invoice_id = :invoice, \
@@ -43,14 +45,18 @@ const PAY_SHIPPED: &str = "UPDATE {orders} SET status = 'paid', payment_intent =
 const END: Form = Form {
     name: "end_order",
     parameters: &[("order", Type::Text), ("session", Type::Text), ("status", Type::Text)],
+    gives: &[],
 };
 /// The order may wait for another session by now, and that one may still be paid.
 const END_SHIPPED: &str = "UPDATE {orders} SET status = :status WHERE id = :order \
     AND (status = 'pending' OR (status = 'expired' AND :status = 'failed')) \
     AND (stripe_session_id IS NULL OR stripe_session_id = :session)";
 
-const FIND_PAID: Form =
-    Form { name: "find_paid_order", parameters: &[("payment_intent", Type::Text), ("invoice", Type::Text)] };
+const FIND_PAID: Form = Form {
+    name: "find_paid_order",
+    parameters: &[("payment_intent", Type::Text), ("invoice", Type::Text)],
+    gives: &[Gives::Text, Gives::Number, Gives::Text, Gives::Text],
+};
 const FIND_PAID_SHIPPED: &str = "SELECT id, COALESCE(amount_paid, amount_total), payment_intent, invoice_id \
     FROM {orders} \
     WHERE payment_intent = :payment_intent OR invoice_id = :invoice ORDER BY id";
@@ -63,6 +69,7 @@ const STATE: Form = Form {
         ("refunded", Type::Number),
         ("disputed", Type::Number),
     ],
+    gives: &[Gives::Text],
 };
 /// A state of the shop's own (shipped, say) is left alone; the sums are written anyhow.
 const STATE_SHIPPED: &str = "UPDATE {orders} SET refunded = :refunded, disputed = :disputed, status = CASE WHEN status IN \

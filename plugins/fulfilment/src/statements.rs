@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::database::{Database, Value};
+use crate::database::{Column, Database, Value};
 
 /// What a parameter holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,11 +15,21 @@ pub enum Type {
     Number,
 }
 
-/// A statement's name in the settings, and what it may ask for.
+/// What a column holds that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gives {
+    Text,
+    Number,
+    /// Text or a number.
+    Id,
+}
+
+/// A statement's name in the settings, what it may ask for, and the columns of its rows that are read.
 #[derive(Debug, Clone, Copy)]
 pub struct Form {
     pub name: &'static str,
     pub parameters: &'static [(&'static str, Type)],
+    pub gives: &'static [Gives],
 }
 
 /// A statement, ready to run.
@@ -29,6 +39,7 @@ pub struct Statement {
     sql: String,
     /// `$1` is the parameter of that name, and so on.
     order: Vec<(&'static str, Type)>,
+    gives: &'static [Gives],
 }
 
 /// What is wrong with a statement.
@@ -40,6 +51,14 @@ pub enum StatementError {
     Parameter { name: &'static str, parameter: String, known: String },
     #[error("the statement `{name}` is refused by the database, whose words follow{parameters}")]
     Refused { name: &'static str, parameters: String, source: sqlx::Error },
+    #[error(
+        "the statement `{name}` gives back {found} columns, and {wanted} are read; let it give those, in order"
+    )]
+    TooFew { name: &'static str, found: usize, wanted: usize },
+    #[error(
+        "the statement `{name}` gives back `{column}` as {kind}, where {wanted} is read; write {column}::{cast}, or leave it out"
+    )]
+    Column { name: &'static str, column: String, kind: String, wanted: &'static str, cast: &'static str },
 }
 
 /// Reads the settings' `statements` against the forms that there are.
@@ -58,8 +77,12 @@ pub fn read(
 impl Statement {
     /// Turns named parameters into numbered ones.
     pub fn read(form: &Form, text: &str) -> Result<Self, StatementError> {
-        let mut statement =
-            Self { name: form.name, sql: String::with_capacity(text.len()), order: Vec::new() };
+        let mut statement = Self {
+            name: form.name,
+            sql: String::with_capacity(text.len()),
+            order: Vec::new(),
+            gives: form.gives,
+        };
         let mut rest = text;
         while let Some((before, name, after)) = next_parameter(rest) {
             let Some(parameter) = form.parameters.iter().find(|(known, _)| *known == name) else {
@@ -79,19 +102,40 @@ impl Statement {
         Ok(statement)
     }
 
-    /// Lets the database read the statement without running it.
+    /// Lets the database read the statement without running it, and looks at what it would give back.
     pub async fn check(&self, database: &Database) -> Result<(), StatementError> {
         let types: Vec<_> = self.order.iter().map(|(_, kind)| *kind).collect();
-        database.prepare(&self.sql, &types).await.map_err(|source| {
-            let list: Vec<_> = self
-                .order
-                .iter()
-                .enumerate()
-                .map(|(place, (name, _))| format!("${} is :{name}", place + 1))
-                .collect();
-            let parameters = if list.is_empty() { String::new() } else { format!(" ({})", list.join(", ")) };
-            StatementError::Refused { name: self.name, parameters, source }
-        })
+        let columns = database.columns(&self.sql, &types).await;
+        let columns = columns.map_err(|source| StatementError::Refused {
+            name: self.name,
+            parameters: self.shown_order(),
+            source,
+        })?;
+        if columns.len() < self.gives.len() {
+            let (found, wanted) = (columns.len(), self.gives.len());
+            return Err(StatementError::TooFew { name: self.name, found, wanted });
+        }
+        let wanted = self.gives.iter().map(Some).chain(std::iter::repeat(None));
+        match columns.into_iter().zip(wanted).find(|(column, wanted)| !is_readable(column, *wanted)) {
+            Some((column, wanted)) => Err(self.unreadable(column, wanted)),
+            None => Ok(()),
+        }
+    }
+
+    fn shown_order(&self) -> String {
+        let list = self.order.iter().enumerate();
+        let list: Vec<_> = list.map(|(place, (name, _))| format!("${} is :{name}", place + 1)).collect();
+        if list.is_empty() { String::new() } else { format!(" ({})", list.join(", ")) }
+    }
+
+    fn unreadable(&self, column: Column, wanted: Option<&Gives>) -> StatementError {
+        let (wanted, cast) = match wanted {
+            Some(Gives::Number) => ("a whole number", "bigint"),
+            Some(Gives::Text) => ("text", "text"),
+            Some(Gives::Id) | None => ("text or a whole number", "text"),
+        };
+        let kind = column.kind.unwrap_or_default();
+        StatementError::Column { name: self.name, column: column.name, kind, wanted, cast }
     }
 
     pub fn sql(&self) -> &str {
@@ -108,6 +152,22 @@ impl Statement {
             })
         };
         self.order.iter().map(value).collect()
+    }
+}
+
+/// Whether a column can be read as what is wanted of it. Of those beyond, nothing is wanted, but a row is read whole.
+fn is_readable(column: &Column, wanted: Option<&Gives>) -> bool {
+    // What PostgreSQL's types are called, of those that the driver reads for both databases.
+    const TEXTS: [&str; 3] = ["TEXT", "VARCHAR", "CITEXT"];
+    const NUMBERS: [&str; 3] = ["INT2", "INT4", "INT8"];
+    const OTHERS: [&str; 4] = ["BOOL", "BYTEA", "FLOAT4", "FLOAT8"];
+    let Some(kind) = column.kind.as_deref() else { return true };
+    let (text, number) = (TEXTS.contains(&kind), NUMBERS.contains(&kind));
+    match wanted {
+        Some(Gives::Text) => text,
+        Some(Gives::Number) => number,
+        Some(Gives::Id) => text || number,
+        None => text || number || OTHERS.contains(&kind),
     }
 }
 
@@ -152,8 +212,11 @@ fn word(text: &str) -> &str {
 mod tests {
     use super::*;
 
-    const FORM: Form =
-        Form { name: "find_user", parameters: &[("email", Type::Text), ("quantity", Type::Number)] };
+    const FORM: Form = Form {
+        name: "find_user",
+        parameters: &[("email", Type::Text), ("quantity", Type::Number)],
+        gives: &[Gives::Id],
+    };
 
     fn sql(text: &str) -> String {
         Statement::read(&FORM, text).unwrap().sql

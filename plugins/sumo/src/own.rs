@@ -13,13 +13,13 @@ use std::collections::BTreeMap;
 
 use hookyard_fulfilment::database::{Database, Tx, Value};
 use hookyard_fulfilment::fault::Fault;
-use hookyard_fulfilment::statements::{self, Form, Statement, StatementError, Type};
+use hookyard_fulfilment::statements::{self, Form, Gives, Statement, StatementError, Type};
 
 use crate::entitle::Entitlement;
 use crate::purchase::Purchase;
 
 const FORMS: [Form; 5] = [
-    Form { name: "find_user", parameters: &[("email", Type::Text)] },
+    Form { name: "find_user", parameters: &[("email", Type::Text)], gives: &[Gives::Id] },
     Form {
         name: "create_user",
         parameters: &[
@@ -28,6 +28,7 @@ const FORMS: [Form; 5] = [
             ("name", Type::Text),
             ("customer", Type::Text),
         ],
+        gives: &[Gives::Id],
     },
     Form {
         name: "subscription",
@@ -42,8 +43,9 @@ const FORMS: [Form; 5] = [
             ("refunded", Type::Number),
             ("ends_at", Type::Number),
         ],
+        gives: &[],
     },
-    Form { name: "revoke", parameters: &[("user", Type::Text), ("session", Type::Text)] },
+    Form { name: "revoke", parameters: &[("user", Type::Text), ("session", Type::Text)], gives: &[] },
     Form {
         name: "grant",
         parameters: &[
@@ -53,6 +55,7 @@ const FORMS: [Form; 5] = [
             ("feature", Type::Text),
             ("quantity", Type::Number),
         ],
+        gives: &[],
     },
 ];
 

@@ -9,6 +9,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AnyPool, Executor as _};
 
+use super::probe::Probe;
 use super::sql::Dialect;
 use super::{CONNECTIONS_MAX, DatabaseError};
 
@@ -66,6 +67,16 @@ impl Target {
 
     pub(super) fn dialect(&self) -> Dialect {
         self.dialect
+    }
+
+    /// For statements that are only read.
+    pub(super) fn probe(&self) -> Result<Probe, DatabaseError> {
+        let url = &self.options.database_url;
+        let probe = match self.dialect {
+            Dialect::Sqlite => SqliteConnectOptions::from_str(url.as_str()).map(Probe::Sqlite),
+            Dialect::Postgres => PgConnectOptions::from_str(url.as_str()).map(Probe::Postgres),
+        };
+        probe.map_err(|_| DatabaseError::Url { url: self.shown.clone() })
     }
 
     pub(super) async fn connect(&self) -> Result<AnyPool, DatabaseError> {

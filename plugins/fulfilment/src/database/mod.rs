@@ -10,17 +10,20 @@
 
 mod connect;
 mod migrate;
+mod probe;
 mod sql;
 
 use std::path::PathBuf;
 
-use sqlx::{Any, AnyPool, AssertSqlSafe, Row as _, Transaction};
+use sqlx::{Any, AnyPool, Row as _, Transaction};
 use tokio::runtime::Runtime;
 
 use crate::fault::{Fault, chain};
 use crate::settings::DatabaseSettings;
 use crate::statements::{Statement, StatementError, Type};
 
+pub use probe::Column;
+use probe::Probe;
 use sql::Dialect;
 pub use sql::{Columns, Sql, Tables, TablesError, Value};
 
@@ -34,6 +37,7 @@ const BEGIN_POSTGRES: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lo
 #[derive(Debug)]
 pub struct Database {
     pool: AnyPool,
+    probe: Probe,
     runtime: Runtime,
     sql: Sql,
 }
@@ -101,12 +105,13 @@ impl Database {
             .enable_all()
             .build()
             .map_err(DatabaseError::Runtime)?;
+        let probe = target.probe()?;
         let pool = runtime.block_on(async {
             let pool = target.connect().await?;
             migrate::migrate(&pool, &sql).await?;
             Ok::<_, DatabaseError>(pool)
         })?;
-        Ok(Self { pool, runtime, sql })
+        Ok(Self { pool, probe, runtime, sql })
     }
 
     /// Whether the settings can be meant; touches nothing.
@@ -137,23 +142,10 @@ impl Database {
         Ok(Tx { inner, sql: self.sql.clone() })
     }
 
-    /// Lets the database read a statement without running it: are its tables, columns and parameters there?
-    pub async fn prepare(&self, sql: &str, types: &[Type]) -> Result<(), sqlx::Error> {
-        let words: Vec<_> =
-            types.iter().map(|kind| if *kind == Type::Text { "text" } else { "bigint" }).collect();
-        let types = if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) };
-        let sql = self.sql.write(sql);
-        let prepare = match self.sql.dialect() {
-            Dialect::Sqlite => format!("EXPLAIN {sql}"),
-            // With the types that the parameters will have.
-            Dialect::Postgres => format!("PREPARE hookyard_check{types} AS {sql}"),
-        };
-        let mut connection = self.pool.acquire().await?;
-        sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await?;
-        if self.sql.dialect() == Dialect::Postgres {
-            sqlx::raw_sql("DEALLOCATE hookyard_check").execute(&mut *connection).await?;
-        }
-        Ok(())
+    /// Lets the database read a statement without running it: are its tables, columns and parameters there? What it gives
+    /// back.
+    pub async fn columns(&self, sql: &str, types: &[Type]) -> Result<Vec<Column>, sqlx::Error> {
+        self.probe.columns(self.sql.write(sql), types).await
     }
 
     /// One statement outside a transaction; how many rows it touched.

@@ -62,3 +62,25 @@ fn own_statements_that_cannot_work_are_told_at_the_start() {
         assert!(error.contains("`grant` needs `find_user` beside it"), "{error}");
     }
 }
+
+#[test]
+fn what_a_statement_gives_back_is_told_at_the_start_where_it_cannot_be_read() {
+    let [sqlite, postgres] = Shop::both();
+    let database = postgres.database();
+    database.run(sqlx::raw_sql(OWN_TABLES).execute(database.pool())).unwrap();
+    let told = |shop: &Shop, find: &str, create: &str| {
+        let mut settings = with_tiers(shop.settings());
+        settings["statements"] = json!({ "find_user": find, "create_user": create });
+        Bench::try_new::<Sumo>(&settings, &[]).unwrap_err()
+    };
+    let (find, create) = ("SELECT id FROM app.people WHERE mail = :email", "SELECT 'x' || :email");
+    let error = told(&postgres, find, create);
+    let words = "`find_user` gives back `id` as UUID, where text or a whole number is read; write id::text";
+    assert!(error.contains(words), "{error}");
+    let error = told(&postgres, "SELECT 'x', now() WHERE :email = 'y'", create);
+    assert!(error.contains("gives back `now` as TIMESTAMPTZ"), "a row is read whole: {error}");
+    sqlite.execute("CREATE TABLE people (id INTEGER PRIMARY KEY, mail TEXT)");
+    let create = "INSERT INTO people (mail) VALUES (:email)";
+    let error = told(&sqlite, "SELECT id FROM people WHERE mail = :email", create);
+    assert!(error.contains("`create_user` gives back 0 columns, and 1 are read"), "{error}");
+}
