@@ -22,7 +22,7 @@ settings = {}
 [[rule]]
 name = "what misbehaves"
 handlers = ["bad"]
-when = { type = ["segfault", "panic", "abort", "hang", "hang.politely", "well"] }
+when = { type = ["segfault", "panic", "abort", "hang", "hang.politely", "well", "step", "step.crash_inside"] }
 "#;
 
 /// Adds the handler to a yard's config; it has one call at a time.
@@ -103,6 +103,29 @@ async fn an_event_that_a_plugin_dies_of_is_a_dead_letter_and_its_siblings_are_de
     }
     assert_eq!(delivery["tries"].as_array().unwrap().len(), 3, "{delivery:#}");
     assert_eq!(handler(&yard, "bad")["crashes"], 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_are_shown_with_what_they_remember_or_the_key_to_ask_the_far_side_by() {
+    let mut yard = Yard::shipped();
+    bad_handler(&yard, "30s", 20);
+    let poster = yard.start().await;
+    let well = poster.post(&event("step")).await.event();
+    yard.wait_for_counts("one is delivered", |counts| counts["delivered"] == 1).await;
+    let step = yard.event(&well)["deliveries"][0]["steps"][0].clone();
+    assert_eq!((&step["name"], &step["state"]), (&Value::from("charge"), &Value::from("done")), "{step:#}");
+    assert_eq!(step["memo"], step["key"], "this step remembers its own key");
+
+    let torn = poster.post(&event("step.crash_inside")).await.event();
+    yard.wait_for_counts("the other is a dead letter", |counts| counts["dead"] == 1).await;
+    let step = yard.event(&torn)["deliveries"][0]["steps"][0].clone();
+    assert_eq!(step["state"], "unsure", "{step:#}");
+    let shown = String::from_utf8(yard.run(&["events", "show", &torn]).stdout).unwrap();
+    let key = step["key"].as_str().unwrap();
+    let words = format!(
+        "step charge: unsure, it was begun and its end is not known;\n            if it was done, the far side knows it by the idempotency key {key}\n"
+    );
+    assert!(shown.contains(&words), "{shown}");
 }
 
 /// One attempt runs at a time in this handler, so each one's words are about itself.

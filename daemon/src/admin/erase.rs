@@ -17,7 +17,8 @@ use super::view::EventView;
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::delivery::{DeadReason, DeliveryState};
 use crate::model::event::{ERASED_HEADER, Event};
-use crate::model::limits::{ERASE_PAGE_EVENTS, ERASED_BODY_BYTES_MAX, PAGE_ROWS_MAX};
+use crate::model::ids::StepId;
+use crate::model::limits::{ERASE_PAGE_EVENTS, ERASED_BODY_BYTES_MAX, MEMO_BYTES_MAX, PAGE_ROWS_MAX};
 use crate::privacy::Subject;
 use crate::store::{DeliveryQuery, Erasure, EventQuery, Store, StoreError};
 
@@ -88,7 +89,7 @@ async fn erase_one(
     subject: &Subject,
     force: bool,
 ) -> Result<bool, StoreError> {
-    let (mut attempts, mut reasons) = (Vec::new(), Vec::new());
+    let (mut attempts, mut reasons, mut memos) = (Vec::new(), Vec::new(), Vec::new());
     let query = DeliveryQuery { event: Some(event.id), limit: PAGE_ROWS_MAX, ..DeliveryQuery::default() };
     for delivery in store.deliveries(query).await?.rows {
         for attempt in store.attempts(delivery.id.clone()).await? {
@@ -96,6 +97,11 @@ async fn erase_one(
             if erased != attempt {
                 attempts.push((delivery.id.clone(), erased));
             }
+        }
+        for step in pages::steps(store, &delivery.id).await? {
+            let erased = step.memo.as_deref().and_then(|memo| erased_memo(memo, subject));
+            let id = || StepId { delivery: delivery.id.clone(), step: step.name.clone() };
+            memos.extend(erased.map(|memo| (id(), memo)));
         }
         if let DeliveryState::Dead { reason, .. } = &delivery.state {
             reasons.push((delivery.id.clone(), erased_reason(reason, subject)));
@@ -114,7 +120,7 @@ async fn erase_one(
         let rest = json!({ "id": envelope.provider_id, "object": "event", "type": envelope.event_type });
         body = rest.to_string().into_bytes();
     }
-    let erasure = Erasure { body: body.into(), headers, attempts, reasons, even_unfinished: force };
+    let erasure = Erasure { body: body.into(), headers, attempts, reasons, memos, even_unfinished: force };
     store.erase(event.id, erasure).await
 }
 
@@ -135,6 +141,14 @@ fn erased_attempt(attempt: &Attempt, subject: &Subject) -> Attempt {
         Outcome::TimedOut { .. } | Outcome::Interrupted => {}
     }
     erased
+}
+
+/// `None` where the address is not in it. What is then too long to be kept is forgotten whole.
+fn erased_memo(memo: &[u8], subject: &Subject) -> Option<Vec<u8>> {
+    let memo = std::str::from_utf8(memo).ok()?;
+    let erased = text(&subject.erase_value(memo), subject);
+    let kept = if erased.len() <= MEMO_BYTES_MAX { erased.clone() } else { String::new() };
+    (erased != memo).then(|| kept.into_bytes())
 }
 
 fn erased_reason(reason: &DeadReason, subject: &Subject) -> DeadReason {

@@ -178,6 +178,22 @@ pub struct DeliveryView {
     /// Each try, first to last; only where one event is shown.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub tries: Vec<AttemptView>,
+    /// Its steps, by name; only where one event is shown.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub steps: Vec<StepView>,
+}
+
+/// One step.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StepView {
+    pub name: String,
+    /// `done`; or `unsure`, begun and never ended: the next attempt asks the far side.
+    pub state: String,
+    /// What it remembers, if it does.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub memo: Option<serde_json::Value>,
+    /// Its idempotency key at the far side.
+    pub key: String,
 }
 
 /// One attempt.
@@ -245,8 +261,14 @@ impl From<&Delivery> for DeliveryView {
             at: time(*at),
             reason,
             tries: Vec::new(),
+            steps: Vec::new(),
         }
     }
+}
+
+/// What a step remembers: JSON where it is that, or text.
+pub fn memo(bytes: &[u8]) -> serde_json::Value {
+    serde_json::from_slice(bytes).unwrap_or_else(|_| String::from_utf8_lossy(bytes).into_owned().into())
 }
 
 impl From<&Attempt> for AttemptView {

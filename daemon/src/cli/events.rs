@@ -9,7 +9,7 @@ use super::output::say;
 use super::page::{PageArgs, escape, query_string};
 use super::replay::{self, ReplayArgs};
 use super::{Common, Failure, output};
-use crate::admin::view::{AttemptView, DeliveryView, EventDetailView, EventView, PageView};
+use crate::admin::view::{AttemptView, DeliveryView, EventDetailView, EventView, PageView, StepView};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum EventsCommand {
@@ -107,6 +107,21 @@ fn print_delivery(delivery: &DeliveryView) {
     say!("{:<9} {} {when} {}", delivery.handler, delivery.state, delivery.at);
     for attempt in &delivery.tries {
         print_attempt(attempt);
+    }
+    for step in &delivery.steps {
+        print_step(step, delivery.state == "leased");
+    }
+}
+
+fn print_step(step: &StepView, under_way: bool) {
+    match (step.state.as_str(), &step.memo) {
+        ("done", Some(memo)) => say!("          step {}: done, {memo}", step.name),
+        ("done", None) => say!("          step {}: done", step.name),
+        _ if under_way => say!("          step {}: begun", step.name),
+        _ => {
+            say!("          step {}: unsure, it was begun and its end is not known;", step.name);
+            say!("            if it was done, the far side knows it by the idempotency key {}", step.key);
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Asked for by plugins through `host`, kept by `store`.
 
+use std::sync::Arc;
+
 /// How a step stood when it was begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StepState {
@@ -11,6 +13,14 @@ pub enum StepState {
     Done(Vec<u8>),
     /// Begun before and never ended: ask the far side, with the step's idempotency key.
     Unsure,
+}
+
+/// A step as it is recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    pub name: Arc<str>,
+    /// What it remembers; `None` where it was begun and never ended.
+    pub memo: Option<Vec<u8>>,
 }
 
 /// A key-value pair's value.

@@ -54,7 +54,14 @@ pub(super) fn erasure(erasure: &Erasure) -> Result<(), StoreError> {
     within("an event's headers", headers, EVENT_META_BYTES_MAX)?;
     within("an erased body", erasure.body.len(), ERASED_BODY_BYTES_MAX)?;
     let attempts = erasure.attempts.iter().map(|(_, attempt)| attempt_bytes(attempt)).sum();
-    within("what is said of an event's attempts", attempts, ERASED_BODY_BYTES_MAX)
+    within("what is said of an event's attempts", attempts, ERASED_BODY_BYTES_MAX)?;
+    erasure.memos.iter().try_for_each(|(id, left)| step(id).and_then(|()| memo(left)))?;
+    within("what an event's steps remember", memos_bytes(erasure), ERASED_BODY_BYTES_MAX)
+}
+
+/// What the steps of an erased event remember.
+pub(super) fn memos_bytes(erasure: &Erasure) -> usize {
+    erasure.memos.iter().map(|(step, memo)| step.step.len() + memo.len() + 100).sum()
 }
 
 /// About what an attempt takes.

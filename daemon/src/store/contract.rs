@@ -65,6 +65,7 @@ contract! {
     memory:
         a_step_is_run_then_unsure_then_done,
         a_finished_step_keeps_its_first_memo,
+        steps_are_listed_by_name_and_apart_by_handler,
         step_keys_are_stable_and_apart,
         a_pair_is_written_only_over_the_version_expected,
         of_many_writers_that_expect_one_version_one_wins,
@@ -77,7 +78,8 @@ contract! {
     erase:
         an_erased_event_has_another_body_and_is_the_same_event,
         what_is_not_finished_is_erased_only_on_request,
-        attempts_and_reasons_are_erased_with_their_event;
+        attempts_and_reasons_are_erased_with_their_event,
+        what_steps_remember_is_erased_with_their_event;
     prune:
         what_is_finished_goes_after_its_time_and_not_before,
         dead_letters_and_unrouted_events_stay_longer,

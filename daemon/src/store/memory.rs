@@ -27,8 +27,8 @@ use crate::model::clock::{Clock, UnixMillis};
 use crate::model::delivery::{Delivery, DeliveryState, LeaseToken};
 use crate::model::event::{Appended, Envelope, Event};
 use crate::model::ids::{DeliveryId, EventId, HandlerName, IdempotencyKey, PluginId, SourceName, StepId};
-use crate::model::limits::LEASE_MAX;
-use crate::model::memory::{Expect, KvPut, KvValue, StepState};
+use crate::model::limits::{LEASE_MAX, PAGE_ROWS_MAX};
+use crate::model::memory::{Expect, KvPut, KvValue, Step, StepState};
 use crate::model::retention::Retention;
 use crate::model::verdict::{Decision, Verdict};
 
@@ -254,6 +254,11 @@ impl Store for MemoryStore {
                 *reason = told;
             }
         }
+        for (step, memo) in erasure.memos {
+            if let Some(Some(before)) = state.steps.get_mut(&step) {
+                *before = memo;
+            }
+        }
         if let Some(event) = state.events.get_mut(&id) {
             (event.envelope.body, event.envelope.headers) = (erasure.body, erasure.headers);
         }
@@ -278,6 +283,17 @@ impl Store for MemoryStore {
         check::memo(&memo)?;
         self.open()?.steps.entry(step).or_default().get_or_insert(memo);
         Ok(())
+    }
+
+    async fn steps(&self, delivery: DeliveryId, after: Option<Arc<str>>) -> Result<Vec<Step>, StoreError> {
+        let state = self.open()?;
+        let of = state.steps.iter().filter(|(id, _)| id.delivery == delivery);
+        let mut steps: Vec<Step> =
+            of.map(|(id, memo)| Step { name: Arc::clone(&id.step), memo: memo.clone() }).collect();
+        steps.retain(|step| after.as_ref().is_none_or(|after| step.name > *after));
+        steps.sort_by(|one, other| one.name.cmp(&other.name));
+        steps.truncate(PAGE_ROWS_MAX);
+        Ok(steps)
     }
 
     fn step_key(&self, step: &StepId) -> String {

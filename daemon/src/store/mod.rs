@@ -17,6 +17,7 @@ pub mod wake;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,7 +28,7 @@ use crate::model::clock::UnixMillis;
 use crate::model::delivery::{DeadReason, Delivery, DeliveryState, LeaseToken};
 use crate::model::event::{Appended, Envelope, Event};
 use crate::model::ids::{DeliveryId, EventId, HandlerName, PluginId, StepId};
-use crate::model::memory::{Expect, KvPut, KvValue, StepState};
+use crate::model::memory::{Expect, KvPut, KvValue, Step, StepState};
 use crate::model::retention::Retention;
 use crate::model::verdict::Decision;
 use wake::Wakes;
@@ -90,6 +91,10 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Records that the step is finished, with what it wants to remember. On disk when it returns. A step that is finished
     /// already keeps its first memo.
     async fn step_end(&self, step: StepId, memo: Vec<u8>) -> Result<(), StoreError>;
+
+    /// The steps of one delivery after that name, in the order of their names: at most
+    /// [`crate::model::limits::PAGE_ROWS_MAX`]. For showing; a plugin asks [`Self::step_begin`].
+    async fn steps(&self, delivery: DeliveryId, after: Option<Arc<str>>) -> Result<Vec<Step>, StoreError>;
 
     /// The step's idempotency key for the far side: the same over retries, restarts and reloads. 64 lower-case hex digits.
     fn step_key(&self, step: &StepId) -> String;
@@ -239,6 +244,8 @@ pub struct Erasure {
     pub attempts: Vec<(DeliveryId, Attempt)>,
     /// Why dead letters are dead, in other words.
     pub reasons: Vec<(DeliveryId, DeadReason)>,
+    /// Finished steps that remember something else now.
+    pub memos: Vec<(StepId, Vec<u8>)>,
     /// Also where it waits to be routed, or for a handler.
     pub even_unfinished: bool,
 }

@@ -11,7 +11,7 @@ use hookyard::model::clock::{ManualClock, SystemClock, UnixMillis};
 use hookyard::model::delivery::{Delivery, LeaseToken};
 use hookyard::model::event::{Appended, Envelope, Event};
 use hookyard::model::ids::{DeliveryId, EventId, HandlerName, PluginId, SourceName, StepId};
-use hookyard::model::memory::{Expect, KvPut, KvValue, StepState};
+use hookyard::model::memory::{Expect, KvPut, KvValue, Step, StepState};
 use hookyard::model::retention::Retention;
 use hookyard::model::verdict::Decision;
 use hookyard::store::memory::MemoryStore;
@@ -298,6 +298,10 @@ impl Store for Shelf {
     }
 
     async fn step_end(&self, _: StepId, _: Vec<u8>) -> Result<(), StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn steps(&self, _: DeliveryId, _: Option<Arc<str>>) -> Result<Vec<Step>, StoreError> {
         Err(StoreError::Closed)
     }
 

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::subject::SubjectArgs;
+use crate::admin::view;
 use crate::cli::output::{self, say};
 use crate::cli::{Common, Failure};
 use crate::model::attempt::Outcome;
@@ -113,15 +114,12 @@ fn attempt_view(tried: &Tried) -> AttemptView {
 }
 
 fn step_view(seen: &StepSeen) -> StepView {
-    let value = |memo: &[u8]| -> Value {
-        serde_json::from_slice(memo).unwrap_or_else(|_| json!(String::from_utf8_lossy(memo)))
-    };
     let (before, remembered) = match &seen.before {
         StepState::Run => ("run", None),
         StepState::Unsure => ("unsure", None),
-        StepState::Done(memo) => ("done before", Some(value(memo))),
+        StepState::Done(memo) => ("done before", Some(view::memo(memo))),
     };
-    let recorded = seen.recorded.as_deref().map(value).or(remembered);
+    let recorded = seen.recorded.as_deref().map(view::memo).or(remembered);
     StepView { name: seen.id.step.to_string(), before, recorded }
 }
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::bench::{Bench, body, with_body};
 use crate::model::attempt::{Attempt, Detail, Outcome};
 use crate::model::delivery::{DeadReason, DeliveryState};
-use crate::model::ids::DeliveryId;
+use crate::model::ids::{DeliveryId, StepId};
 use crate::store::{Erasure, StoreError};
 
 fn erasure(body: &'static str) -> Erasure {
@@ -14,6 +14,7 @@ fn erasure(body: &'static str) -> Erasure {
         headers: vec![("x-hookyard-erased".to_owned(), "personal fields".to_owned())],
         attempts: Vec::new(),
         reasons: Vec::new(),
+        memos: Vec::new(),
         even_unfinished: false,
     }
 }
@@ -95,4 +96,19 @@ pub(super) async fn attempts_and_reasons_are_erased_with_their_event(bench: &Ben
         matches!(&page.rows[0].state, DeliveryState::Dead { reason: told, .. } if *told == reason("[redacted]"))
     );
     assert_eq!(bench.counts().await.dead, 1);
+}
+
+pub(super) async fn what_steps_remember_is_erased_with_their_event(bench: &Bench) {
+    let id = bench.routed("a", &["sumo"]).await;
+    let held = bench.lease_one("sumo").await;
+    let delivery = held.delivery.id.clone();
+    let step = |name: &str| StepId { delivery: delivery.clone(), step: name.into() };
+    bench.store.step_end(step("mail"), b"to ada@example.com".to_vec()).await.unwrap();
+    bench.store.step_begin(step("user")).await.unwrap();
+    bench.settle(&held, DeliveryState::Delivered { at: bench.now() }).await;
+    let memos = ["mail", "user", "never begun"].map(|name| (step(name), b"[redacted]".to_vec()));
+    assert!(bench.store.erase(id, Erasure { memos: memos.into(), ..erasure("{}") }).await.unwrap());
+    let steps = bench.store.steps(delivery, None).await.unwrap();
+    let told: Vec<_> = steps.iter().map(|step| (&*step.name, step.memo.as_deref())).collect();
+    assert_eq!(told, [("mail", Some(&b"[redacted]"[..])), ("user", None)], "only what was finished changes");
 }

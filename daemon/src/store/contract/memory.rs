@@ -3,7 +3,7 @@
 use super::bench::{Bench, delivery_id};
 use crate::model::ids::{EventId, PluginId, StepId};
 use crate::model::limits::{KEY_BYTES_MAX, MEMO_BYTES_MAX};
-use crate::model::memory::{Expect, KvPut, KvValue, StepState};
+use crate::model::memory::{Expect, KvPut, KvValue, Step, StepState};
 use crate::store::StoreError;
 
 fn step(handler: &str, name: &str) -> StepId {
@@ -31,6 +31,20 @@ pub(super) async fn a_finished_step_keeps_its_first_memo(bench: &Bench) {
     store.step_end(step("sumo", "user"), b"first".to_vec()).await.unwrap();
     store.step_end(step("sumo", "user"), b"second".to_vec()).await.unwrap();
     assert_eq!(store.step_begin(step("sumo", "user")).await.unwrap(), StepState::Done(b"first".to_vec()));
+}
+
+pub(super) async fn steps_are_listed_by_name_and_apart_by_handler(bench: &Bench) {
+    let store = &bench.store;
+    let delivery = step("sumo", "").delivery;
+    assert_eq!(store.steps(delivery.clone(), None).await.unwrap(), []);
+    store.step_end(step("sumo", "user"), b"42".to_vec()).await.unwrap();
+    store.step_begin(step("sumo", "mail")).await.unwrap();
+    store.step_begin(step("sumou", "ser")).await.unwrap();
+    let (mail, user) =
+        (Step { name: "mail".into(), memo: None }, Step { name: "user".into(), memo: Some(b"42".into()) });
+    assert_eq!(store.steps(delivery.clone(), None).await.unwrap(), [mail, user.clone()]);
+    assert_eq!(store.steps(delivery.clone(), Some("mail".into())).await.unwrap(), [user]);
+    assert_eq!(store.steps(delivery, Some("user".into())).await.unwrap(), []);
 }
 
 pub(super) async fn step_keys_are_stable_and_apart(bench: &Bench) {

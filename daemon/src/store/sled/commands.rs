@@ -326,6 +326,15 @@ pub(super) fn step_end(round: &mut Round, step: &StepId, memo: &[u8]) -> Result<
     Ok(())
 }
 
+/// Changes what a finished step remembers.
+pub(super) fn step_amend(round: &mut Round, step: &StepId, memo: &[u8]) -> Result<(), Fault> {
+    let key = keys::step(step);
+    if matches!(step_row(round, &key, step)?, Some(StepRow::Done(_))) {
+        round.put(key, codec::encode_step(&StepRow::Done(memo.to_vec())))?;
+    }
+    Ok(())
+}
+
 /// A pair as it stands on disk when this is answered.
 pub(super) fn kv_get(round: &Round, plugin: &PluginId, key: &[u8]) -> Result<Option<KvValue>, Fault> {
     let row = round.get(&keys::pair(plugin, key))?;
@@ -356,8 +365,9 @@ pub(super) fn kv_put(
     Ok(KvPut::Written(next))
 }
 
-fn step_row(round: &Round, key: &[u8], step: &StepId) -> Result<Option<StepRow>, Fault> {
-    let row = round.get(key)?;
+/// How a step is recorded.
+pub(super) fn step_row(view: &impl View, key: &[u8], step: &StepId) -> Result<Option<StepRow>, Fault> {
+    let row = view.get(key)?;
     row.map(|row| codec::decode_step(&row))
         .transpose()
         .map_err(|why| Fault::corrupt(format!("step {} of {}: {why}", step.step, step.delivery)))

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::codec;
+use super::commands;
 use super::deliveries::{self, put_attempt};
 use super::events::{Record, View, read_event};
 use super::fault::Fault;
@@ -23,7 +24,8 @@ use crate::store::{Erasure, StoreError, check};
 pub(super) async fn run(store: &SledStore, event: EventId, erasure: Erasure) -> Result<bool, StoreError> {
     check::erasure(&erasure)?;
     let attempts: usize = erasure.attempts.iter().map(|(_, attempt)| check::attempt_bytes(attempt)).sum();
-    let bytes = SMALL_BYTES + EVENT_META_BYTES_MAX + erasure.body.len() + attempts;
+    let said = attempts + check::memos_bytes(&erasure);
+    let bytes = SMALL_BYTES + EVENT_META_BYTES_MAX + erasure.body.len() + said;
     let recent = Arc::clone(&store.recent);
     let erased = store.write(bytes, move |round| {
         let erased = erase(round, event, &erasure)?;
@@ -59,6 +61,9 @@ fn erase(round: &mut Round, id: EventId, erasure: &Erasure) -> Result<Option<Eve
             row.delivery.state = DeliveryState::Dead { at, reason: reason.clone() };
             round.put(keys::delivery(keys::DELIVERIES, delivery), codec::encode_delivery(&row))?;
         }
+    }
+    for (step, memo) in &erasure.memos {
+        commands::step_amend(round, step, memo)?;
     }
     Ok(Some(Event { id, envelope }))
 }

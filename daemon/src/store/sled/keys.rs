@@ -183,10 +183,16 @@ pub(super) fn attempt(id: &DeliveryId, number: u32) -> Vec<u8> {
     key
 }
 
+/// What the rows of a delivery's steps begin with; the step's name is the rest of each.
+pub(super) fn steps_prefix(id: &DeliveryId) -> Vec<u8> {
+    let mut key = of_event(STEPS, id.event);
+    push_name(&mut key, id.handler.as_str());
+    key
+}
+
 /// A step's row.
 pub(super) fn step(step: &StepId) -> Vec<u8> {
-    let mut key = of_event(STEPS, step.delivery.event);
-    push_name(&mut key, step.delivery.handler.as_str());
+    let mut key = steps_prefix(&step.delivery);
     key.extend_from_slice(step.step.as_bytes());
     key
 }

@@ -96,7 +96,7 @@ use crate::model::limits::{
     APPLY_AFTER, COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, FREE_BYTES_MIN, JOURNAL_SEGMENT_BYTES, LEASE_MAX,
     STORE_CACHE_BYTES_DEFAULT, WRITER_QUEUE_MAX,
 };
-use crate::model::memory::{Expect, KvPut, KvValue, StepState};
+use crate::model::memory::{Expect, KvPut, KvValue, Step, StepState};
 use crate::model::retention::Retention;
 use crate::model::verdict::{Decision, Verdict};
 
@@ -279,12 +279,17 @@ impl Store for SledStore {
         self.write(SMALL_BYTES + memo.len(), move |round| commands::step_end(round, &step, &memo)).await
     }
 
+    async fn steps(&self, delivery: DeliveryId, after: Option<Arc<str>>) -> Result<Vec<Step>, StoreError> {
+        check::name("a handler's name", delivery.handler.as_str())?;
+        self.read(move |rows| reads::steps(rows, &delivery, after)).await
+    }
+
     fn step_key(&self, step: &StepId) -> String {
         let key = self
             .shared
             .store_key
             .get()
-            .expect("a step belongs to a lease, which waited until the key was known");
+            .expect("whoever has a step was given it by the store, once its key was known");
         step_key(key, step)
     }
 

@@ -4,7 +4,10 @@
 //! or decides what the writer will order behind it anyway (routing); what a plugin acts upon (`kv_get`, steps, leases) goes
 //! through the writer instead. Every page is bounded in rows returned, rows looked at and bytes held.
 
-use super::codec;
+use std::sync::Arc;
+
+use super::codec::{self, StepRow};
+use super::commands;
 use super::deliveries;
 use super::events::{Scan, View, read_event, read_record};
 use super::fault::Fault;
@@ -14,8 +17,9 @@ use super::rows::{Keys, Rows};
 use crate::model::attempt::Attempt;
 use crate::model::delivery::Delivery;
 use crate::model::event::Event;
-use crate::model::ids::{DeliveryId, EventId};
+use crate::model::ids::{DeliveryId, EventId, StepId};
 use crate::model::limits::{PAGE_BODY_BYTES_MAX, PAGE_ROWS_MAX, PAGE_SCAN_ROWS_MAX, UNREADABLE_MARKS_MAX};
+use crate::model::memory::Step;
 use crate::model::verdict::{Decision, Verdict};
 use crate::store::{DeliveryQuery, EventQuery, Page, Routing};
 
@@ -56,6 +60,24 @@ pub(super) fn attempts(rows: &Rows, id: &DeliveryId) -> Result<Vec<Attempt>, Fau
         let record = read_record(rows, &keys::attempt(id, number), false, what)?;
         let (row, _) = record.ok_or_else(|| Fault::corrupt(what()))?;
         found.push(codec::decode_attempt(&row).map_err(|why| Fault::corrupt(format!("{}: {why}", what())))?);
+    }
+    Ok(found)
+}
+
+/// Steps of one delivery, from the one after that name on.
+pub(super) fn steps(rows: &Rows, id: &DeliveryId, after: Option<Arc<str>>) -> Result<Vec<Step>, Fault> {
+    let prefix = keys::steps_prefix(id);
+    let after = after.map(|name| [&prefix, name.as_bytes()].concat());
+    let mut found = Vec::new();
+    for key in keys_under(rows, &prefix, after, false).take(PAGE_ROWS_MAX) {
+        let key = key?;
+        let name = std::str::from_utf8(&key[prefix.len()..]).map_err(|_| Fault::corrupt("a step's key"))?;
+        let step = StepId { delivery: id.clone(), step: name.into() };
+        let memo = match commands::step_row(rows, &key, &step)? {
+            Some(StepRow::Done(memo)) => Some(memo),
+            Some(StepRow::Begun) | None => None,
+        };
+        found.push(Step { name: step.step, memo });
     }
     Ok(found)
 }
