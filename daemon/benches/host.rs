@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use criterion::{BenchmarkId, Criterion, Throughput};
@@ -13,31 +13,57 @@ use hookyard::model::event::Event;
 use hookyard::model::ids::{EventId, HandlerName, PluginId, RuleName, StepId};
 use hookyard::model::memory::{Expect, KvPut, KvValue, StepState};
 use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
 
 use crate::events::{SIZES_KB, envelope};
+
+/// Calls at once where throughput counts.
+const PIPELINED: u64 = 32;
 
 pub(crate) fn round_trip(criterion: &mut Criterion) {
     let dir = tempfile::tempdir().unwrap();
     let runtime = Runtime::new().unwrap();
-    let host = runtime.block_on(start(dir.path()));
-    let rule = RuleName::new("a rule");
+    let host = Arc::new(runtime.block_on(start(dir.path())));
     let mut group = criterion.benchmark_group("host round trip");
+    group.throughput(Throughput::Elements(1));
     for size_kb in SIZES_KB {
-        let event = Event {
-            id: EventId::from_parts(1_796_000_000_000, 1),
-            envelope: envelope("evt_1", size_kb * 1024),
-        };
-        group.throughput(Throughput::Elements(1));
+        let event = event(size_kb);
         group.bench_function(BenchmarkId::from_parameter(format!("{size_kb}KB")), |bencher| {
-            bencher.iter(|| {
-                let report = runtime.block_on(host.call(&event, 1, &rule, Company::Others));
-                let outcome = report.map(|report| report.outcome);
-                assert!(matches!(outcome, Some(Outcome::Done(_))), "{outcome:?}");
-            });
+            bencher.iter_custom(|calls| runtime.block_on(took(&host, &event, 1, calls)));
         });
     }
+    let event = event(4);
+    group.bench_function(format!("4KB, {PIPELINED} at once"), |bencher| {
+        bencher.iter_custom(|calls| runtime.block_on(took(&host, &event, PIPELINED, calls)));
+    });
     group.finish();
     runtime.block_on(host.stop(Duration::from_secs(1)));
+}
+
+fn event(size_kb: usize) -> Event {
+    let id = EventId::from_parts(1_796_000_000_000, 1);
+    Event { id, envelope: envelope("evt_1", size_kb * 1024) }
+}
+
+/// How long so many calls take, by so many tasks of the runtime, as dispatch makes them.
+#[expect(clippy::disallowed_methods, reason = "a bench measures")]
+async fn took(host: &Arc<Host>, event: &Event, tasks: u64, calls: u64) -> Duration {
+    let start = Instant::now();
+    let mut running = JoinSet::new();
+    for task in 0..tasks {
+        let (host, event, rule) = (Arc::clone(host), event.clone(), RuleName::new("a rule"));
+        running.spawn(async move {
+            for _ in 0..calls / tasks + u64::from(task < calls % tasks) {
+                let report = host.call(&event, 1, &rule, Company::Others).await;
+                let outcome = report.map(|report| report.outcome);
+                assert!(matches!(outcome, Some(Outcome::Done(_))), "{outcome:?}");
+            }
+        });
+    }
+    while let Some(ended) = running.join_next().await {
+        ended.unwrap();
+    }
+    start.elapsed()
 }
 
 async fn start(dir: &Path) -> Host {
@@ -52,8 +78,9 @@ async fn start(dir: &Path) -> Host {
         cache: dir.join("cache"),
         settings_json: "{}".to_owned(),
         secrets: Default::default(),
-        concurrency: 1,
+        concurrency: PIPELINED as usize,
         timeout: Duration::from_secs(30),
+        confine: None,
     };
     Host::start_with(program, spec, Arc::new(Nothing)).await.unwrap()
 }

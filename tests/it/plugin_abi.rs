@@ -3,6 +3,7 @@
 
 mod authors;
 mod bench;
+pub(crate) mod confine;
 mod notes;
 mod faults;
 mod golden;

@@ -128,6 +128,24 @@ async fn steps_are_shown_with_what_they_remember_or_the_key_to_ask_the_far_side_
     assert!(shown.contains(&words), "{shown}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shipped_plugins_fulfil_within_the_bounds_that_the_shipped_file_suggests() {
+    if !crate::plugin_abi::confine::is_possible().await {
+        return;
+    }
+    let mut yard = Yard::shipped();
+    const SUGGESTED: &str = "# confine = { read = [\"config\"], write = [\"var\"], network = false }";
+    yard.edit_config(|text| {
+        assert!(text.contains(SUGGESTED), "the shipped configuration suggests bounds");
+        text.replace(SUGGESTED, &SUGGESTED[2..])
+    });
+    std::fs::create_dir_all(yard.path("var")).unwrap();
+    let poster = yard.start().await;
+    poster.post(&fixture("01")).await;
+    yard.wait_for_counts("the purchase is fulfilled", |counts| counts["delivered"] == 1).await;
+    assert_eq!(yard.terminate().code(), Some(0));
+}
+
 /// One attempt runs at a time in this handler, so each one's words are about itself.
 fn says_what_happened(fault: &str, attempt: &Value) -> bool {
     let outcome = attempt["outcome"].as_str().unwrap();

@@ -10,6 +10,8 @@
 #![deny(unsafe_code)]
 
 mod child;
+#[cfg(target_os = "linux")]
+mod confine;
 #[expect(unsafe_code, reason = "loading a library and calling its functions")]
 mod library;
 pub mod protocol;

@@ -67,6 +67,17 @@ pub struct Start {
     pub level: u32,
     /// Only load the library and say what it is: no instance is made.
     pub load_only: bool,
+    /// What the plugin may reach; without it, all that the daemon's user may.
+    pub confine: Option<Confine>,
+}
+
+/// What a plugin may reach of the machine; the bytes of paths.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Confine {
+    /// `None`: everything may be read.
+    pub read: Option<Vec<Blob>>,
+    pub write: Vec<Blob>,
+    pub network: bool,
 }
 
 /// One attempt at a delivery.

@@ -76,6 +76,9 @@ fn serve() -> Result<(), RunError> {
     agree(&mut reader)?;
     let Some(start) = first_message(&mut reader)? else { return Ok(()) };
     let child = Child::install(Link::new(socket), start.level).ok_or(RunError::NotStarted)?;
+    if let Err(why) = keep_within(&start) {
+        return Ok(child.link.send(&FromChild::Failed { stage: Stage::Load, why })?);
+    }
 
     // Twice the workers: the daemon sends no more than that, and a call that cannot wait is answered at once.
     let (sender, queue) = sync_channel(2 * usize::from(start.workers.max(1)));
@@ -147,6 +150,16 @@ fn first_message(reader: &mut BufReader<UnixStream>) -> Result<Option<Start>, Ru
             _ => Err(RunError::NotStarted),
         },
     }
+}
+
+/// Confines this process, while it has but one thread, where that is asked for.
+fn keep_within(start: &Start) -> Result<(), String> {
+    let Some(wanted) = &start.confine else { return Ok(()) };
+    #[cfg(target_os = "linux")]
+    return crate::confine::confine(wanted, Path::new(OsStr::from_bytes(&start.library.0)))
+        .map_err(|error| chain(&error));
+    #[cfg(not(target_os = "linux"))]
+    Err(format!("confine: only Linux can keep a plugin within bounds ({wanted:?})"))
 }
 
 /// Loads the library, and makes the instance where one is wanted.

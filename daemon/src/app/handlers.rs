@@ -309,6 +309,7 @@ fn spec(snapshot: &Snapshot, handler: &Handler, held: Option<&Held>) -> HostSpec
         secrets: handler.secrets.clone(),
         concurrency: handler.concurrency,
         timeout: handler.timeout,
+        confine: handler.confine.clone(),
     }
 }
 

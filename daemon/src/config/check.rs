@@ -148,6 +148,7 @@ fn check_handler(
         retry: raw.retry,
         settings: raw.settings,
         secrets,
+        confine: raw.confine,
     };
     (raw.name.value, handler)
 }

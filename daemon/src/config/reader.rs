@@ -96,13 +96,14 @@ impl<'read, 'files, 'toml> Reader<'read, 'files, 'toml> {
 
     /// A path on this machine, as written: relative ones start where the daemon was started.
     pub(super) fn path(&mut self, key: &'static str) -> Option<Spotted<PathBuf>> {
-        let path = self.parsed(key, "a path", "\"…\"", |text| {
-            match text.trim().is_empty() || text.contains('\0') {
-                true => Err(Invalid::new(format!("`{key}` is blank"), "write a path")),
-                false => Ok(text.to_owned()),
-            }
-        });
+        let path = self.parsed(key, "a path", "\"…\"", |text| as_path(key, text));
         path.map(|path| path.map(PathBuf::from))
+    }
+
+    /// A list of paths on this machine.
+    pub(super) fn paths(&mut self, key: &'static str) -> Option<Vec<PathBuf>> {
+        let paths = self.list(key, false, |text| as_path(key, text))?;
+        Some(paths.value.into_iter().map(|path| PathBuf::from(path.value)).collect())
     }
 
     /// A string that means something: `what` it is and an `example`, for when it is no string.
@@ -359,4 +360,11 @@ impl<'read, 'files, 'toml> Reader<'read, 'files, 'toml> {
 fn listed(words: &[impl Display]) -> String {
     let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     words.join(", ")
+}
+
+fn as_path(key: &str, text: &str) -> Result<String, Invalid> {
+    match text.trim().is_empty() || text.contains('\0') {
+        true => Err(Invalid::new(format!("`{key}` is blank"), "write a path")),
+        false => Ok(text.to_owned()),
+    }
 }

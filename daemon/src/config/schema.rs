@@ -196,6 +196,15 @@ fn handler() -> Value {
         "type": "object", "additionalProperties": { "$ref": "#/definitions/secret" },
         "description": "What the plugin may ask for by name",
     });
+    let confine = table(
+        "What its plugin may reach; without this all that the daemon may",
+        &[],
+        json!({
+            "read": names("What may be read, beside what the system's libraries need; without it everything", 0),
+            "write": names("What may be changed: directories with all below them, and files", 0),
+            "network": { "type": "boolean", "default": true, "description": "Whether it may speak to other machines" },
+        }),
+    );
     table(
         "A plugin set up for one purpose",
         &["plugin"],
@@ -206,6 +215,7 @@ fn handler() -> Value {
             "retry": retry,
             "settings": { "type": "object", "description": "The plugin's own" },
             "secrets": secrets,
+            "confine": confine,
         }),
     )
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::outline::Outline;
+use crate::model::confinement::Confinement;
 use crate::model::ids::{HandlerName, PluginName, SnapshotHash, SourceName};
 use crate::model::retention::Retention;
 use crate::model::retry::RetrySchedule;
@@ -147,4 +148,6 @@ pub struct Handler {
     pub settings: serde_json::Value,
     /// What the plugin may ask for by name.
     pub secrets: BTreeMap<String, SecretString>,
+    /// What its plugin may reach.
+    pub confine: Option<Confinement>,
 }

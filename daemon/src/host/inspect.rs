@@ -87,6 +87,7 @@ async fn ask(mut socket: UnixStream, library: &Path) -> Result<Facts, Silent> {
         workers: 1,
         level: LEVEL,
         load_only: true,
+        confine: None,
     });
     let frames = [protocol::preamble(), wire::frame(&start)?].concat();
     socket.write_all(&frames).await.map_err(protocol::FrameError::Io)?;

@@ -40,6 +40,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::DropGuard;
 
 use crate::model::attempt::Outcome;
+use crate::model::confinement::Confinement;
 use crate::model::event::Event;
 use crate::model::ids::{HandlerName, PluginId, RuleName, StepId};
 use crate::model::limits::{HOST_EXIT_MAX, HOST_SETTLE_MAX};
@@ -70,6 +71,8 @@ pub struct HostSpec {
     pub concurrency: usize,
     /// How long one call may take, waiting for the host included.
     pub timeout: Duration,
+    /// What it may reach; without one, all that this process may.
+    pub confine: Option<Confinement>,
 }
 
 impl HostSpec {
@@ -86,6 +89,7 @@ impl HostSpec {
             && self.settings_json == other.settings_json
             && self.concurrency == other.concurrency
             && self.timeout == other.timeout
+            && self.confine == other.confine
             && secrets(self) == secrets(other)
     }
 }

@@ -91,6 +91,7 @@ impl Shared {
             workers,
             level: lowest_level(),
             load_only: false,
+            confine: spec.confine.as_ref().map(wire::confine),
         });
         let start_frame = wire::frame(&start).map_err(|error| too_large(&spec, &error))?;
         Ok(Arc::new(Self {

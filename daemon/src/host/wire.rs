@@ -1,11 +1,16 @@
 //! Frames over the socket, from the daemon's end. The format is the plugin host's own (`protocol`); this is its async half.
 
 use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
-use hookyard_plugin_host::protocol::{self, FrameError, HEADER_BYTES, TO_CHILD_BYTES_MAX, ToChild};
+use hookyard_plugin_host::protocol::{
+    self, Blob, Confine, FrameError, HEADER_BYTES, TO_CHILD_BYTES_MAX, ToChild,
+};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
+use crate::model::confinement::Confinement;
 use crate::model::limits::HOST_OUTBOX_MAX;
 
 /// Reads one frame's bytes. `None` at the end of the stream, also where it comes in the middle of a frame: a child that
@@ -43,6 +48,18 @@ pub(super) async fn write(mut to: impl AsyncWrite + Unpin, mut frames: mpsc::Rec
 /// A message as a frame.
 pub(super) fn frame(message: &ToChild) -> Result<Vec<u8>, FrameError> {
     protocol::encode(message, TO_CHILD_BYTES_MAX)
+}
+
+/// What a plugin may reach, for its child.
+pub(super) fn confine(confinement: &Confinement) -> Confine {
+    let paths = |paths: &Vec<PathBuf>| {
+        paths.iter().map(|path| Blob(path.as_os_str().as_bytes().to_vec())).collect::<Vec<_>>()
+    };
+    Confine {
+        read: confinement.read.as_ref().map(paths),
+        write: paths(&confinement.write),
+        network: confinement.network,
+    }
 }
 
 fn ended(read: io::Result<usize>) -> Result<bool, FrameError> {

@@ -6,6 +6,7 @@
 
 pub mod attempt;
 pub mod clock;
+pub mod confinement;
 pub mod crashes;
 pub mod delivery;
 pub mod event;

@@ -3,6 +3,7 @@
 //! The contract suite holds the engine against it, and tests of the layers above use it where disks do not matter.
 //! Nothing here survives the process. It shares no code with the engine but the key derivation and the size checks.
 
+mod erase;
 mod page;
 mod prune;
 mod route;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use erase::erase;
 use page::page;
 
 use super::step_key::{StoreKey, step_key};
@@ -235,34 +237,7 @@ impl Store for MemoryStore {
     async fn erase(&self, id: EventId, erasure: Erasure) -> Result<bool, StoreError> {
         check::erasure(&erasure)?;
         let mut state = self.open()?;
-        let deliveries = state.deliveries.iter().filter(|(of, _)| of.event == id);
-        let waits = deliveries.map(|(_, delivery)| delivery.state.wakes_at()).any(|at| at.is_some());
-        let unfinished = waits || state.to_route.contains(&id);
-        if !state.events.contains_key(&id) || (unfinished && !erasure.even_unfinished) {
-            return Ok(false);
-        }
-        for (delivery, attempt) in erasure.attempts {
-            let attempts = state.attempts.entry(delivery).or_default();
-            for before in attempts.iter_mut().filter(|before| before.number == attempt.number) {
-                *before = attempt.clone();
-            }
-        }
-        for (delivery, told) in erasure.reasons {
-            if let Some(DeliveryState::Dead { reason, .. }) =
-                state.deliveries.get_mut(&delivery).map(|delivery| &mut delivery.state)
-            {
-                *reason = told;
-            }
-        }
-        for (step, memo) in erasure.memos {
-            if let Some(Some(before)) = state.steps.get_mut(&step) {
-                *before = memo;
-            }
-        }
-        if let Some(event) = state.events.get_mut(&id) {
-            (event.envelope.body, event.envelope.headers) = (erasure.body, erasure.headers);
-        }
-        Ok(true)
+        Ok(erase(&mut state, id, erasure))
     }
 
     async fn step_begin(&self, step: StepId) -> Result<StepState, StoreError> {

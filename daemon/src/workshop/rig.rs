@@ -71,6 +71,7 @@ impl Rig {
             secrets: self.subject.secrets.clone(),
             concurrency,
             timeout,
+            confine: None,
         };
         Host::start(spec, services).await
     }

@@ -51,6 +51,7 @@ impl Bench {
             secrets: [("token".to_owned(), "s3cret".to_owned().into())].into(),
             concurrency: 4,
             timeout: PATIENCE,
+            confine: None,
         }
     }
 

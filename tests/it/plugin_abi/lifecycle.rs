@@ -93,7 +93,14 @@ fn child_with_call(event_type: &str) -> (std::process::Child, UnixStream) {
     assert_eq!(said, protocol::BUILD.as_bytes());
     socket.write_all(&protocol::preamble()).unwrap();
     let library = Blob(misbehave().into_os_string().into_encoded_bytes());
-    let start = Start { library, settings_json: "{}".to_owned(), workers: 1, level: 4, load_only: false };
+    let start = Start {
+        library,
+        settings_json: "{}".to_owned(),
+        workers: 1,
+        level: 4,
+        load_only: false,
+        confine: None,
+    };
     send(&mut socket, &ToChild::Start(start));
     assert!(matches!(receive(&mut socket), FromChild::Ready(_)));
     let call = Call {

@@ -13,6 +13,7 @@ use crate::config::faults::Spotted;
 use crate::config::json;
 use crate::config::reader::Reader;
 use crate::config::snapshot::{CONCURRENCY_DEFAULT, CONCURRENCY_MAX, HANDLER_TIMEOUT_DEFAULT};
+use crate::model::confinement::Confinement;
 use crate::model::ids::{HandlerName, PluginName};
 use crate::model::retry::RetrySchedule;
 use crate::rules::Fault;
@@ -36,6 +37,7 @@ pub(in crate::config) struct RawHandler {
     pub(in crate::config) retry: RetrySchedule,
     pub(in crate::config) settings: Value,
     pub(in crate::config) secrets: Vec<(String, Spotted<SecretRef>)>,
+    pub(in crate::config) confine: Option<Confinement>,
 }
 
 pub(super) fn read_all(main: &mut Reader<'_, '_, '_>) -> Vec<RawHandler> {
@@ -52,6 +54,7 @@ fn read(main: &mut Reader<'_, '_, '_>, name: &Spanned<DeString<'_>>, table: &DeT
     let retry = read_retry(&mut section);
     let settings = read_settings(&mut section);
     let secrets = read_secrets(&mut section);
+    let confine = read_confine(&mut section);
     section.not_yet("serialize");
     section.finish();
     RawHandler {
@@ -62,6 +65,7 @@ fn read(main: &mut Reader<'_, '_, '_>, name: &Spanned<DeString<'_>>, table: &DeT
         retry,
         settings,
         secrets,
+        confine,
     }
 }
 
@@ -103,4 +107,14 @@ fn read_secrets(section: &mut Reader<'_, '_, '_>) -> Vec<(String, Spotted<Secret
         }
     }
     secrets
+}
+
+/// `confine = { read = ["config"], write = ["var/shop"], network = false }`
+fn read_confine(section: &mut Reader<'_, '_, '_>) -> Option<Confinement> {
+    let mut table = section.table("confine")?;
+    let read = table.paths("read");
+    let write = table.paths("write").unwrap_or_default();
+    let network = table.flag("network").unwrap_or(true);
+    table.finish();
+    Some(Confinement { read, write, network })
 }

@@ -81,6 +81,18 @@ secrets = { "a b" = "env:SECRET", c = 7, d = "plain-secret" }
             ],
         ),
         (
+            r#"[handler.two]
+plugin = "sumo"
+confine = { reads = ["a"], write = ["b", "", 3], network = "no" }
+"#,
+            &[
+                "18:13 unknown key `reads` in `confine` of [handler.two] | did you mean `read`?",
+                "18:42 `write` is blank | write a path",
+                "18:46 `write` takes a list of strings, and this is an integer | put the value in quotes",
+                "18:60 `network` takes true or false, and this is a string | write true or false without quotes",
+            ],
+        ),
+        (
             r#"[handler]
 x = 1
 "#,

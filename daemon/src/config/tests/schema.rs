@@ -70,6 +70,7 @@ fn its_keys_are_those_that_the_readers_take() {
         ("[plugin.x]", "/properties/plugin/additionalProperties"),
         ("[handler.x]", "/properties/handler/additionalProperties"),
         ("[handler.x.retry]", "/properties/handler/additionalProperties/properties/retry"),
+        ("[handler.x.confine]", "/properties/handler/additionalProperties/properties/confine"),
         ("[[rule]]", "/properties/rule/items"),
         ("[[test]]", "/properties/test/items"),
         ("[default]", "/properties/default"),

@@ -285,12 +285,7 @@ impl Store for SledStore {
     }
 
     fn step_key(&self, step: &StepId) -> String {
-        let key = self
-            .shared
-            .store_key
-            .get()
-            .expect("whoever has a step was given it by the store, once its key was known");
-        step_key(key, step)
+        step_key(self.shared.store_key(), step)
     }
 
     async fn kv_get(&self, plugin: PluginId, key: Vec<u8>) -> Result<Option<KvValue>, StoreError> {

@@ -33,7 +33,7 @@ pub(super) struct Shared {
     /// What readers use: none while sled is not open yet, and none once closed.
     engine: watch::Sender<Option<Arc<Engine>>>,
     /// Known once sled is open.
-    pub(super) store_key: OnceLock<StoreKey>,
+    store_key: OnceLock<StoreKey>,
 }
 
 impl Shared {
@@ -46,6 +46,16 @@ impl Shared {
             engine: watch::Sender::new(None),
             store_key: OnceLock::new(),
         }
+    }
+
+    /// Known from now on.
+    pub(super) fn set_store_key(&self, key: StoreKey) {
+        self.store_key.get_or_init(|| key);
+    }
+
+    /// For whoever has a step: it was given by the store, which knew its key by then.
+    pub(super) fn store_key(&self) -> &StoreKey {
+        self.store_key.get().expect("whoever has a step was given it by the store, once its key was known")
     }
 
     /// How the store stands. A thread that hangs, as sled may, is found out here: it can tell nobody itself.

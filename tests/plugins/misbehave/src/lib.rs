@@ -74,6 +74,16 @@ impl Handler for Misbehave {
             "retry" => Err(Failure::retry("later", "not now").after(Duration::from_millis(1500))),
             "reject" => Err(Failure::reject("never", "not ever")),
             "ignore" => Ok(Outcome::ignore("other", "not mine")),
+            "reach.read" => reached(std::fs::read(path_in(event)).map(drop)),
+            "reach.write" => reached(std::fs::write(path_in(event), "reached")),
+            "reach.network" => reached(std::net::UdpSocket::bind("127.0.0.1:0").map(drop)),
+            "reach.process" => {
+                reached(match std::process::Command::new("unshare").arg("-U").arg("true").status() {
+                    Ok(status) if status.success() => Ok(()),
+                    Ok(_) => Err(std::io::ErrorKind::PermissionDenied.into()),
+                    Err(error) => Err(error),
+                })
+            }
             "segfault" => segfault(cx),
             "abort" => abort(),
             "overflow" => Ok(Outcome::done().with_message(overflow(0).to_string())),
@@ -91,6 +101,19 @@ impl Handler for Misbehave {
             "kv" => kv(cx),
             other => Err(Failure::reject("unknown", format!("no misbehaviour is called {other}"))),
         }
+    }
+}
+
+/// The path that the event's body is.
+fn path_in(event: &Event<'_>) -> String {
+    String::from_utf8_lossy(event.body()).into_owned()
+}
+
+/// Done where it could be reached, and a dead letter with the system's words where not.
+fn reached(result: std::io::Result<()>) -> Result<Outcome, Failure> {
+    match result {
+        Ok(()) => Ok(Outcome::done()),
+        Err(error) => Err(Failure::reject("unreachable", error.to_string())),
     }
 }
 

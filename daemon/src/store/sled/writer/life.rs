@@ -33,7 +33,7 @@ impl Writer {
         self.journal.give(sled);
         self.repeat(leftovers::remove_some)?;
         self.repeat(provisional::settle_some)?;
-        self.shared.store_key.get_or_init(|| store_key);
+        self.shared.set_store_key(store_key);
         self.shared.set_loaded(engine);
         self.shared.wakes.events_changed();
         // Nobody waits where loading took long.

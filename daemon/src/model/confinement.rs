@@ -1,0 +1,17 @@
+//! What a handler's plugin may reach of the machine.
+//!
+//! Checked by `config`, carried to the child by `host`, which the child makes hold before any of the plugin's code runs.
+
+use std::path::PathBuf;
+
+/// `[handler.x.confine]`. Without one a plugin may do what the daemon's user may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confinement {
+    /// What may be read and run, files and all below directories, beside what the system's own libraries need; `None` for
+    /// all.
+    pub read: Option<Vec<PathBuf>>,
+    /// What may be changed.
+    pub write: Vec<PathBuf>,
+    /// Whether it may speak to other machines, and be spoken to.
+    pub network: bool,
+}
