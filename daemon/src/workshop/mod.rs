@@ -1,7 +1,8 @@
 //! What a plugin's author works with: a project to begin from ([`project`]), one plugin in a real host without a daemon, a
-//! store or a configuration ([`trial`]), and the conformance run over it ([`check`]). `hookyard plugin` asks. Nothing here is
+//! store or a configuration ([`trial`]), what it costs ([`bench`](mod@bench)), and the conformance run over it ([`check`]). `hookyard plugin` asks. Nothing here is
 //! kept.
 
+pub mod bench;
 pub mod check;
 mod memory;
 pub mod project;

@@ -16,7 +16,7 @@ use crate::model::event::{Envelope, Event};
 use crate::model::ids::{EventId, IdempotencyKey, SourceName};
 
 /// How long the plugin may take to end when the trial is over.
-const STOP_GRACE: Duration = Duration::from_secs(1);
+pub(super) const STOP_GRACE: Duration = Duration::from_secs(1);
 /// A plugin that is up.
 #[derive(Debug)]
 pub struct Trial {

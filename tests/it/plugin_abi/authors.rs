@@ -273,3 +273,25 @@ fn a_project_is_never_written_over_another_and_names_are_checked() {
     assert!(refused(&["Greeter"]).contains("is no name for a plugin"));
     assert!(refused(&["a", "--id", "not an id"]).contains("is no id for a plugin"));
 }
+
+#[test]
+fn bench_tells_what_an_attempt_costs_and_what_came_of_them() {
+    let library = super::bench::misbehave();
+    let words = ["plugin", "bench", library.to_str().unwrap(), "--seconds", "1", "--json", "--type"];
+    let folder = tempfile::tempdir().unwrap();
+    let measured = well(&hookyard(folder.path(), &[&words[..], &["well"]].concat()));
+    let measured: Value = serde_json::from_str(&measured).unwrap();
+    let mut attempts = 0;
+    for series in ["alone", "together"] {
+        let series = &measured[series];
+        let time = |which: &str| series[which].as_f64().unwrap();
+        assert!(0.0 < time("p50_us") && time("p50_us") <= time("p99_us"), "{measured:#}");
+        assert!(time("p99_us") <= time("longest_us"), "{measured:#}");
+        attempts += series["attempts"].as_u64().unwrap();
+    }
+    assert_eq!(measured["outcomes"], serde_json::json!({ "done": attempts }));
+    let rejected = hookyard(folder.path(), &[&words[..], &["reject"]].concat());
+    assert_eq!(rejected.status.code(), Some(65));
+    let said = String::from_utf8_lossy(&rejected.stderr);
+    assert!(said.contains("the plugin was not always done with the event: reject"), "{said}");
+}

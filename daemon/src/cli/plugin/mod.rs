@@ -1,5 +1,6 @@
 //! `hookyard plugin`: what a plugin's author needs, and what an operator who runs it does.
 
+mod bench;
 mod check;
 mod inspect;
 mod lock;
@@ -22,6 +23,8 @@ pub(super) enum PluginCommand {
     Check(check::CheckArgs),
     /// Hand one event to a plugin in a real child process, and print what came of it
     Run(run::RunArgs),
+    /// Measure a plugin in a real child process: one attempt at a time, and many at once
+    Bench(bench::BenchArgs),
     /// Pin the libraries as they stand at their paths now: writes `sha256` into the configuration
     Lock(lock::LockArgs),
     /// Have the running daemon take the library that stands at a plugin's path now
@@ -38,6 +41,7 @@ pub(super) async fn run(common: &Common, command: PluginCommand) -> Result<(), F
         PluginCommand::Inspect(args) => inspect::run(common, &args),
         PluginCommand::Check(args) => check::run(common, args).await,
         PluginCommand::Run(args) => run::run(common, args).await,
+        PluginCommand::Bench(args) => bench::run(common, args).await,
         PluginCommand::Lock(args) => lock::run(common, &args),
         PluginCommand::Reload(args) => running::reload(common, &args).await,
         PluginCommand::Rollback(args) => running::roll_back(common, &args).await,

@@ -86,7 +86,7 @@ pub(super) async fn run(common: &Common, args: RunArgs) -> Result<(), Failure> {
     }
 }
 
-fn failure(error: &TrialError) -> Failure {
+pub(super) fn failure(error: &TrialError) -> Failure {
     match error {
         TrialError::Host(host) if host.may_pass() => Failure::unavailable(with_causes(error)),
         TrialError::Host(_) => Failure::bad_data(with_causes(error)),
@@ -146,6 +146,6 @@ fn print(attempt: u32, times: u32, view: &AttemptView) {
     say!("took      {:.1} ms", view.took_ms);
 }
 
-fn millis(duration: Duration) -> f64 {
+pub(super) fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
