@@ -48,6 +48,9 @@
 //! assert_eq!(delivered.result.unwrap()["letters"], 8);
 //! ```
 //!
+//! Features: `tracing` and `log` hand what libraries log through those crates to hookyard, with the event and the attempt;
+//! `schema` (default) lets a test keep the settings' JSON Schema true.
+//!
 //! What the outcomes mean: [`Outcome::done`] ends the delivery; [`Outcome::ignore`] ends it as "not for me";
 //! [`Failure::retry`] (and any error through `?`) tries again later; [`Failure::reject`] is a permanent failure that a
 //! person will look at. A panic is caught and counts as a retry.
@@ -59,6 +62,8 @@ mod cut;
 mod cx;
 mod event;
 mod export;
+#[cfg(any(feature = "tracing", feature = "log"))]
+mod forward;
 #[doc(hidden)]
 pub mod ffi;
 mod handler;

@@ -2,6 +2,8 @@
 
 use std::ffi::{c_char, c_void};
 
+#[cfg(any(feature = "tracing", feature = "log"))]
+use super::current::within;
 use super::host::HostTable;
 use super::panic::guard;
 use crate::abi::{self, Bytes, Status};
@@ -53,7 +55,10 @@ unsafe extern "C" fn create<H: Handler>(
         let host = unsafe { HostTable::new(host, ctx) }.map_err(|why| (abi::E_UNSUPPORTED, why))?;
         // SAFETY: the settings are lent until create returns.
         let settings = unsafe { settings::<H>(config_json) }.map_err(|why| (abi::E_CONFIG, why))?;
-        let handler = H::create(settings, &Host { table: &host })
+        #[cfg(any(feature = "tracing", feature = "log"))]
+        crate::forward::install();
+        let create = || H::create(settings, &Host { table: &host });
+        let handler = within(&host, std::ptr::null_mut(), create)
             .map_err(|error| (abi::E_IO, error.message().to_owned()))?;
         Ok(Box::new(Instance { handler, host }))
     });
@@ -96,7 +101,8 @@ unsafe extern "C" fn handle<H: Handler>(
             );
             return abi::E_INVALID;
         };
-        table.conclude(instance.handler.handle(&event, &Cx { call: table }))
+        let handle = || instance.handler.handle(&event, &Cx { call: table });
+        table.conclude(within(&instance.host, call, handle))
     });
     said.unwrap_or_else(|words| {
         table.log(Level::Error, "the plugin panicked", &[("panic", &words)]);
@@ -131,6 +137,12 @@ unsafe extern "C" fn check_config<H: Handler>(
     // SAFETY: err has room for err_cap bytes (ABI).
     unsafe { tell(err, err_cap, &why) };
     status
+}
+
+/// Nothing asks whom this thread works for.
+#[cfg(not(any(feature = "tracing", feature = "log")))]
+fn within<T>(_: &HostTable, _: *mut abi::Call, work: impl FnOnce() -> T) -> T {
+    work()
 }
 
 /// Reads and checks the settings.

@@ -74,6 +74,15 @@ impl HostTable {
         CallTable { host: self, call }
     }
 
+    /// Whether the host keeps lines of this level.
+    pub(crate) fn is_enabled(&self, level: Level) -> bool {
+        match self.table.log_enabled {
+            // SAFETY: the host's function, with the host's ctx, which lives as long as self.
+            Some(log_enabled) => unsafe { log_enabled(self.ctx, level_number(level)) != 0 },
+            None => true,
+        }
+    }
+
     pub(crate) fn log(
         &self,
         call: Option<CallTable<'_>>,
@@ -81,20 +90,23 @@ impl HostTable {
         message: &str,
         fields: &[(&str, &str)],
     ) {
-        let level = level_number(level);
-        let enabled = match self.table.log_enabled {
-            // SAFETY: the host's function, with the host's ctx, which lives as long as self.
-            Some(log_enabled) => unsafe { log_enabled(self.ctx, level) != 0 },
-            None => true,
-        };
-        let (true, Some(log)) = (enabled, self.table.log) else { return };
+        let (true, Some(log)) = (self.is_enabled(level), self.table.log) else { return };
         let pairs: Vec<Pair> = fields
             .iter()
             .map(|(key, val)| Pair { key: Bytes::of(key.as_bytes()), val: Bytes::of(val.as_bytes()) })
             .collect();
         let call = call.map_or(std::ptr::null_mut(), |call| call.call);
         // SAFETY: as above; message and pairs outlive the call of the function.
-        unsafe { log(self.ctx, call, level, Bytes::of(message.as_bytes()), pairs.as_ptr(), pairs.len()) };
+        unsafe {
+            log(
+                self.ctx,
+                call,
+                level_number(level),
+                Bytes::of(message.as_bytes()),
+                pairs.as_ptr(),
+                pairs.len(),
+            );
+        }
         cut::here();
     }
 

@@ -2,6 +2,8 @@
 //!
 //! All `unsafe` of the SDK is here, in `abi` and in the test kit's own `ffi`. What a handler sees is safe.
 
+#[cfg(any(feature = "tracing", feature = "log"))]
+pub(crate) mod current;
 mod entry;
 mod host;
 mod panic;

@@ -28,6 +28,15 @@ async fn a_plugin_in_c_uses_everything_that_the_host_offers() {
 }
 
 #[tokio::test]
+async fn what_a_plugins_libraries_log_stands_with_the_attempt() {
+    let bench = Bench::new();
+    let host = bench.misbehave().await;
+    let report = call(&host, "library.logs").await;
+    assert_eq!(report.outcome, done("logged", None));
+    assert_eq!(report.log, ["by tracing rows=3 table=orders", "by log target=lettre"]);
+}
+
+#[tokio::test]
 async fn an_event_arrives_as_it_was_sent() {
     let bench = Bench::new();
     let host = bench.misbehave().await;

@@ -74,6 +74,7 @@ impl Handler for Misbehave {
             "retry" => Err(Failure::retry("later", "not now").after(Duration::from_millis(1500))),
             "reject" => Err(Failure::reject("never", "not ever")),
             "ignore" => Ok(Outcome::ignore("other", "not mine")),
+            "library.logs" => Ok(library_logs()),
             "reach.read" => reached(std::fs::read(path_in(event)).map(drop)),
             "reach.write" => reached(std::fs::write(path_in(event), "reached")),
             "reach.network" => reached(std::net::UdpSocket::bind("127.0.0.1:0").map(drop)),
@@ -102,6 +103,15 @@ impl Handler for Misbehave {
             other => Err(Failure::reject("unknown", format!("no misbehaviour is called {other}"))),
         }
     }
+}
+
+/// As a library does that knows nothing of hookyard.
+fn library_logs() -> Outcome {
+    let _span = tracing::info_span!("a span", of = "a library").entered();
+    tracing::info!(rows = 3, table = "orders", "by tracing");
+    log::warn!(target: "lettre", "by log");
+    let elsewhere = thread::spawn(|| tracing::warn!(thread = "its own", "from elsewhere"));
+    Outcome::done().with_message(if elsewhere.join().is_ok() { "logged" } else { "it panicked" })
 }
 
 /// The path that the event's body is.
