@@ -93,13 +93,22 @@ pub(crate) fn their_texts(count: usize) -> Vec<String> {
 
 /// The rules that these texts write, each of which asks for a copy, so that a verdict names all that match.
 pub(crate) fn ours(texts: &[String]) -> RuleSet {
+    set(texts, true)
+}
+
+/// The same rules as they are without a word about it: the first that matches ends the search.
+pub(crate) fn first_wins(texts: &[String]) -> RuleSet {
+    set(texts, false)
+}
+
+fn set(texts: &[String], continues: bool) -> RuleSet {
     let (mut watch, mut paths) = (Watch::default(), Paths::stripe());
     let rule = |(number, table): (usize, Spanned<DeTable<'_>>)| {
         let mut parser = Parser::new(&mut watch, &mut paths);
         let when = parser.when(&table.get_ref()["when"]);
         assert!(parser.faults.is_empty());
         Rule {
-            continues: true,
+            continues,
             ..Rule::plain(
                 RuleName::new(&number.to_string()),
                 when,

@@ -1,9 +1,10 @@
 //! What a plugin's author works with: a project to begin from ([`project`]), one plugin in a real host without a daemon, a
-//! store or a configuration ([`trial`]), what it costs ([`bench`](mod@bench)), and the conformance run over it ([`check`]). `hookyard plugin` asks. Nothing here is
+//! store or a configuration ([`trial`]), what it costs ([`bench`](mod@bench)), what it cannot bear ([`fuzz`](mod@fuzz)), and the conformance run over it ([`check`]). `hookyard plugin` asks. Nothing here is
 //! kept.
 
 pub mod bench;
 pub mod check;
+pub mod fuzz;
 mod memory;
 pub mod project;
 mod rig;

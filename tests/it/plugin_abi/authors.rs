@@ -275,6 +275,34 @@ fn a_project_is_never_written_over_another_and_names_are_checked() {
 }
 
 #[test]
+fn fuzz_finds_the_event_that_a_plugin_cannot_bear_and_makes_it_again() {
+    let library = super::bench::misbehave();
+    let folder = tempfile::tempdir().unwrap();
+    let event = |body: &str| std::fs::write(folder.path().join("event.json"), body).unwrap();
+    let words = ["plugin", "fuzz", library.to_str().unwrap(), "--event", "event.json", "--json"];
+    let fuzz = |more: &[&str]| hookyard(folder.path(), &[&words[..], more].concat());
+
+    event(r#"{"type": "fragile", "amount": 1, "lines": [{"id": "a"}]}"#);
+    let found = fuzz(&["--seed", "1", "--seconds", "60"]);
+    assert_eq!(found.status.code(), Some(65), "{}", String::from_utf8_lossy(&found.stderr));
+    let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+    let finding = &found["finding"];
+    assert!(finding["what"].as_str().unwrap().contains("an amount is a number"), "{found:#}");
+    let body = std::fs::read(folder.path().join(finding["event"].as_str().unwrap())).unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert!(!body["amount"].is_number(), "{body}");
+
+    let seed = finding["seed"].to_string();
+    let again: Value = serde_json::from_slice(&fuzz(&["--reproduce", &seed]).stdout).unwrap();
+    assert_eq!((&again["finding"], &again["events"]), (finding, &Value::from(1)));
+
+    event(r#"{"type": "well", "amount": 1}"#);
+    let nothing: Value = serde_json::from_str(&well(&fuzz(&["--seed", "7", "--seconds", "1"]))).unwrap();
+    assert_eq!((&nothing["finding"], &nothing["seed"]), (&Value::Null, &Value::from(7)));
+    assert!(nothing["events"].as_u64() > Some(100), "{nothing}");
+}
+
+#[test]
 fn bench_tells_what_an_attempt_costs_and_what_came_of_them() {
     let library = super::bench::misbehave();
     let words = ["plugin", "bench", library.to_str().unwrap(), "--seconds", "1", "--json", "--type"];

@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod fuzz;
 mod inspect;
 mod lock;
 mod new;
@@ -25,6 +26,8 @@ pub(super) enum PluginCommand {
     Run(run::RunArgs),
     /// Measure a plugin in a real child process: one attempt at a time, and many at once
     Bench(bench::BenchArgs),
+    /// Make up events that no provider sends, until one makes a plugin crash, hang or panic
+    Fuzz(fuzz::FuzzArgs),
     /// Pin the libraries as they stand at their paths now: writes `sha256` into the configuration
     Lock(lock::LockArgs),
     /// Have the running daemon take the library that stands at a plugin's path now
@@ -42,6 +45,7 @@ pub(super) async fn run(common: &Common, command: PluginCommand) -> Result<(), F
         PluginCommand::Check(args) => check::run(common, args).await,
         PluginCommand::Run(args) => run::run(common, args).await,
         PluginCommand::Bench(args) => bench::run(common, args).await,
+        PluginCommand::Fuzz(args) => fuzz::run(common, args).await,
         PluginCommand::Lock(args) => lock::run(common, &args),
         PluginCommand::Reload(args) => running::reload(common, &args).await,
         PluginCommand::Rollback(args) => running::roll_back(common, &args).await,

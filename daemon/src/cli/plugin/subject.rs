@@ -1,4 +1,4 @@
-//! What `check`, `run` and `bench` are asked about: a library, its settings and secrets, and an event.
+//! What `check`, `run`, `bench` and `fuzz` are asked about: a library, its settings and secrets, and an event.
 
 use std::path::{Path, PathBuf};
 

@@ -74,6 +74,11 @@ impl Handler for Misbehave {
             "retry" => Err(Failure::retry("later", "not now").after(Duration::from_millis(1500))),
             "reject" => Err(Failure::reject("never", "not ever")),
             "ignore" => Ok(Outcome::ignore("other", "not mine")),
+            "fragile" => {
+                let body: serde_json::Value = event.json()?;
+                assert!(body["amount"].is_number(), "an amount is a number");
+                Ok(Outcome::done())
+            }
             "library.logs" => Ok(library_logs()),
             "reach.read" => reached(std::fs::read(path_in(event)).map(drop)),
             "reach.write" => reached(std::fs::write(path_in(event), "reached")),
