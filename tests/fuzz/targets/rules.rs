@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use hookyard::model::clock::UnixMillis;
 use hookyard::model::ids::{HandlerName, RuleName, SourceName};
 use hookyard::model::verdict::Verdict;
-use hookyard::rules::{Action, Condition, Fallback, Parser, Rule, RuleSet, Watch, extract, holds};
+use hookyard::rules::{Action, Condition, Fallback, Parser, Paths, Rule, RuleSet, Watch, extract, holds};
 use libfuzzer_sys::fuzz_target;
 use serde::de::IgnoredAny;
 use toml::de::{DeTable, DeValue};
@@ -46,11 +46,12 @@ fn conditions(text: &str, watch: &mut Watch) -> Vec<Condition> {
     let Some(DeValue::Array(rules)) = table.get_ref().get("rule").map(|rules| rules.get_ref()) else {
         return Vec::new();
     };
+    let mut paths = Paths::stripe();
     let mut sound = Vec::new();
     for rule in rules.iter() {
         let DeValue::Table(rule) = rule.get_ref() else { continue };
         let Some(when) = rule.get("when") else { continue };
-        let mut parser = Parser::new(watch);
+        let mut parser = Parser::new(watch, &mut paths);
         let condition = parser.when(when);
         for fault in parser.faults.iter().chain(&parser.warnings) {
             assert!(fault.span.end <= text.len(), "a fault stands behind the text");
@@ -71,7 +72,7 @@ fn decide(conditions: Vec<Condition>, watch: Watch, body: &[u8]) {
         ..Rule::plain(
             RuleName::new(&number.to_string()),
             when,
-            Action::Deliver(vec![HandlerName::new(&number.to_string())]),
+            Action::Deliver([HandlerName::new(&number.to_string())].into()),
         )
     };
     let rules = conditions.into_iter().enumerate().map(rule).collect();
