@@ -88,6 +88,33 @@ async fn an_event_is_posted_until_it_is_taken_under_one_id_and_what_is_gone_is_a
     assert_eq!(yard.terminate().code(), Some(0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn every_recorded_event_reaches_a_receiver_byte_for_byte() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let receiver = Receiver::serve(listener, None, |_| status("200 OK", "", "taken"));
+    let mut yard = Yard::shipped();
+    std::fs::write(yard.path("billing.key"), KEY).unwrap();
+    let handler = HANDLER
+        .replace("LIBRARIES", profile_dir().to_str().unwrap())
+        .replace("PORT", &receiver.port().to_string())
+        .replace("type = \"for.billing\"", "id = { present = true }");
+    yard.edit_config(|text| text + &handler);
+    // The shipped rules' own tests want their events.
+    std::fs::remove_dir_all(yard.path("config/rules")).unwrap();
+    let poster = yard.start().await;
+    let mut posted = BTreeSet::new();
+    for prefix in stripe::prefixes() {
+        let body = stripe::fixture(&prefix);
+        assert_eq!(poster.post(&body).await.status, 200, "{prefix}");
+        posted.insert(body);
+    }
+    yard.wait_for_counts("all are delivered", |counts| counts["delivered"] == posted.len()).await;
+    let requests = receiver.requests();
+    let received: BTreeSet<Vec<u8>> = requests.iter().map(|request| request.body.clone()).collect();
+    assert!(received == posted, "{} of {} came as they were posted", received.len(), posted.len());
+    judged(&requests);
+}
+
 /// By the number of the request.
 fn answers(number: usize) -> Raw {
     match number {

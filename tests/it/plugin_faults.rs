@@ -126,6 +126,12 @@ async fn steps_are_shown_with_what_they_remember_or_the_key_to_ask_the_far_side_
         "step charge: unsure, it was begun and its end is not known;\n            if it was done, the far side knows it by the idempotency key {key}\n"
     );
     assert!(shown.contains(&words), "{shown}");
+    let alone = String::from_utf8(yard.run(&["deliveries", "show", &format!("{torn}/bad")]).stdout).unwrap();
+    assert!(alone.contains(&words) && alone.contains("dead: crashed plugin, 3 times in a row"), "{alone}");
+    let other = yard.run(&["deliveries", "show", &format!("{torn}/sumo")]);
+    assert_eq!(other.status.code(), Some(65));
+    let said = String::from_utf8_lossy(&other.stderr);
+    assert!(said.contains("has no delivery to `sumo`: it is to bad"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

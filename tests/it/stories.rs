@@ -5,7 +5,7 @@ use serde_json::Value;
 use sqlx::AnyPool;
 
 use crate::mail_server;
-use crate::stripe::{Poster, fixture};
+use crate::stripe::{Poster, fixture, prefixes};
 use crate::yard::{Engine, Yard, rows};
 
 /// What a story left behind.
@@ -121,6 +121,13 @@ async fn an_unpaid_checkout_that_fails_grants_nothing() {
     let world = story(&["04a", "04"]).await;
     assert_nothing_granted(&world);
     assert_eq!(world.deliveries, ["sumo ignored awaiting_payment", "sumo ignored payment_failed"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sumo_checkout_that_nobody_finishes_grants_nothing() {
+    let world = story(&["26"]).await;
+    assert_nothing_granted(&world);
+    assert_eq!(world.deliveries, ["sumo ignored session_expired"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -277,6 +284,15 @@ async fn both_events_of_one_session_at_once_are_one_purchase() {
         yard.wait_until_settled(2).await;
         let world = world(&yard).await;
         assert_eq!((world.users.len(), world.purchases.len(), world.mails.len(), world.taken), (1, 1, 1, 1));
+    }
+}
+
+/// Each recorded event is part of a story here or in `afterwards`: one that is added without a story is seen.
+#[test]
+fn every_recorded_event_has_its_story() {
+    let told = [include_str!("stories.rs"), include_str!("afterwards.rs")].concat();
+    for prefix in prefixes() {
+        assert!(told.contains(&format!("\"{prefix}\"")), "{prefix} is in no story");
     }
 }
 

@@ -24,14 +24,25 @@ pub(crate) fn tests_dir() -> PathBuf {
 
 /// A fixture's bytes, by the beginning of its file name.
 pub(crate) fn fixture(prefix: &str) -> Vec<u8> {
-    let dir = tests_dir().join("fixtures");
-    let mut found: Vec<PathBuf> = std::fs::read_dir(&dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&format!("{prefix}_")))
-        .collect();
+    let mut found = recorded();
+    found.retain(|name| name.starts_with(&format!("{prefix}_")));
     assert_eq!(found.len(), 1, "`{prefix}` names {found:?}");
-    std::fs::read(found.remove(0)).unwrap()
+    std::fs::read(tests_dir().join("fixtures").join(found.remove(0))).unwrap()
+}
+
+/// What each fixture's name begins with.
+pub(crate) fn prefixes() -> Vec<String> {
+    recorded().iter().map(|name| name.split_once('_').unwrap().0.to_owned()).collect()
+}
+
+/// The fixtures' file names, in order.
+fn recorded() -> Vec<String> {
+    let entries = std::fs::read_dir(tests_dir().join("fixtures")).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.retain(|name| name != "INDEX.json");
+    names.sort();
+    names
 }
 
 /// The fixture with another event id and another session: a purchase of its own.

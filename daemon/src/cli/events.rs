@@ -98,7 +98,8 @@ pub(super) fn print_detail(detail: &EventDetailView) {
     }
 }
 
-fn print_delivery(delivery: &DeliveryView) {
+/// One delivery for a person.
+pub(super) fn print_delivery(delivery: &DeliveryView) {
     let when = match delivery.state.as_str() {
         "pending" => "next attempt",
         "leased" => "under way until",
