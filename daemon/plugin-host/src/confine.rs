@@ -1,5 +1,5 @@
 //! What the plugin may reach, made to hold by the kernel: Landlock for files, seccomp for the network and for what no plugin
-//! needs. From then on it holds for this process and whatever it starts.
+//! needs; and where the daemon is root's, root's powers are given up. From then on it holds for this process and whatever it starts.
 //!
 //! Called by `run` in the one thread that there is, before the library is loaded: a library's constructors run confined.
 
@@ -12,6 +12,7 @@ use landlock::{
     ABI, Access, AccessFs, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
     RulesetCreated, RulesetCreatedAttr, RulesetError, Scope, path_beneath_rules,
 };
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
@@ -66,6 +67,8 @@ pub(crate) enum ConfineError {
     Seccomp(#[from] seccompiler::Error),
     #[error("confine: the filter of system calls cannot be made for this processor")]
     Filter(#[from] seccompiler::BackendError),
+    #[error("confine: root's capabilities cannot be given up")]
+    Capabilities(#[source] std::io::Error),
 }
 
 /// Confines this process. `library` stays readable.
@@ -88,7 +91,15 @@ pub(crate) fn confine(confine: &Confine, library: &Path) -> Result<(), ConfineEr
     let rules = rules.add_rules(path_beneath_rules(SINKS, AccessFs::from_all(WANTED)))?;
     allow(rules, "write", &confine.write, AccessFs::from_all(WANTED))?.restrict_self()?;
     seccompiler::apply_filter(&filter(confine.network)?)?;
-    Ok(())
+    give_up_capabilities()
+}
+
+/// Some of root's capabilities go past Landlock: as of Linux 6.14, `CAP_PERFMON` opens other processes' memory. With
+/// `no_new_privs` no program that is started from here has them again.
+fn give_up_capabilities() -> Result<(), ConfineError> {
+    let none = CapabilitySet::empty();
+    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    set_capabilities(None, sets).map_err(|error| ConfineError::Capabilities(error.into()))
 }
 
 /// Allows what the operator lists: unlike the system's own, each of these has to be there.

@@ -62,6 +62,9 @@ async fn a_confined_plugin_reaches_what_is_listed_and_nothing_else() {
         ("read", "/etc/shadow".into(), "Permission denied"),
         ("read", "/etc/hosts".into(), "done"),
         ("write", "/dev/null".into(), "done"),
+        // The daemon's own environment and memory: /proc is readable, and what stands for another process is not.
+        ("read", format!("/proc/{}/environ", std::process::id()).into(), "Permission denied"),
+        ("read", format!("/proc/{}/maps", std::process::id()).into(), "Permission denied"),
         ("network", mine.clone(), "Operation not permitted"),
         ("process", mine.clone(), "permission denied"),
     ] {
