@@ -17,7 +17,6 @@ use super::view::EventView;
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::delivery::{DeadReason, DeliveryState};
 use crate::model::event::{ERASED_HEADER, Event};
-use crate::model::ids::StepId;
 use crate::model::limits::{ERASE_PAGE_EVENTS, ERASED_BODY_BYTES_MAX, MEMO_BYTES_MAX, PAGE_ROWS_MAX};
 use crate::privacy::Subject;
 use crate::store::{DeliveryQuery, Erasure, EventQuery, Store, StoreError};
@@ -100,8 +99,7 @@ async fn erase_one(
         }
         for step in pages::steps(store, &delivery.id).await? {
             let erased = step.memo.as_deref().and_then(|memo| erased_memo(memo, subject));
-            let id = || StepId { delivery: delivery.id.clone(), step: step.name.clone() };
-            memos.extend(erased.map(|memo| (id(), memo)));
+            memos.extend(erased.map(|memo| (step.id, memo)));
         }
         if let DeliveryState::Dead { reason, .. } = &delivery.state {
             reasons.push((delivery.id.clone(), erased_reason(reason, subject)));
@@ -146,9 +144,11 @@ fn erased_attempt(attempt: &Attempt, subject: &Subject) -> Attempt {
 /// `None` where the address is not in it. What is then too long to be kept is forgotten whole.
 fn erased_memo(memo: &[u8], subject: &Subject) -> Option<Vec<u8>> {
     let memo = std::str::from_utf8(memo).ok()?;
-    let erased = text(&subject.erase_value(memo), subject);
-    let kept = if erased.len() <= MEMO_BYTES_MAX { erased.clone() } else { String::new() };
-    (erased != memo).then(|| kept.into_bytes())
+    match text(&subject.erase_value(memo), subject) {
+        same if same == memo => None,
+        erased if erased.len() > MEMO_BYTES_MAX => Some(Vec::new()),
+        erased => Some(erased.into_bytes()),
+    }
 }
 
 fn erased_reason(reason: &DeadReason, subject: &Subject) -> DeadReason {

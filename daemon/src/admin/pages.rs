@@ -10,7 +10,7 @@ use super::answer::{Failure, Pretty};
 use super::explain::ExplainView;
 use super::view::{self, AttemptView, DeliveryView, EventDetailView, EventView, PageView, StepView};
 use crate::model::event::{BODY_SHA256_HEADER, ERASED_HEADER, REDACTED_HEADER};
-use crate::model::ids::{DeliveryId, EventId, HandlerName, StepId};
+use crate::model::ids::{DeliveryId, EventId, HandlerName};
 use crate::model::limits::PAGE_ROWS_MAX;
 use crate::model::memory::Step;
 use crate::store::{DeliveryQuery, EventQuery, Page, Routing, Store, StoreError};
@@ -164,7 +164,7 @@ async fn deliveries_with_tries(store: &dyn Store, event: EventId) -> Result<Vec<
         let attempts = store.attempts(delivery.id.clone()).await?;
         let tries = attempts.iter().map(AttemptView::from).collect();
         let recorded = steps(store, &delivery.id).await?;
-        let steps = recorded.iter().map(|step| step_view(store, &delivery.id, step)).collect();
+        let steps = recorded.iter().map(|step| step_view(store, step)).collect();
         views.push(DeliveryView { tries, steps, ..DeliveryView::from(&delivery) });
     }
     Ok(views)
@@ -174,7 +174,7 @@ async fn deliveries_with_tries(store: &dyn Store, event: EventId) -> Result<Vec<
 pub(super) async fn steps(store: &dyn Store, delivery: &DeliveryId) -> Result<Vec<Step>, StoreError> {
     let mut steps: Vec<Step> = Vec::new();
     loop {
-        let after = steps.last().map(|step| Arc::clone(&step.name));
+        let after = steps.last().map(|step| Arc::clone(&step.id.step));
         let more = store.steps(delivery.clone(), after).await?;
         let full = more.len() == PAGE_ROWS_MAX;
         steps.extend(more);
@@ -184,13 +184,12 @@ pub(super) async fn steps(store: &dyn Store, delivery: &DeliveryId) -> Result<Ve
     }
 }
 
-fn step_view(store: &dyn Store, delivery: &DeliveryId, step: &Step) -> StepView {
-    let id = StepId { delivery: delivery.clone(), step: Arc::clone(&step.name) };
+fn step_view(store: &dyn Store, step: &Step) -> StepView {
     StepView {
-        name: step.name.to_string(),
+        name: step.id.step.to_string(),
         state: if step.memo.is_some() { "done" } else { "unsure" }.to_owned(),
         memo: step.memo.as_deref().filter(|memo| !memo.is_empty()).map(view::memo),
-        key: store.step_key(&id),
+        key: store.step_key(&step.id),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Asked for by plugins through `host`, kept by `store`.
 
-use std::sync::Arc;
+use super::ids::StepId;
 
 /// How a step stood when it was begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum StepState {
 /// A step as it is recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    pub name: Arc<str>,
+    pub id: StepId,
     /// What it remembers; `None` where it was begun and never ended.
     pub memo: Option<Vec<u8>>,
 }

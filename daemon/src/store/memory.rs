@@ -262,11 +262,11 @@ impl Store for MemoryStore {
 
     async fn steps(&self, delivery: DeliveryId, after: Option<Arc<str>>) -> Result<Vec<Step>, StoreError> {
         let state = self.open()?;
-        let of = state.steps.iter().filter(|(id, _)| id.delivery == delivery);
-        let mut steps: Vec<Step> =
-            of.map(|(id, memo)| Step { name: Arc::clone(&id.step), memo: memo.clone() }).collect();
-        steps.retain(|step| after.as_ref().is_none_or(|after| step.name > *after));
-        steps.sort_by(|one, other| one.name.cmp(&other.name));
+        let fits =
+            |id: &StepId| id.delivery == delivery && after.as_ref().is_none_or(|after| id.step > *after);
+        let of = state.steps.iter().filter(|(id, _)| fits(id));
+        let mut steps: Vec<Step> = of.map(|(id, memo)| Step { id: id.clone(), memo: memo.clone() }).collect();
+        steps.sort_by(|one, other| one.id.cmp(&other.id));
         steps.truncate(PAGE_ROWS_MAX);
         Ok(steps)
     }

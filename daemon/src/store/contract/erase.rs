@@ -109,6 +109,6 @@ pub(super) async fn what_steps_remember_is_erased_with_their_event(bench: &Bench
     let memos = ["mail", "user", "never begun"].map(|name| (step(name), b"[redacted]".to_vec()));
     assert!(bench.store.erase(id, Erasure { memos: memos.into(), ..erasure("{}") }).await.unwrap());
     let steps = bench.store.steps(delivery, None).await.unwrap();
-    let told: Vec<_> = steps.iter().map(|step| (&*step.name, step.memo.as_deref())).collect();
+    let told: Vec<_> = steps.iter().map(|step| (&*step.id.step, step.memo.as_deref())).collect();
     assert_eq!(told, [("mail", Some(&b"[redacted]"[..])), ("user", None)], "only what was finished changes");
 }

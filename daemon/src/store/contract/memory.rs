@@ -40,8 +40,8 @@ pub(super) async fn steps_are_listed_by_name_and_apart_by_handler(bench: &Bench)
     store.step_end(step("sumo", "user"), b"42".to_vec()).await.unwrap();
     store.step_begin(step("sumo", "mail")).await.unwrap();
     store.step_begin(step("sumou", "ser")).await.unwrap();
-    let (mail, user) =
-        (Step { name: "mail".into(), memo: None }, Step { name: "user".into(), memo: Some(b"42".into()) });
+    let mail = Step { id: step("sumo", "mail"), memo: None };
+    let user = Step { id: step("sumo", "user"), memo: Some(b"42".into()) };
     assert_eq!(store.steps(delivery.clone(), None).await.unwrap(), [mail, user.clone()]);
     assert_eq!(store.steps(delivery.clone(), Some("mail".into())).await.unwrap(), [user]);
     assert_eq!(store.steps(delivery, Some("user".into())).await.unwrap(), []);

@@ -72,12 +72,12 @@ pub(super) fn steps(rows: &Rows, id: &DeliveryId, after: Option<Arc<str>>) -> Re
     for key in keys_under(rows, &prefix, after, false).take(PAGE_ROWS_MAX) {
         let key = key?;
         let name = std::str::from_utf8(&key[prefix.len()..]).map_err(|_| Fault::corrupt("a step's key"))?;
-        let step = StepId { delivery: id.clone(), step: name.into() };
-        let memo = match commands::step_row(rows, &key, &step)? {
+        let id = StepId { delivery: id.clone(), step: name.into() };
+        let memo = match commands::step_row(rows, &key, &id)? {
             Some(StepRow::Done(memo)) => Some(memo),
             Some(StepRow::Begun) | None => None,
         };
-        found.push(Step { name: step.step, memo });
+        found.push(Step { id, memo });
     }
     Ok(found)
 }
