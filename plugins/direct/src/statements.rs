@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 
 use hookyard_fulfilment::database::Database;
-use hookyard_fulfilment::statements::{Form, Gives, Statement, StatementError, Type, read};
+use hookyard_fulfilment::statements::{self, Form, Gives, Statement, StatementError, Type, read};
 
 const FIND: Form = Form {
     name: "find_order",
@@ -105,9 +105,7 @@ impl Statements {
 
     /// Lets the database read each of them.
     pub async fn check(&self, database: &Database) -> Result<(), StatementError> {
-        for statement in [&self.find, &self.pay, &self.end, &self.find_paid, &self.state] {
-            statement.check(database).await?;
-        }
-        Ok(())
+        let all = [&self.find, &self.pay, &self.end, &self.find_paid, &self.state];
+        statements::check(all, database).await
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::database::{Column, Database, Value};
+use crate::database::{Column, Database, Reader, Value};
 
 /// What a parameter holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub enum StatementError {
     Parameter { name: &'static str, parameter: String, known: String },
     #[error("the statement `{name}` is refused by the database, whose words follow{parameters}")]
     Refused { name: &'static str, parameters: String, source: sqlx::Error },
+    #[error("the database cannot be asked about the statements")]
+    Unreachable(#[source] sqlx::Error),
     #[error(
         "the statement `{name}` gives back {found} columns, and {wanted} are read; let it give those, in order"
     )]
@@ -72,6 +74,22 @@ pub fn read(
     }
     let given = forms.iter().filter_map(|form| Some((form, given.get(form.name)?)));
     given.map(|(form, text)| Ok((form.name, Statement::read(form, text)?))).collect()
+}
+
+/// Lets the database read these statements without running them, and looks at what each would give back.
+pub async fn check<'all>(
+    statements: impl IntoIterator<Item = &'all Statement>,
+    database: &Database,
+) -> Result<(), StatementError> {
+    let mut statements = statements.into_iter().peekable();
+    if statements.peek().is_none() {
+        return Ok(());
+    }
+    let mut reader = database.reader().await.map_err(StatementError::Unreachable)?;
+    for statement in statements {
+        statement.check(&mut reader).await?;
+    }
+    reader.close().await.map_err(StatementError::Unreachable)
 }
 
 impl Statement {
@@ -102,10 +120,9 @@ impl Statement {
         Ok(statement)
     }
 
-    /// Lets the database read the statement without running it, and looks at what it would give back.
-    pub async fn check(&self, database: &Database) -> Result<(), StatementError> {
+    async fn check(&self, reader: &mut Reader) -> Result<(), StatementError> {
         let types: Vec<_> = self.order.iter().map(|(_, kind)| *kind).collect();
-        let columns = database.columns(&self.sql, &types).await;
+        let columns = reader.columns(&self.sql, &types).await;
         let columns = columns.map_err(|source| StatementError::Refused {
             name: self.name,
             parameters: self.shown_order(),

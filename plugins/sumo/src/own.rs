@@ -95,10 +95,7 @@ impl Own {
 
     /// Lets the database read each of them.
     pub async fn check(&self, database: &Database) -> Result<(), StatementError> {
-        for statement in self.0.values() {
-            statement.check(database).await?;
-        }
-        Ok(())
+        statements::check(self.0.values(), database).await
     }
 
     /// The user's id in the team's table, and whether it was made now; `None` where the team has none.

@@ -20,10 +20,10 @@ use tokio::runtime::Runtime;
 
 use crate::fault::{Fault, chain};
 use crate::settings::DatabaseSettings;
-use crate::statements::{Statement, StatementError, Type};
+use crate::statements::{Statement, StatementError};
 
-pub use probe::Column;
 use probe::Probe;
+pub use probe::{Column, Reader};
 use sql::Dialect;
 pub use sql::{Columns, Sql, Tables, TablesError, Value};
 
@@ -142,10 +142,9 @@ impl Database {
         Ok(Tx { inner, sql: self.sql.clone() })
     }
 
-    /// Lets the database read a statement without running it: are its tables, columns and parameters there? What it gives
-    /// back.
-    pub async fn columns(&self, sql: &str, types: &[Type]) -> Result<Vec<Column>, sqlx::Error> {
-        self.probe.columns(self.sql.write(sql), types).await
+    /// A connection of its own, for statements that are only read.
+    pub async fn reader(&self) -> Result<Reader, sqlx::Error> {
+        self.probe.reader(self.sql.clone()).await
     }
 
     /// One statement outside a transaction; how many rows it touched.

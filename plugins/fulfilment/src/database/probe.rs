@@ -8,6 +8,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Column as _, Connection as _, Executor as _, SqlSafeStr as _};
 use sqlx::{Statement as _, TypeInfo as _};
 
+use super::sql::Sql;
 use crate::statements::Type;
 
 /// How to reach the database. Shows nothing of it: options hold a password.
@@ -24,31 +25,57 @@ pub struct Column {
     pub kind: Option<String>,
 }
 
+/// A connection that statements are read on.
+#[derive(Debug)]
+pub struct Reader {
+    connection: Connection,
+    sql: Sql,
+}
+
+#[derive(Debug)]
+enum Connection {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
 impl Probe {
-    /// The columns of a statement whose parameters have these types.
-    pub(super) async fn columns(&self, sql: String, types: &[Type]) -> Result<Vec<Column>, sqlx::Error> {
-        let sql = AssertSqlSafe(sql).into_sql_str();
-        match self {
-            Self::Sqlite(options) => {
-                let mut connection = SqliteConnection::connect_with(options).await?;
-                let statement = (&mut connection).prepare(sql).await?;
+    pub(super) async fn reader(&self, sql: Sql) -> Result<Reader, sqlx::Error> {
+        let connection = match self {
+            Self::Sqlite(options) => Connection::Sqlite(SqliteConnection::connect_with(options).await?),
+            Self::Postgres(options) => Connection::Postgres(PgConnection::connect_with(options).await?),
+        };
+        Ok(Reader { connection, sql })
+    }
+}
+
+impl Reader {
+    /// Lets the database read a statement, whose parameters have these types, without running it: are its tables, columns
+    /// and parameters there? What it gives back.
+    pub async fn columns(&mut self, sql: &str, types: &[Type]) -> Result<Vec<Column>, sqlx::Error> {
+        let sql = AssertSqlSafe(self.sql.write(sql)).into_sql_str();
+        match &mut self.connection {
+            Connection::Sqlite(connection) => {
+                let statement = connection.prepare(sql).await?;
                 let column = |name: &str| Column { name: name.to_owned(), kind: None };
-                let columns = statement.columns().iter().map(|it| column(it.name())).collect();
-                connection.close().await?;
-                Ok(columns)
+                Ok(statement.columns().iter().map(|it| column(it.name())).collect())
             }
-            Self::Postgres(options) => {
+            Connection::Postgres(connection) => {
                 let types: Vec<PgTypeInfo> = types.iter().copied().map(postgres_type).collect();
-                let mut connection = PgConnection::connect_with(options).await?;
-                let statement = (&mut connection).prepare_with(sql, &types).await?;
+                let statement = connection.prepare_with(sql, &types).await?;
                 let columns = statement.columns().iter().map(|column| Column {
                     name: column.name().to_owned(),
                     kind: Some(column.type_info().name().to_uppercase()),
                 });
-                let columns = columns.collect();
-                connection.close().await?;
-                Ok(columns)
+                Ok(columns.collect())
             }
+        }
+    }
+
+    /// Ends the connection as the database likes it.
+    pub async fn close(self) -> Result<(), sqlx::Error> {
+        match self.connection {
+            Connection::Sqlite(connection) => connection.close().await,
+            Connection::Postgres(connection) => connection.close().await,
         }
     }
 }
