@@ -11,12 +11,11 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::Memory;
-use super::rig::{Rig, Subject, attempt};
+use super::rig::{Rig, Subject, attempt, numbered};
 use super::trial::{STOP_GRACE, TrialError};
 use crate::host::Host;
 use crate::model::clock::Stopwatch;
 use crate::model::event::Event;
-use crate::model::ids::EventId;
 
 /// Attempts before anything is measured: the child's pages and pools are warm then.
 const WARM_UP_ATTEMPTS: usize = 200;
@@ -63,9 +62,11 @@ pub struct Load {
 pub async fn bench(subject: Subject, event: Event, load: Load) -> Result<Measured, TrialError> {
     let rig = Rig::new(subject).map_err(TrialError::Folder)?;
     let watch = Stopwatch::start();
-    let host = rig.host(Arc::new(Memory::default()), load.at_once, load.timeout).await?;
+    let memory = Arc::new(Memory::default());
+    let services: Arc<Memory> = Arc::clone(&memory);
+    let host = rig.host(services, load.at_once, load.timeout).await?;
     let ready = watch.elapsed();
-    let run = Arc::new(Run { host, event, number: AtomicU64::new(1) });
+    let run = Arc::new(Run { host, memory, event, number: AtomicU64::new(1) });
     let mut outcomes = BTreeMap::new();
     for _ in 0..WARM_UP_ATTEMPTS {
         run.attempt().await;
@@ -81,6 +82,7 @@ pub async fn bench(subject: Subject, event: Event, load: Load) -> Result<Measure
 #[derive(Debug)]
 struct Run {
     host: Host,
+    memory: Arc<Memory>,
     event: Event,
     /// Of the next event.
     number: AtomicU64,
@@ -88,9 +90,9 @@ struct Run {
 
 impl Run {
     async fn attempt(&self) -> (&'static str, Duration) {
-        let number = self.number.fetch_add(1, Ordering::Relaxed);
-        let id = EventId::from_parts(self.event.id.millis(), number.into());
-        let report = attempt(&self.host, &Event { id, envelope: self.event.envelope.clone() }, 1).await;
+        let event = numbered(&self.event, self.number.fetch_add(1, Ordering::Relaxed).into());
+        let report = attempt(&self.host, &event, 1).await;
+        self.memory.forget(event.id);
         (report.outcome.word(), report.duration)
     }
 

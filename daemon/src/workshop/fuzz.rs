@@ -12,13 +12,11 @@ use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
 use super::Memory;
-use super::rig::{Rig, Subject, attempt};
+use super::rig::{Rig, Subject, attempt, is_answer, numbered};
 use super::trial::{STOP_GRACE, TrialError};
-use crate::host::Host;
 use crate::model::attempt::Outcome;
 use crate::model::clock::Stopwatch;
 use crate::model::event::Event;
-use crate::model::ids::EventId;
 
 /// Changes to one event, at most: more of them make a heap of which nobody sees what mattered.
 const CHANGES_MAX: usize = 4;
@@ -28,8 +26,6 @@ const BYTES_EVERY: u64 = 8;
 const LONG_TEXT_BYTES: usize = 100_000;
 /// Deeper than a provider nests, and as deep as serde_json reads.
 const NESTED_DEEP: usize = 100;
-/// What the SDK calls a panic that it caught.
-const PANIC_CODE: &str = "panic";
 
 /// How much is tried.
 #[derive(Debug, Clone, Copy)]
@@ -57,22 +53,26 @@ pub struct Finding {
     pub seed: u64,
     /// The outcome, and what is known of it.
     pub what: String,
-    pub body: Vec<u8>,
+    pub body: Bytes,
 }
 
 /// Hands over one event after the other until one is a finding, or the time is over.
 pub async fn fuzz(subject: Subject, event: Event, effort: Effort) -> Result<Fuzzed, TrialError> {
     let rig = Rig::new(subject).map_err(TrialError::Folder)?;
-    let host = rig.host(Arc::new(Memory::default()), 1, effort.timeout).await?;
+    let memory = Arc::new(Memory::default());
+    let services: Arc<Memory> = Arc::clone(&memory);
+    let host = rig.host(services, 1, effort.timeout).await?;
     let watch = Stopwatch::start();
     let mut fuzzed = Fuzzed { events: 0, outcomes: BTreeMap::new(), finding: None };
     while fuzzed.finding.is_none() {
         let seed = effort.seed.wrapping_add(fuzzed.events);
-        let body = mutated(&event.envelope.body, seed);
-        let outcome = outcome_of(&host, &event, seed, &body).await;
+        let mut event = numbered(&event, seed.into());
+        event.envelope.body = mutated(&event.envelope.body, seed).into();
+        let outcome = attempt(&host, &event, 1).await.outcome;
+        memory.forget(event.id);
         fuzzed.events += 1;
         *fuzzed.outcomes.entry(outcome.word()).or_default() += 1;
-        fuzzed.finding = unbearable(&outcome).map(|what| Finding { seed, what, body });
+        fuzzed.finding = unbearable(&outcome).map(|what| Finding { seed, what, body: event.envelope.body });
         if watch.elapsed() >= effort.lasts {
             break;
         }
@@ -81,18 +81,8 @@ pub async fn fuzz(subject: Subject, event: Event, effort: Effort) -> Result<Fuzz
     Ok(fuzzed)
 }
 
-async fn outcome_of(host: &Host, event: &Event, seed: u64, body: &[u8]) -> Outcome {
-    let mut envelope = event.envelope.clone();
-    envelope.body = Bytes::copy_from_slice(body);
-    // An event of its own, so that no step was finished before.
-    let id = EventId::from_parts(event.id.millis(), seed.into());
-    attempt(host, &Event { id, envelope }, 1).await.outcome
-}
-
 fn unbearable(outcome: &Outcome) -> Option<String> {
-    let panicked = outcome.detail().is_some_and(|detail| detail.code == PANIC_CODE);
-    let died = matches!(outcome, Outcome::Crashed { .. } | Outcome::TimedOut { .. });
-    (died || panicked).then(|| format!("{}: {}", outcome.word(), outcome.message()))
+    (!is_answer(outcome)).then(|| format!("{}: {}", outcome.word(), outcome.message()))
 }
 
 /// The body that this seed makes of an author's own.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 
 use crate::host::{ServiceError, Services};
-use crate::model::ids::{PluginId, StepId};
+use crate::model::ids::{EventId, PluginId, StepId};
 use crate::model::limits::MEMO_BYTES_MAX;
 use crate::model::memory::{Expect, KvPut, KvValue, StepState};
 
@@ -37,6 +37,13 @@ impl Memory {
     /// The steps that were begun since this was asked last, in that order.
     pub fn take_seen(&self) -> Vec<StepSeen> {
         std::mem::take(&mut self.inner().seen)
+    }
+
+    /// Lets go of the steps of an event that is never delivered again.
+    pub(super) fn forget(&self, event: EventId) {
+        let mut inner = self.inner();
+        inner.steps.retain(|id, _| id.delivery.event != event);
+        inner.seen.retain(|seen| seen.id.delivery.event != event);
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -101,4 +108,28 @@ impl Services for Memory {
 
 fn fits(what: &'static str, bytes: usize, max: usize) -> Result<(), ServiceError> {
     if bytes > max { Err(ServiceError::TooLarge { what, bytes, max }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ids::{DeliveryId, HandlerName};
+
+    #[tokio::test]
+    async fn what_is_forgotten_takes_no_room_and_other_events_keep_theirs() {
+        let memory = Memory::default();
+        let step = |event: u128| StepId {
+            delivery: DeliveryId { event: EventId::from_parts(1, event), handler: HandlerName::new("h") },
+            step: "charge".into(),
+        };
+        for event in 1..=2 {
+            memory.step_begin(step(event)).await.unwrap();
+            memory.step_end(step(event), b"42".to_vec()).await.unwrap();
+        }
+        memory.forget(step(1).delivery.event);
+        assert_eq!(memory.inner().steps.len(), 1);
+        let seen = memory.take_seen();
+        assert_eq!(seen.iter().map(|seen| &seen.id).collect::<Vec<_>>(), [&step(2)]);
+        assert_eq!(memory.step_begin(step(2)).await.unwrap(), StepState::Done(b"42".to_vec()));
+    }
 }

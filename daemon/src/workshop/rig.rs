@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::host::{Company, Host, HostError, HostSpec, Report, Services};
 use crate::model::attempt::Outcome;
 use crate::model::event::Event;
-use crate::model::ids::{HandlerName, RuleName};
+use crate::model::ids::{EventId, HandlerName, RuleName};
 
 /// What handler, source and rule are called where no configuration names them.
 pub(super) const NAME: &str = "trial";
@@ -74,6 +74,20 @@ impl Rig {
             confine: None,
         };
         Host::start(spec, services).await
+    }
+}
+
+/// The event under another id: what is done for it was not done before.
+pub(super) fn numbered(event: &Event, number: u128) -> Event {
+    Event { id: EventId::from_parts(event.id.millis(), number), ..event.clone() }
+}
+
+/// Whether the plugin itself said this, and kept the contract: no death, no hang, no panic that the SDK caught.
+pub(super) fn is_answer(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Crashed { .. } | Outcome::TimedOut { .. } | Outcome::Interrupted => false,
+        Outcome::Retry { detail, .. } => detail.code != "panic" && detail.code != "contract",
+        _ => true,
     }
 }
 

@@ -6,11 +6,10 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use super::run::{failure, millis};
 use super::subject::SubjectArgs;
+use super::tried::{PRINTED, counted, failure, is_finished, log_only, millis};
 use crate::cli::output::{self, say};
 use crate::cli::{Common, Failure};
-use crate::observe::{self, LogFormat};
 use crate::workshop::bench::{Load, Measured, Series, bench};
 
 /// As many as a handler may have.
@@ -56,9 +55,7 @@ struct SeriesView {
 }
 
 pub(super) async fn run(common: &Common, args: BenchArgs) -> Result<(), Failure> {
-    let format = if common.json { LogFormat::Json } else { LogFormat::Text };
-    observe::init(format, "off,hookyard::host::process=warn")
-        .map_err(|error| Failure::internal(error.to_string()))?;
+    log_only(common, PRINTED)?;
     let (subject, event) = args.subject.read(args.event_type.as_deref())?;
     let load = Load {
         lasts: Duration::from_secs(args.seconds),
@@ -66,14 +63,13 @@ pub(super) async fn run(common: &Common, args: BenchArgs) -> Result<(), Failure>
         timeout: Duration::from_secs(args.timeout),
     };
     let measured = bench(subject, event, load).await.map_err(|error| failure(&error))?;
-    let view = view(&measured, args.concurrency);
+    let view = view(measured, args.concurrency);
     if common.json {
         output::json(&view)?;
     } else {
         print(&view);
     }
-    let finished = |outcome: &&str| ["done", "ignore"].contains(outcome);
-    match measured.outcomes.keys().find(|outcome| !finished(outcome)) {
+    match view.outcomes.keys().find(|outcome| !is_finished(outcome)) {
         None => Ok(()),
         Some(other) => {
             Err(Failure::bad_data(format!("the plugin was not always done with the event: {other}")))
@@ -81,13 +77,13 @@ pub(super) async fn run(common: &Common, args: BenchArgs) -> Result<(), Failure>
     }
 }
 
-fn view(measured: &Measured, concurrency: u16) -> BenchView {
+fn view(measured: Measured, concurrency: u16) -> BenchView {
     BenchView {
         ready_ms: millis(measured.ready),
         alone: series(&measured.alone),
         together: series(&measured.together),
         concurrency,
-        outcomes: measured.outcomes.clone(),
+        outcomes: measured.outcomes,
         resident_bytes_before: measured.resident_bytes.map(|(before, _)| before),
         resident_bytes_after: measured.resident_bytes.map(|(_, after)| after),
     }
@@ -108,8 +104,7 @@ fn print(view: &BenchView) {
     say!("ready         in {:.1} ms", view.ready_ms);
     print_series("one at a time", &view.alone);
     print_series(&format!("{} at once", view.concurrency), &view.together);
-    let outcomes: Vec<String> = view.outcomes.iter().map(|(word, count)| format!("{word} {count}")).collect();
-    say!("outcomes      {}", outcomes.join(", "));
+    say!("outcomes      {}", counted(&view.outcomes));
     if let (Some(before), Some(after)) = (view.resident_bytes_before, view.resident_bytes_after) {
         let megabytes = |bytes: u64| bytes as f64 / 1_048_576.0;
         say!("memory        {:.1} MB before, {:.1} MB after", megabytes(before), megabytes(after));

@@ -5,9 +5,9 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::subject::SubjectArgs;
+use super::tried::log_only;
 use crate::cli::output::{self, say};
 use crate::cli::{Common, Failure};
-use crate::observe::{self, LogFormat};
 use crate::workshop::check::{self, CheckName, Checked, Verdict};
 
 #[derive(Debug, Args)]
@@ -29,7 +29,7 @@ struct CheckView<'a> {
 
 pub(super) async fn run(common: &Common, args: CheckArgs) -> Result<(), Failure> {
     // A plugin that misbehaves is a finding of the run, not a line of its log.
-    observe::init(LogFormat::Text, "off").map_err(|error| Failure::internal(error.to_string()))?;
+    log_only(common, "off")?;
     let (subject, event) = args.subject.read(None)?;
     let names = if args.only.is_empty() { CheckName::value_variants().to_vec() } else { args.only };
     if !common.json {

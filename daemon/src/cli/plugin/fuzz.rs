@@ -7,12 +7,11 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use super::run::failure;
 use super::subject::SubjectArgs;
+use super::tried::{counted, failure, log_only};
 use crate::cli::output::{self, say};
 use crate::cli::{Common, Failure};
-use crate::observe::{self, LogFormat};
-use crate::workshop::fuzz::{Effort, Finding, Fuzzed, fuzz};
+use crate::workshop::fuzz::{Effort, Finding, fuzz};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct FuzzArgs {
@@ -51,7 +50,7 @@ struct FindingView {
 
 pub(super) async fn run(common: &Common, args: FuzzArgs) -> Result<(), Failure> {
     // A plugin that dies is a finding of the run, not a line of its log.
-    observe::init(LogFormat::Text, "off").map_err(|error| Failure::internal(error.to_string()))?;
+    log_only(common, "off")?;
     let (subject, event) = args.subject.read(None)?;
     let library = subject.library.display().to_string();
     let effort = Effort {
@@ -63,13 +62,13 @@ pub(super) async fn run(common: &Common, args: FuzzArgs) -> Result<(), Failure> 
     let view = FuzzView {
         seed: effort.seed,
         events: fuzzed.events,
-        outcomes: fuzzed.outcomes.clone(),
-        finding: fuzzed.finding.as_ref().map(kept).transpose()?,
+        outcomes: fuzzed.outcomes,
+        finding: fuzzed.finding.map(kept).transpose()?,
     };
     if common.json {
         output::json(&view)?;
     } else {
-        print(&view, &fuzzed, &library);
+        print(&view, &library);
     }
     match view.finding {
         None => Ok(()),
@@ -80,17 +79,15 @@ pub(super) async fn run(common: &Common, args: FuzzArgs) -> Result<(), Failure> 
 }
 
 /// Writes the event where the author stands, to be looked at and delivered again.
-fn kept(finding: &Finding) -> Result<FindingView, Failure> {
+fn kept(finding: Finding) -> Result<FindingView, Failure> {
     let event = format!("fuzz-{}.json", finding.seed);
     std::fs::write(Path::new(&event), &finding.body)
         .map_err(|error| Failure::storage(format!("the event cannot be written to {event}: {error}")))?;
-    Ok(FindingView { seed: finding.seed, what: finding.what.clone(), event })
+    Ok(FindingView { seed: finding.seed, what: finding.what, event })
 }
 
-fn print(view: &FuzzView, fuzzed: &Fuzzed, library: &str) {
-    let outcomes: Vec<String> =
-        fuzzed.outcomes.iter().map(|(word, count)| format!("{word} {count}")).collect();
-    say!("{} events from seed {} on: {}", view.events, view.seed, outcomes.join(", "));
+fn print(view: &FuzzView, library: &str) {
+    say!("{} events from seed {} on: {}", view.events, view.seed, counted(&view.outcomes));
     match &view.finding {
         None => say!("none of them made it crash, hang or panic"),
         Some(finding) => {

@@ -9,6 +9,7 @@ mod new;
 mod run;
 mod running;
 mod subject;
+mod tried;
 
 use clap::Subcommand;
 

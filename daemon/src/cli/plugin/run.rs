@@ -7,14 +7,14 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::subject::SubjectArgs;
+use super::tried::{PRINTED, failure, is_finished, log_only, millis};
 use crate::admin::view;
 use crate::cli::output::{self, say};
 use crate::cli::{Common, Failure};
 use crate::model::attempt::Outcome;
 use crate::model::memory::StepState;
-use crate::observe::{self, LogFormat, with_causes};
 use crate::workshop::StepSeen;
-use crate::workshop::trial::{Trial, TrialError, Tried};
+use crate::workshop::trial::{Trial, Tried};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RunArgs {
@@ -58,10 +58,8 @@ struct StepView {
 }
 
 pub(super) async fn run(common: &Common, args: RunArgs) -> Result<(), Failure> {
-    let format = if common.json { LogFormat::Json } else { LogFormat::Text };
     // What the plugin prints is told as it comes; what it logs stands with its attempt.
-    observe::init(format, "off,hookyard::host::process=warn")
-        .map_err(|error| Failure::internal(error.to_string()))?;
+    log_only(common, PRINTED)?;
     let (subject, event) = args.subject.read(args.event_type.as_deref())?;
     let timeout = Duration::from_secs(args.timeout);
     let trial = Trial::start(subject, timeout).await.map_err(|error| failure(&error))?;
@@ -81,16 +79,8 @@ pub(super) async fn run(common: &Common, args: RunArgs) -> Result<(), Failure> {
     }
     let last = view.attempts.last().expect("at least one attempt was made");
     match last.outcome {
-        "done" | "ignore" => Ok(()),
+        outcome if is_finished(outcome) => Ok(()),
         other => Err(Failure::bad_data(format!("the plugin is not done with the event: {other}"))),
-    }
-}
-
-pub(super) fn failure(error: &TrialError) -> Failure {
-    match error {
-        TrialError::Host(host) if host.may_pass() => Failure::unavailable(with_causes(error)),
-        TrialError::Host(_) => Failure::bad_data(with_causes(error)),
-        TrialError::Folder(_) => Failure::storage(with_causes(error)),
     }
 }
 
@@ -144,8 +134,4 @@ fn print(attempt: u32, times: u32, view: &AttemptView) {
         say!("log       {line}");
     }
     say!("took      {:.1} ms", view.took_ms);
-}
-
-pub(super) fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
 }

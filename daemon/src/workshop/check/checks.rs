@@ -12,10 +12,9 @@ use crate::host::{Host, HostError, Report, Services};
 use crate::model::attempt::Outcome;
 use crate::model::clock::Stopwatch;
 use crate::model::event::Event;
-use crate::model::ids::EventId;
 use crate::observe::with_causes;
 use crate::workshop::Memory;
-use crate::workshop::rig::{Rig, attempt};
+use crate::workshop::rig::{Rig, attempt, is_answer, numbered};
 
 /// How long one attempt may take in a check.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -148,7 +147,7 @@ impl Bench {
         ];
         let host = self.host().await?;
         for (number, (what, event_type, body)) in odd.into_iter().enumerate() {
-            let mut event = self.numbered(1_000 + number as u128);
+            let mut event = numbered(&self.event, 1_000 + number as u128);
             event.envelope.body = body;
             if !event_type.is_empty() {
                 event_type.clone_into(&mut event.envelope.event_type);
@@ -229,7 +228,7 @@ impl Bench {
         let host = Arc::new(host);
         let calls: Vec<_> = (0..THREADS)
             .map(|number| {
-                let (host, event) = (Arc::clone(&host), self.numbered(2_000 + number));
+                let (host, event) = (Arc::clone(&host), numbered(&self.event, 2_000 + number));
                 tokio::spawn(async move { attempt(&host, &event, 1).await })
             })
             .collect();
@@ -302,24 +301,14 @@ impl Bench {
     async fn deliver(&self, host: &Host, number: u32) -> Report {
         attempt(host, &self.event, number).await
     }
-
-    /// The event under another id.
-    fn numbered(&self, number: u128) -> Event {
-        Event { id: EventId::from_parts(self.event.id.millis(), number), ..self.event.clone() }
-    }
 }
 
 /// The outcome's word, where the plugin itself said one.
 fn answered(report: &Report) -> Result<&'static str, String> {
-    let outcome = &report.outcome;
-    match outcome {
-        Outcome::Crashed { .. } | Outcome::TimedOut { .. } | Outcome::Interrupted => {
-            Err(format!("{}: {}", outcome.word(), outcome.message()))
-        }
-        Outcome::Retry { detail, .. } if detail.code == "panic" || detail.code == "contract" => {
-            Err(detail.message.clone())
-        }
-        _ => Ok(outcome.word()),
+    match &report.outcome {
+        outcome if is_answer(outcome) => Ok(outcome.word()),
+        Outcome::Retry { detail, .. } => Err(detail.message.clone()),
+        outcome => Err(format!("{}: {}", outcome.word(), outcome.message())),
     }
 }
 
