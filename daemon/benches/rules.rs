@@ -34,7 +34,7 @@ pub(crate) fn mixed(criterion: &mut Criterion) {
         bencher.iter(|| sign(&secret, 1_796_000_000, black_box(next.next().unwrap())));
     });
     for rules in RULES {
-        let events: Vec<Bytes> = (0..EVENTS).map(|number| event(number * 7919 % rules.max(EVENTS))).collect();
+        let events = events_of(rules);
         let (set, quamina) = (ours(&our_texts(rules)), theirs(&their_texts(rules)));
         let mut hits = 0;
         for body in &events {
@@ -59,6 +59,11 @@ pub(crate) fn mixed(criterion: &mut Criterion) {
     }
 }
 
+/// Events that rules all over a set of so many take.
+fn events_of(rules: usize) -> Vec<Bytes> {
+    (0..EVENTS).map(|number| event(number * 7919 % rules.max(EVENTS))).collect()
+}
+
 fn matched(verdict: &Verdict) -> Vec<&str> {
     match verdict {
         Verdict::Deliver(assignments) => assignments.iter().map(|it| it.rule.as_str()).collect(),
@@ -77,10 +82,7 @@ pub(crate) fn growing() {
 fn growth(how: &str, build: impl Fn(&[String]) -> RuleSet) {
     let source = SourceName::new("stripe");
     let sizes = [1, 10_000, 100_000];
-    let sets = sizes.map(|rules| {
-        let events: Vec<Bytes> = (0..EVENTS).map(|number| event(number * 7919 % rules.max(EVENTS))).collect();
-        (build(&our_texts(rules)), events)
-    });
+    let sets = sizes.map(|rules| (build(&our_texts(rules)), events_of(rules)));
     let mut rounds = sizes.map(|_| Vec::with_capacity(ROUNDS));
     for _ in 0..ROUNDS {
         for ((set, events), took) in sets.iter().zip(&mut rounds) {

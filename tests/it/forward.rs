@@ -33,7 +33,7 @@ settings = { url = "http://127.0.0.1:PORT/hooks", allow = ["127.0.0.1"] }
 [[rule]]
 name = "to billing"
 handlers = ["billing"]
-when = { type = "for.billing" }
+when = { WHEN }
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,11 +43,7 @@ async fn an_event_is_posted_until_it_is_taken_under_one_id_and_what_is_gone_is_a
     let port = listener.local_addr().unwrap().port();
     drop(listener);
     let mut yard = Yard::shipped();
-    std::fs::write(yard.path("billing.key"), KEY).unwrap();
-    let libraries = profile_dir();
-    let handler =
-        HANDLER.replace("LIBRARIES", libraries.to_str().unwrap()).replace("PORT", &port.to_string());
-    yard.edit_config(|text| text + &handler);
+    billing(&yard, port, "type = \"for.billing\"");
     let poster = yard.start().await;
 
     let body = event("evt_first");
@@ -93,12 +89,7 @@ async fn every_recorded_event_reaches_a_receiver_byte_for_byte() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let receiver = Receiver::serve(listener, None, |_| status("200 OK", "", "taken"));
     let mut yard = Yard::shipped();
-    std::fs::write(yard.path("billing.key"), KEY).unwrap();
-    let handler = HANDLER
-        .replace("LIBRARIES", profile_dir().to_str().unwrap())
-        .replace("PORT", &receiver.port().to_string())
-        .replace("type = \"for.billing\"", "id = { present = true }");
-    yard.edit_config(|text| text + &handler);
+    billing(&yard, receiver.port(), "id = { present = true }");
     // The shipped rules' own tests want their events.
     std::fs::remove_dir_all(yard.path("config/rules")).unwrap();
     let poster = yard.start().await;
@@ -113,6 +104,16 @@ async fn every_recorded_event_reaches_a_receiver_byte_for_byte() {
     let received: BTreeSet<Vec<u8>> = requests.iter().map(|request| request.body.clone()).collect();
     assert!(received == posted, "{} of {} came as they were posted", received.len(), posted.len());
     judged(&requests);
+}
+
+/// Adds the handler, which posts to that port what the condition fits.
+fn billing(yard: &Yard, port: u16, when: &str) {
+    std::fs::write(yard.path("billing.key"), KEY).unwrap();
+    let handler = HANDLER
+        .replace("LIBRARIES", profile_dir().to_str().unwrap())
+        .replace("PORT", &port.to_string())
+        .replace("WHEN", when);
+    yard.edit_config(|text| text + &handler);
 }
 
 /// By the number of the request.

@@ -70,9 +70,12 @@ pub(super) fn parse<'text>(
     thread::scope(|scope| {
         let (sender, parsed) = mpsc::sync_channel(PARSED_AHEAD_MAX);
         scope.spawn(move || {
-            let tables = files.iter().map(|file| DeTable::parse_recoverable(&file.text));
-            // Nobody takes them any more only where the other thread panicked.
-            tables.map(|parsed| sender.send(parsed)).take_while(Result::is_ok).count()
+            for file in files {
+                if sender.send(DeTable::parse_recoverable(&file.text)).is_err() {
+                    // Nobody takes them any more: the other thread panicked.
+                    return;
+                }
+            }
         });
         for (number, (table, errors)) in parsed.into_iter().enumerate() {
             let file = FileId(number);

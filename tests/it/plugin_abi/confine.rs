@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use hookyard::host::{Company, Host, HostError};
+use hookyard::host::{Company, Host, HostError, HostSpec};
 use hookyard::model::attempt::Outcome;
 use hookyard::model::confinement::Confinement;
 use hookyard::model::ids::RuleName;
@@ -23,10 +23,13 @@ async fn reach(host: &Host, what: &str, path: &Path) -> String {
     }
 }
 
+async fn start(bench: &Bench, confine: Confinement) -> Result<Host, HostError> {
+    bench.start(HostSpec { confine: Some(confine), ..bench.spec(&misbehave()) }).await
+}
+
+/// `None`, said loudly, where this kernel cannot confine.
 async fn started(bench: &Bench, confine: Confinement) -> Option<Host> {
-    let mut spec = bench.spec(&misbehave());
-    spec.confine = Some(confine);
-    match bench.start(spec).await {
+    match start(bench, confine).await {
         Err(HostError::Load { why }) if why.contains("this kernel cannot") => {
             say(&format!("SKIPPED: {why}"));
             None
@@ -92,9 +95,7 @@ async fn a_confined_plugin_may_read_everything_and_speak_unless_told_otherwise()
 async fn a_directory_that_is_not_there_is_told_before_the_plugin_runs() {
     let bench = Bench::new();
     let confine = Confinement { read: None, write: vec!["/no/such/folder".into()], network: true };
-    let mut spec = bench.spec(&misbehave());
-    spec.confine = Some(confine);
-    let said = bench.start(spec).await.unwrap_err().to_string();
+    let said = start(&bench, confine).await.unwrap_err().to_string();
     assert!(
         said.contains("/no/such/folder cannot be opened; make it, or take it out of `write`")
             || said.contains("this kernel cannot"),
