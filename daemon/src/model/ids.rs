@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use smol_str::SmolStr;
 use ulid::Ulid;
 
 /// The id of a stored event: a ULID, so ids sort by the time of receipt. Shown as 26 characters of Crockford base32.
@@ -66,12 +67,12 @@ macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
+        pub struct $name(SmolStr);
 
         impl $name {
             /// Takes the text as it is: config checks names where they are written.
             pub fn new(text: &str) -> Self {
-                Self(Arc::from(text))
+                Self(SmolStr::new(text))
             }
 
             /// The name as it stands in the config.
@@ -88,7 +89,7 @@ macro_rules! name {
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!(stringify!($name), "({:?})"), &*self.0)
+                write!(f, concat!(stringify!($name), "({:?})"), self.as_str())
             }
         }
     };

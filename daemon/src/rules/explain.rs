@@ -115,8 +115,7 @@ impl RuleSet {
             Explained { rule: rule.clone(), outcome, when }
         };
         let rules = self.rules().iter().map(explain).collect();
-        let matching = self.rules().iter().filter(|rule| rule.matches(source, received, &root));
-        let Ruling { verdict, shadows } = self.first_match(matching);
+        let Ruling { verdict, shadows } = self.first_match(self.matching(source, received, &root));
         Explanation { obstacle: None, rules, verdict, shadows }
     }
 }

@@ -19,6 +19,7 @@
 mod alias;
 mod analysis;
 mod condition;
+mod effect;
 mod evaluate;
 mod explain;
 mod extract;

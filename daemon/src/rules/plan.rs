@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use smol_str::SmolStr;
+
 use super::condition::{Bound, Check, Condition, Literal, Test};
 use super::extract::Found;
 use super::hash::BuildQuick;
@@ -20,19 +22,15 @@ pub(super) struct Plans {
     /// Where the asks of each rule begin, and the end of the last; a rule without any has no plan.
     starts: Vec<u32>,
     asks: Vec<Ask>,
-    /// What texts are compared with, each once: many rules ask for the same few types.
-    texts: String,
     numbers: Vec<Number>,
 }
 
-/// One question about the value at one place.
-#[derive(Debug, Clone, Copy)]
+/// One question about the value at one place. Two are a cache line.
+#[derive(Debug, Clone)]
 struct Ask {
+    with: With,
     place: u32,
     what: What,
-    /// In `texts` or `numbers`.
-    at: u32,
-    bytes: u32,
     /// The next one asks the same test for another literal: either will do.
     or: bool,
     /// Of the test: it must not hold.
@@ -51,14 +49,27 @@ enum What {
     Order(Bound),
 }
 
+/// What the value is compared with.
+#[derive(Debug, Clone)]
+enum With {
+    Nothing,
+    /// A short one stands right here; of a longer one all rules that ask for it hold the same.
+    Text(SmolStr),
+    /// In `numbers`.
+    Number(u32),
+}
+
+const _: () = assert!(size_of::<Ask>() == 32);
+
 impl Plans {
     pub(super) fn new(rules: &[Rule], watch: &Watch) -> Self {
-        let plans = Self { starts: vec![0], asks: Vec::new(), texts: String::new(), numbers: Vec::new() };
-        let mut planner = Planner { plans, root: watch.root(), known: HashMap::default() };
+        let operands = Operands::default();
+        let mut planner = Planner { starts: vec![0], asks: Vec::new(), root: watch.root(), operands };
         for rule in rules {
             planner.rule(rule);
         }
-        planner.plans
+        let Planner { starts, asks, operands: Operands { numbers, .. }, .. } = planner;
+        Self { starts, asks, numbers }
     }
 
     /// Whether rule `number` matches; `None` where it has no plan.
@@ -83,41 +94,45 @@ impl Plans {
     }
 
     fn holds(&self, ask: &Ask, found: &Found<'_>) -> bool {
-        match (ask.what, found) {
-            (What::Present, found) => *found != Found::Null,
-            (What::Bool(flag), Found::Bool(found)) => *found == flag,
-            (What::Text, Found::String(text)) => **text == *self.text(ask),
-            (What::Prefix, Found::String(text)) => text.starts_with(self.text(ask)),
-            (What::Suffix, Found::String(text)) => text.ends_with(self.text(ask)),
-            (What::Contains, Found::String(text)) => text.contains(self.text(ask)),
-            (What::Equal, Found::Number(found)) => found.equals(self.numbers[ask.at as usize]),
-            (What::Order(bound), Found::Number(found)) => {
-                found.compare(self.numbers[ask.at as usize]).is_some_and(|it| bound.admits(it))
+        match (ask.what, &ask.with, found) {
+            (What::Present, _, found) => *found != Found::Null,
+            (What::Bool(flag), _, Found::Bool(found)) => *found == flag,
+            (What::Text, With::Text(text), Found::String(found)) => **found == **text,
+            (What::Prefix, With::Text(text), Found::String(found)) => found.starts_with(&**text),
+            (What::Suffix, With::Text(text), Found::String(found)) => found.ends_with(&**text),
+            (What::Contains, With::Text(text), Found::String(found)) => found.contains(&**text),
+            (What::Equal, With::Number(at), Found::Number(found)) => found.equals(self.numbers[*at as usize]),
+            (What::Order(bound), With::Number(at), Found::Number(found)) => {
+                found.compare(self.numbers[*at as usize]).is_some_and(|it| bound.admits(it))
             }
             _ => false,
         }
-    }
-
-    fn text(&self, ask: &Ask) -> &str {
-        &self.texts[ask.at as usize..(ask.at + ask.bytes) as usize]
     }
 }
 
 /// Lays out the plans.
 struct Planner<'set> {
-    plans: Plans,
+    starts: Vec<u32>,
+    asks: Vec<Ask>,
     root: &'set Node,
-    /// Where each text stands in the plans' texts.
-    known: HashMap<&'set str, u32, BuildQuick>,
+    operands: Operands<'set>,
+}
+
+/// What values are compared with.
+#[derive(Default)]
+struct Operands<'set> {
+    /// Each text once: many rules ask for the same few types.
+    texts: HashMap<&'set str, SmolStr, BuildQuick>,
+    numbers: Vec<Number>,
 }
 
 impl<'set> Planner<'set> {
     fn rule(&mut self, rule: &'set Rule) {
-        let start = self.plans.asks.len();
+        let start = self.asks.len();
         if !(is_plain(rule) && self.condition(&rule.when)) {
-            self.plans.asks.truncate(start);
+            self.asks.truncate(start);
         }
-        self.plans.starts.push(number(self.plans.asks.len()));
+        self.starts.push(number(self.asks.len()));
     }
 
     /// Plans all that `condition` asks; `false` where it asks more than a plan can say.
@@ -137,46 +152,45 @@ impl<'set> Planner<'set> {
         let Some(node) = self.root.descend(test.at.steps()).filter(|_| test.at.is_single()) else {
             return false;
         };
-        let ask =
-            Ask { place: number(node.number()), what: What::Present, at: 0, bytes: 0, or: false, negated };
+        let place = number(node.number());
+        let first = self.asks.len();
+        let mut ask = |(what, with)| self.asks.push(Ask { with, place, what, or: false, negated });
         match &test.check {
-            Check::In(literals) if !literals.is_empty() => {
-                let last = literals.len().saturating_sub(1);
-                for (count, literal) in literals.iter().enumerate() {
-                    self.literal(Ask { or: count < last, ..ask }, literal);
+            Check::In(literals) => {
+                for literal in literals {
+                    ask(self.operands.literal(literal));
+                }
+                if let Some((_last, others)) = self.asks[first..].split_last_mut() {
+                    others.iter_mut().for_each(|ask| ask.or = true);
                 }
             }
-            Check::Present => self.plans.asks.push(ask),
-            Check::Prefix(text) => self.with_text(Ask { what: What::Prefix, ..ask }, text),
-            Check::Suffix(text) => self.with_text(Ask { what: What::Suffix, ..ask }, text),
-            Check::Contains(text) => self.with_text(Ask { what: What::Contains, ..ask }, text),
-            Check::Order(bound, limit) => self.with_number(Ask { what: What::Order(*bound), ..ask }, *limit),
-            _ => return false,
+            Check::Present => ask((What::Present, With::Nothing)),
+            Check::Prefix(text) => ask((What::Prefix, self.operands.text(text))),
+            Check::Suffix(text) => ask((What::Suffix, self.operands.text(text))),
+            Check::Contains(text) => ask((What::Contains, self.operands.text(text))),
+            Check::Order(bound, limit) => ask((What::Order(*bound), self.operands.number(*limit))),
+            _ => {}
         }
-        true
+        self.asks.len() > first
     }
+}
 
-    fn literal(&mut self, ask: Ask, literal: &'set Literal) {
+impl<'set> Operands<'set> {
+    fn literal(&mut self, literal: &'set Literal) -> (What, With) {
         match literal {
-            Literal::String(text) => self.with_text(Ask { what: What::Text, ..ask }, text),
-            Literal::Bool(flag) => self.plans.asks.push(Ask { what: What::Bool(*flag), ..ask }),
-            Literal::Number(number) => self.with_number(Ask { what: What::Equal, ..ask }, *number),
+            Literal::String(text) => (What::Text, self.text(text)),
+            Literal::Bool(flag) => (What::Bool(*flag), With::Nothing),
+            Literal::Number(number) => (What::Equal, self.number(*number)),
         }
     }
 
-    fn with_text(&mut self, ask: Ask, text: &'set str) {
-        let texts = &mut self.plans.texts;
-        let at = *self.known.entry(text).or_insert_with(|| {
-            let at = number(texts.len());
-            texts.push_str(text);
-            at
-        });
-        self.plans.asks.push(Ask { at, bytes: number(text.len()), ..ask });
+    fn text(&mut self, text: &'set str) -> With {
+        With::Text(self.texts.entry(text).or_insert_with(|| SmolStr::new(text)).clone())
     }
 
-    fn with_number(&mut self, ask: Ask, value: Number) {
-        self.plans.asks.push(Ask { at: number(self.plans.numbers.len()), ..ask });
-        self.plans.numbers.push(value);
+    fn number(&mut self, value: Number) -> With {
+        self.numbers.push(value);
+        With::Number(number(self.numbers.len() - 1))
     }
 }
 

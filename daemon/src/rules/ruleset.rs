@@ -3,11 +3,12 @@
 //! Built by `config` when a snapshot is checked; `route` asks it once an event, and the verdict is stored with the
 //! event, so that a retry never routes anew.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::analysis::{Finding, findings};
 use super::condition::Condition;
+use super::effect::{Effect, Effects};
 use super::evaluate::holds;
 use super::extract::{Found, extract};
 use super::index::{Index, Merged};
@@ -28,6 +29,7 @@ pub struct RuleSet {
     livemodes: BTreeMap<SourceName, Livemode>,
     index: Index,
     plans: Plans,
+    effects: Effects,
 }
 
 /// Which rules are asked one by one, as numbers in [`RuleSet::rules`]. All others cost no more than a look-up together.
@@ -39,9 +41,8 @@ pub struct Cost<'set> {
     pub longest: &'set [u32],
 }
 
-/// One `[[rule]]`. What a match asks of it stands in its first cache line, what only few rules have behind that.
+/// One `[[rule]]`.
 #[derive(Debug, Clone, PartialEq)]
-#[repr(C, align(64))]
 pub struct Rule {
     pub name: RuleName,
     pub action: Action,
@@ -79,7 +80,7 @@ pub struct Ruling {
 pub const SHADOWS_MAX: usize = 8;
 
 /// What a rule does with an event that it matches.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Never empty, each once.
     Deliver(Arc<[HandlerName]>),
@@ -112,16 +113,16 @@ const NO_RULE: &str = "no rule took it";
 impl RuleSet {
     /// Rules in file order whose conditions were parsed into `watch`. A source that `livemodes` does not name is `Any`.
     pub fn new(
-        mut rules: Vec<Rule>,
+        rules: Vec<Rule>,
         fallback: Fallback,
         mut watch: Watch,
         livemodes: BTreeMap<SourceName, Livemode>,
     ) -> Self {
-        share_handlers(&mut rules);
         watch.number_in_order();
         let index = Index::new(&rules, &watch);
         let plans = Plans::new(&rules, &watch);
-        Self { rules, fallback, watch, livemodes, index, plans }
+        let effects = Effects::new(&rules);
+        Self { rules, fallback, watch, livemodes, index, plans, effects }
     }
 
     /// The rules in file order, those with `enabled = false` included.
@@ -179,12 +180,10 @@ impl RuleSet {
             Err(obstacle) => return unrouted(obstacle),
         };
         let (candidates, values) = self.index.open(&self.watch, &root, source).candidates();
-        self.first_match(candidates.filter_map(|number| {
-            let rule = || &self.rules[number as usize];
-            match self.plans.matches(number, &values) {
-                Some(matches) => matches.then(rule),
-                None => Some(rule()).filter(|rule| rule.matches(source, received, &root)),
-            }
+        self.first_match(candidates.filter(|number| {
+            self.plans
+                .matches(*number, &values)
+                .unwrap_or_else(|| self.rules[*number as usize].matches(source, received, &root))
         }))
     }
 
@@ -197,9 +196,7 @@ impl RuleSet {
         body: &[u8],
     ) -> Ruling {
         match self.found(source, livemode, body) {
-            Ok(root) => {
-                self.first_match(self.rules.iter().filter(|rule| rule.matches(source, received, &root)))
-            }
+            Ok(root) => self.first_match(self.matching(source, received, &root)),
             Err(obstacle) => unrouted(obstacle),
         }
     }
@@ -222,23 +219,34 @@ impl RuleSet {
         }
     }
 
+    /// The rules that match, as numbers in order: every one is asked.
+    pub(super) fn matching(
+        &self,
+        source: &SourceName,
+        received: UnixMillis,
+        root: &Found<'_>,
+    ) -> impl Iterator<Item = u32> {
+        (0..).zip(&self.rules).filter(move |(_, rule)| rule.matches(source, received, root)).map(|(it, _)| it)
+    }
+
     /// The verdict of rules that match, in file order.
-    pub(super) fn first_match<'rules>(&self, matching: impl Iterator<Item = &'rules Rule>) -> Ruling {
+    pub(super) fn first_match(&self, matching: impl Iterator<Item = u32>) -> Ruling {
         let (mut assignments, mut shadows) = (Vec::new(), Vec::new());
-        for rule in matching {
-            if rule.shadow {
-                shadows.extend((shadows.len() < SHADOWS_MAX).then(|| rule.name.clone()));
+        for number in matching {
+            let (Effect { rule, shadow, continues, .. }, action) = self.effects.of(number);
+            if *shadow {
+                shadows.extend((shadows.len() < SHADOWS_MAX).then(|| rule.clone()));
                 continue;
             }
-            match &rule.action {
-                Action::Deliver(handlers) => assign(&mut assignments, handlers, &rule.name),
+            match action {
+                Action::Deliver(handlers) => assign(&mut assignments, handlers, rule),
                 Action::Drop { reason } if assignments.is_empty() => {
-                    let verdict = Verdict::Dropped { rule: rule.name.clone(), reason: reason.clone() };
+                    let verdict = Verdict::Dropped { rule: rule.clone(), reason: reason.clone() };
                     return Ruling { verdict, shadows };
                 }
                 Action::Drop { .. } => {}
             }
-            if !rule.continues {
+            if !continues {
                 return Ruling { verdict: Verdict::Deliver(assignments), shadows };
             }
         }
@@ -298,19 +306,6 @@ impl Livemode {
             (Self::Test, Some(true)) => Some("a live event at a source that takes test ones"),
             (Self::Live, None) => Some("an event without a livemode at a source that takes live ones"),
             (Self::Test, None) => Some("an event without a livemode at a source that takes test ones"),
-        }
-    }
-}
-
-/// Lets all rules that name the same handlers hold one list of them: what many events ask for stays in the processor's
-/// caches.
-fn share_handlers(rules: &mut [Rule]) {
-    let mut known: HashSet<Arc<[HandlerName]>> = HashSet::new();
-    for rule in rules {
-        let Action::Deliver(handlers) = &mut rule.action else { continue };
-        match known.get(handlers) {
-            Some(same) => *handlers = Arc::clone(same),
-            None => _ = known.insert(Arc::clone(handlers)),
         }
     }
 }
