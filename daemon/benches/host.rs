@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use criterion::{BenchmarkId, Criterion, Throughput};
-use hookyard::host::{Company, Host, HostProgram, HostSpec, ServiceError, Services};
+use hookyard::host::{Company, Host, HostProgram, HostSpec, ServiceError, Services, Trust};
 use hookyard::model::attempt::Outcome;
 use hookyard::model::event::Event;
 use hookyard::model::ids::{EventId, HandlerName, PluginId, RuleName, StepId};
@@ -74,7 +74,7 @@ async fn start(dir: &Path) -> Host {
     let spec = HostSpec {
         handler: HandlerName::new("bench"),
         library: compile(dir),
-        sha256: Vec::new(),
+        trust: Trust::default(),
         cache: dir.join("cache"),
         settings_json: "{}".to_owned(),
         secrets: Default::default(),

@@ -154,6 +154,32 @@ fn plugins_that_would_not_start_are_faults() {
 }
 
 #[test]
+fn a_library_that_others_could_change_is_a_fault_and_does_not_start() {
+    let yard = sound();
+    let library = yard.installed().join("libhookyard_sumo.so");
+    let is_refused = |told: &str| {
+        let (said, code) = doctor(&yard, &[]);
+        let faults = words(&said, "fault", "plugin");
+        assert!(faults.contains(told), "{told}:\n{faults}");
+        assert_eq!(code, Some(78));
+        let serve = yard.run(&["serve"]);
+        let said = String::from_utf8_lossy(&serve.stderr).into_owned();
+        assert_eq!(serve.status.code(), Some(78), "{said}");
+        assert!(said.contains(told), "{said}");
+    };
+    set_mode(&library, 0o775);
+    is_refused("libhookyard_sumo.so can be changed by its group (mode 0775; `chmod go-w");
+    set_mode(&library, 0o755);
+    set_mode(yard.installed(), 0o777);
+    is_refused("can be changed by everybody (mode 0777; `chmod go-w");
+    assert_eq!(doctor(&yard, &["--dev"]).1, Some(0), "a developer is not asked");
+    set_mode(yard.installed(), 0o1777);
+    is_refused("can be changed by everybody (mode 1777; keep the library elsewhere");
+    set_mode(yard.installed(), 0o755);
+    assert_eq!(doctor(&yard, &[]).1, Some(0));
+}
+
+#[test]
 fn a_config_with_faults_is_told_with_its_lines() {
     let yard = sound();
     yard.edit_config(|text| text.replace("plugin = \"sumo\"", "plugin = \"summo\""));

@@ -1,8 +1,11 @@
 //! A daemon of its own for a test: the shipped config in a temporary folder, on ports that the kernel picks.
 
+use std::fs::Permissions;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -26,6 +29,8 @@ pub(crate) struct Yard {
     dir: TempDir,
     daemon: Option<Child>,
     database: String,
+    /// Where libraries are installed that only their owner may be able to change: the temporary folder is everybody's.
+    installed: OnceLock<TempDir>,
 }
 
 /// The databases that the shipped plugins run on.
@@ -55,7 +60,7 @@ impl Yard {
     pub(crate) fn shipped() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let database = format!("sqlite:{}", dir.path().join("var/fulfilment.db").display());
-        let yard = Self { dir, daemon: None, database };
+        let yard = Self { dir, daemon: None, database, installed: OnceLock::new() };
         copy_dir(&stripe::tests_dir().join("../config"), &yard.path("config"));
         let libraries = profile_dir();
         yard.edit_config(|text| {
@@ -102,17 +107,39 @@ impl Yard {
         std::fs::write(&path, edit(text)).unwrap();
     }
 
-    /// Pins each library to its file, as production must.
+    /// A folder that nobody but this user can change, nor what leads to it: below the user's home.
+    pub(crate) fn installed(&self) -> &Path {
+        let make = || {
+            let home = std::env::home_dir().expect("who tests has a home");
+            let dir = TempDir::with_prefix_in(".hookyard-test-", home).unwrap();
+            std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+            dir
+        };
+        self.installed.get_or_init(make).path()
+    }
+
+    /// Installs each library and pins it to its file, as production must.
     pub(crate) fn pin_libraries(&self) {
         self.edit_config(|text| {
             let library =
                 |line: &str| Some(line.strip_prefix("path = \"")?.strip_suffix(".so\"")?.to_owned() + ".so");
             let pinned = |line: &str| match library(line) {
-                Some(library) => format!("{line}\nsha256 = \"{}\"", sha256(Path::new(&library))),
+                Some(library) => {
+                    let library = self.install(Path::new(&library));
+                    format!("path = \"{}\"\nsha256 = \"{}\"", library.display(), sha256(&library))
+                }
                 None => line.to_owned(),
             };
             text.lines().map(pinned).collect::<Vec<_>>().join("\n")
         });
+    }
+
+    /// Copies a library to where only its owner may change it.
+    fn install(&self, library: &Path) -> PathBuf {
+        let installed = self.installed().join(library.file_name().unwrap());
+        std::fs::copy(library, &installed).unwrap();
+        std::fs::set_permissions(&installed, Permissions::from_mode(0o755)).unwrap();
+        installed
     }
 
     /// Any command of the binary, in the yard's folder, with its secrets in the environment.

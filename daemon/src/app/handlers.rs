@@ -20,10 +20,10 @@ use tracing::info;
 use super::StartError;
 use super::library_record::Library;
 use crate::admin::view::HandlerView;
-use crate::config::{Handler, Snapshot};
+use crate::config::{Handler, Plugin, Snapshot};
 use crate::dispatch::services::StoreServices;
 use crate::dispatch::{HandlerLoop, Lane};
-use crate::host::{Host, HostSpec, HostStatus, Services};
+use crate::host::{Host, HostSpec, HostStatus, Services, Trust};
 use crate::model::clock::Clock;
 use crate::model::ids::{HandlerName, PluginName};
 use crate::model::limits::SETTLING_MAX;
@@ -294,16 +294,21 @@ async fn next_host(
     Host::start(spec, services).await.map(Arc::new).map(NextHost::Fresh)
 }
 
+/// What the plugin's file has to show where `user` runs the daemon.
+pub(crate) fn trust(plugin: &Plugin, user: u32) -> Trust {
+    Trust { sha256: plugin.sha256.clone(), owner: plugin.owner_counts.then_some(user) }
+}
+
 fn spec(snapshot: &Snapshot, handler: &Handler, held: Option<&Held>) -> HostSpec {
     let plugin = &snapshot.plugins[&handler.plugin];
-    let (library, sha256) = match held {
-        Some(held) => (held.library.clone(), vec![held.sha256.clone()]),
-        None => (plugin.path.clone(), plugin.sha256.clone()),
+    let (library, trust) = match held {
+        Some(held) => (held.library.clone(), Trust { sha256: vec![held.sha256.clone()], ..Trust::default() }),
+        None => (plugin.path.clone(), trust(plugin, rustix::process::geteuid().as_raw())),
     };
     HostSpec {
         handler: handler.name.clone(),
         library,
-        sha256,
+        trust,
         cache: snapshot.store.path.join(LIBRARY_CACHE),
         settings_json: handler.settings.to_string(),
         secrets: handler.secrets.clone(),

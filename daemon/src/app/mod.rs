@@ -45,6 +45,7 @@ use crate::store::{Health, Store, Upkeep};
 use crate::verify::stripe::SchemeError;
 use control::Operations;
 pub use handlers::LIBRARY_CACHE;
+pub(crate) use handlers::trust;
 use reload::{Loader, Parts, Reloader};
 use runtime_file::RuntimeFile;
 

@@ -125,7 +125,12 @@ fn check_plugins(
             let fault = Fault::new(plugin.name.spot.span.clone(), message).help(help);
             faults.fault(plugin.name.spot.file, fault.about_the_whole());
         }
-        let checked = Plugin { name: name.clone(), path: plugin.path.clone(), sha256: plugin.sha256.clone() };
+        let checked = Plugin {
+            name: name.clone(),
+            path: plugin.path.clone(),
+            sha256: plugin.sha256.clone(),
+            owner_counts: !options.dev,
+        };
         plugins.insert(name, checked);
     }
     plugins

@@ -132,6 +132,8 @@ pub struct Plugin {
     pub path: PathBuf,
     /// What its file may be: 64 hex digits in lower case each. Empty only under `--dev`.
     pub sha256: Vec<String>,
+    /// Nobody but root and the daemon's user may be able to change its file. Not under `--dev`.
+    pub owner_counts: bool,
 }
 
 /// `[handler.x]`

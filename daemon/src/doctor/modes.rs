@@ -1,4 +1,4 @@
-//! Who may read and write what the daemon lives on.
+//! Who may read and write what the daemon lives on. Who may change a plugin's file is asked where it is loaded (`plugins`).
 //!
 //! A store's directory that only its owner may enter covers what is in it; so its files' own modes count where it is open,
 //! but for the runtime file, which may hold secrets.
@@ -38,13 +38,10 @@ pub(super) fn check(loaded: &Loaded) -> Vec<Check> {
     for file in &writable {
         checks.extend(closed_to(file, WRITE, "decides where events go and", "chmod go-w"));
     }
-    for plugin in snapshot.plugins.values() {
-        checks.extend(closed_to(&plugin.path, WRITE, "is code that the daemon runs and", "chmod go-w"));
-    }
     if checks.is_empty() {
         checks.push(Check::ok(
             NAME,
-            "the store and the secrets are their owner's alone; nobody else may change the configuration or a plugin",
+            "the store and the secrets are their owner's alone; nobody else may change the configuration",
         ));
     }
     checks

@@ -1,4 +1,5 @@
-//! Each plugin's file: there, the one that was pinned, loadable here, and the one that the running daemon has.
+//! Each plugin's file: there, nobody else's to change, the one that was pinned, loadable here, and the one that the running
+//! daemon has.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Check, Daemon};
 use crate::admin::view::HandlerView;
-use crate::app::LIBRARY_CACHE;
+use crate::app::{LIBRARY_CACHE, trust};
 use crate::config::{Plugin, Snapshot};
 use crate::host::{Inspected, inspect};
 use crate::observe::with_causes;
@@ -37,13 +38,19 @@ pub(super) async fn check(plugin: &Plugin, snapshot: &Snapshot, daemon: &Daemon)
             )];
         }
     };
-    match inspect(plugin.name.as_str(), &plugin.path, &plugin.sha256, cache.path()).await {
+    let trust = trust(plugin, user(&snapshot.store.path));
+    match inspect(plugin.name.as_str(), &plugin.path, &trust, cache.path()).await {
         Ok(found) => told(plugin, &found, &running(plugin, snapshot, daemon)),
         Err(error) => {
             let words = format!("`{}`: {}", plugin.name, with_causes(&error));
             vec![Check::fault(NAME, words, format!("mend the file, or [plugin.{}]", plugin.name))]
         }
     }
+}
+
+/// Who runs the daemon: whose the store is, or who asks where there is none yet.
+fn user(store: &Path) -> u32 {
+    store.metadata().map_or_else(|_| rustix::process::geteuid().as_raw(), |found| found.uid())
 }
 
 fn told(plugin: &Plugin, found: &Inspected, running: &[HandlerView]) -> Vec<Check> {
@@ -86,8 +93,7 @@ fn running(plugin: &Plugin, snapshot: &Snapshot, daemon: &Daemon) -> Vec<Handler
 impl Cache {
     /// The store's own where this user may use it as the daemon does, else one that is removed again.
     fn make(store: &Path) -> io::Result<Self> {
-        let us = rustix::process::geteuid().as_raw();
-        if store.metadata().is_ok_and(|found| found.uid() == us) {
+        if store.exists() && user(store) == rustix::process::geteuid().as_raw() {
             return Ok(Self::Store(store.join(LIBRARY_CACHE)));
         }
         let path = (0_u32..)
@@ -124,7 +130,12 @@ mod tests {
 
     #[test]
     fn a_daemon_with_another_file_is_told() {
-        let plugin = Plugin { name: PluginName::new("sumo"), path: PathBuf::new(), sha256: Vec::new() };
+        let plugin = Plugin {
+            name: PluginName::new("sumo"),
+            path: PathBuf::new(),
+            sha256: Vec::new(),
+            owner_counts: false,
+        };
         let found =
             Inspected { id: "x".to_owned(), version: "1".to_owned(), abi_minor: 0, sha256: "ab".repeat(32) };
         let runs =

@@ -9,6 +9,8 @@ use std::time::Duration;
 pub enum HostError {
     #[error("the library {} cannot be read; is its `path` right, and has it been built?", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
+    #[error("the library {} could be changed by others: {why}", path.display())]
+    Exposed { path: PathBuf, why: String },
     #[error("the library {} is not a file", path.display())]
     NotAFile { path: PathBuf },
     #[error("the library {} is {bytes} bytes; at most {max} are loaded", path.display())]

@@ -12,7 +12,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::drive::failed;
-use super::{HostError, HostProgram, death, library, process, report, wire};
+use super::{HostError, HostProgram, Trust, death, library, process, report, wire};
 use crate::model::ids::HandlerName;
 use crate::model::limits::{HOST_START_MAX, LOG_LINE_BYTES_MAX};
 use crate::observe::with_causes;
@@ -31,16 +31,16 @@ pub struct Inspected {
     pub sha256: String,
 }
 
-/// Checks the library's file and its pins, loads it in a child, and reads its descriptor. `name` is what its output is
-/// logged under; the cache is made if need be.
+/// Checks the library's file as a handler's start does, loads it in a child, and reads its descriptor. `name` is what its
+/// output is logged under; the cache is made if need be.
 pub async fn inspect(
     name: &str,
     library: &Path,
-    pins: &[String],
+    trust: &Trust,
     cache: &Path,
 ) -> Result<Inspected, HostError> {
-    let (path, pins, cache) = (library.to_owned(), pins.to_owned(), cache.to_owned());
-    let loading = tokio::task::spawn_blocking(move || library::load(&path, &pins, &cache));
+    let (path, trust, cache) = (library.to_owned(), trust.clone(), cache.to_owned());
+    let loading = tokio::task::spawn_blocking(move || library::load(&path, &trust, &cache));
     let checked = loading.await.map_err(HostError::Task)??;
     let program = HostProgram::default();
     let (mut process, socket) = process::spawn(&program, &HandlerName::new(name))

@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 
-use super::elf;
 use super::error::HostError;
+use super::place::{self, PlaceError};
+use super::{Trust, elf};
 use crate::artifact::{Artifact, ArtifactError, Schema};
 use crate::model::limits::LIBRARY_BYTES_MAX;
 
@@ -39,10 +40,10 @@ pub(super) struct Checked {
 }
 
 /// Reads, checks and caches a library. Blocks.
-pub(super) fn load(library: &Path, pins: &[String], cache: &Path) -> Result<Checked, HostError> {
-    let bytes = read(library)?;
+pub(super) fn load(library: &Path, trust: &Trust, cache: &Path) -> Result<Checked, HostError> {
+    let bytes = read(library, trust.owner)?;
     let sha256 = hex::encode(Sha256::digest(&bytes));
-    check_pin(library, &sha256, pins)?;
+    check_pin(library, &sha256, &trust.sha256)?;
     elf::check(&bytes).map_err(|why| HostError::NotALibrary { path: library.to_owned(), why })?;
     let settings =
         settings_of(&bytes).map_err(|why| HostError::NotALibrary { path: library.to_owned(), why })?;
@@ -98,12 +99,19 @@ pub(super) fn check_pin(library: &Path, sha256: &str, pins: &[String]) -> Result
 
 /// The SHA-256 of the library at the path now, 64 lower-case hex digits. Blocks.
 pub fn hash(library: &Path) -> Result<String, HostError> {
-    Ok(hex::encode(Sha256::digest(read(library)?)))
+    Ok(hex::encode(Sha256::digest(read(library, None)?)))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, HostError> {
+/// The file's bytes; with an `owner`, only where nobody but root and that user could have changed them.
+fn read(path: &Path, owner: Option<u32>) -> Result<Vec<u8>, HostError> {
     let unreadable = |source| HostError::Unreadable { path: path.to_owned(), source };
-    let file = File::open(path).map_err(unreadable)?;
+    let file = match owner {
+        None => File::open(path).map_err(unreadable)?,
+        Some(user) => place::open(path, user).map_err(|error| match error {
+            PlaceError::Unreadable(source) => unreadable(source),
+            PlaceError::Exposed(why) => HostError::Exposed { path: path.to_owned(), why },
+        })?,
+    };
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
         return Err(HostError::NotAFile { path: path.to_owned() });
@@ -181,6 +189,10 @@ mod tests {
         fs::read(path.unwrap()).unwrap()
     }
 
+    fn pinned(pins: &[String]) -> Trust {
+        Trust { sha256: pins.to_vec(), owner: None }
+    }
+
     fn files(cache: &Path) -> Vec<String> {
         let mut names: Vec<String> =
             fs::read_dir(cache).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
@@ -195,13 +207,13 @@ mod tests {
         fs::write(&library, real()).unwrap();
         fs::create_dir_all(&cache).unwrap();
         fs::set_permissions(&cache, fs::Permissions::from_mode(0o777)).unwrap();
-        let checked = load(&library, &[], &cache).unwrap();
+        let checked = load(&library, &pinned(&[]), &cache).unwrap();
         assert_eq!(checked.sha256, hex::encode(Sha256::digest(real())));
         assert_eq!(files(&cache), [format!("{}.so", checked.sha256)]);
         assert_eq!(fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(fs::metadata(&checked.path).unwrap().permissions().mode() & 0o777, 0o500);
         assert_eq!(
-            load(&library, &["0".repeat(64), checked.sha256.to_uppercase()], &cache).unwrap(),
+            load(&library, &pinned(&["0".repeat(64), checked.sha256.to_uppercase()]), &cache).unwrap(),
             checked
         );
     }
@@ -211,10 +223,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (library, cache) = (dir.path().join("a.so"), dir.path().join("plugins"));
         fs::write(&library, real()).unwrap();
-        let checked = load(&library, &[], &cache).unwrap();
+        let checked = load(&library, &pinned(&[]), &cache).unwrap();
         fs::remove_file(&checked.path).unwrap();
         fs::write(&checked.path, "torn").unwrap();
-        assert_eq!(load(&library, &[], &cache).unwrap(), checked);
+        assert_eq!(load(&library, &pinned(&[]), &cache).unwrap(), checked);
         assert_eq!(fs::read(&checked.path).unwrap(), real());
     }
 
@@ -223,7 +235,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (library, cache) = (dir.path().join("a.so"), dir.path().join("plugins"));
         fs::write(&library, real()).unwrap();
-        let said = load(&library, &["0".repeat(64)], &cache).unwrap_err().to_string();
+        let said = load(&library, &pinned(&["0".repeat(64)]), &cache).unwrap_err().to_string();
         assert!(
             said.contains(&"0".repeat(64)) && said.contains(&hex::encode(Sha256::digest(real()))),
             "{said}"
@@ -235,7 +247,7 @@ mod tests {
     fn a_missing_file_a_directory_and_a_text_are_told_apart() {
         let dir = tempfile::tempdir().unwrap();
         let cache = dir.path().join("plugins");
-        let said = |path: &Path| load(path, &[], &cache).unwrap_err().to_string();
+        let said = |path: &Path| load(path, &pinned(&[]), &cache).unwrap_err().to_string();
         assert!(said(&dir.path().join("none.so")).contains("cannot be read; is its `path` right"));
         assert!(said(dir.path()).contains("is not a file"));
         let text = dir.path().join("text.so");

@@ -5,7 +5,8 @@
 //! [`Services`], which the store answers, durably. Nothing here is kept: a host that dies loses only the attempts that
 //! it held, and is started again.
 //!
-//! In the order of the way down: `library` (the bytes that were checked are the bytes that run), `process` (the child),
+//! In the order of the way down: `place` (who could change a library), `library` (the bytes that were checked are the bytes
+//! that run), `process` (the child),
 //! `child` (its end of the conversation), `upcall` (what plugins ask for), `call` (one attempt, with its deadline),
 //! `report` (the ABI's words into the model's), `supervise` (start, watch, start again), `circuit` (when to start again), `figures`
 //! and `usage` (what metrics say);
@@ -21,6 +22,7 @@ mod error;
 mod figures;
 mod inspect;
 mod library;
+mod place;
 mod process;
 mod report;
 mod supervise;
@@ -59,8 +61,7 @@ pub struct HostSpec {
     pub handler: HandlerName,
     /// The library, as configured.
     pub library: PathBuf,
-    /// What the library's SHA-256 may be, 64 hex digits each; without any, whatever stands there is taken (`--dev`).
-    pub sha256: Vec<String>,
+    pub trust: Trust,
     /// Where checked libraries are kept, by their hash; made if need be, for this user alone.
     pub cache: PathBuf,
     /// The handler's settings: a JSON object.
@@ -73,6 +74,16 @@ pub struct HostSpec {
     pub timeout: Duration,
     /// What it may reach; without one, all that this process may.
     pub confine: Option<Confinement>,
+}
+
+/// What a library has to show before any of it runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trust {
+    /// What its SHA-256 may be, 64 hex digits each; without any, whatever stands there is taken (`--dev`).
+    pub sha256: Vec<String>,
+    /// The user beside root who may be able to change the file; `None` where nobody asks (`--dev`, and libraries out of the
+    /// cache).
+    pub owner: Option<u32>,
 }
 
 impl HostSpec {
@@ -255,11 +266,11 @@ impl Host {
     /// another library. What stands at the path and is not pinned would not start, so it is no reason to leave this one.
     pub async fn differs_from(&self, spec: &HostSpec) -> Result<bool, HostError> {
         let running = self.status().sha256;
-        if !self.shared.spec.is_like(spec) || !library::may_run(&running, &spec.sha256) {
+        if !self.shared.spec.is_like(spec) || !library::may_run(&running, &spec.trust.sha256) {
             return Ok(true);
         }
         let there = hash_beside(&spec.library).await?;
-        Ok(there != running && library::may_run(&there, &spec.sha256))
+        Ok(there != running && library::may_run(&there, &spec.trust.sha256))
     }
 
     /// How it is now.

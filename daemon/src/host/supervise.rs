@@ -80,8 +80,8 @@ impl Shared {
         spec: HostSpec,
         services: Arc<dyn Services>,
     ) -> Result<Arc<Self>, HostError> {
-        let (path, pins, cache) = (spec.library.clone(), spec.sha256.clone(), spec.cache.clone());
-        let loading = tokio::task::spawn_blocking(move || library::load(&path, &pins, &cache));
+        let (path, trust, cache) = (spec.library.clone(), spec.trust.clone(), spec.cache.clone());
+        let loading = tokio::task::spawn_blocking(move || library::load(&path, &trust, &cache));
         let library = loading.await.map_err(HostError::Task)??;
         library.check_settings(&spec.settings_json)?;
         let workers = u16::try_from(spec.concurrency.max(1)).unwrap_or(u16::MAX);

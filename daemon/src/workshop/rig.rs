@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::host::{Company, Host, HostError, HostSpec, Report, Services};
+use crate::host::{Company, Host, HostError, HostSpec, Report, Services, Trust};
 use crate::model::attempt::Outcome;
 use crate::model::event::Event;
 use crate::model::ids::{EventId, HandlerName, RuleName};
@@ -65,7 +65,7 @@ impl Rig {
         let spec = HostSpec {
             handler: HandlerName::new(NAME),
             library: self.subject.library.clone(),
-            sha256: Vec::new(),
+            trust: Trust::default(),
             cache: self.cache(),
             settings_json: settings.to_string(),
             secrets: self.subject.secrets.clone(),

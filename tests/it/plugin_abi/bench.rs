@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use hookyard::host::{Company, Host, HostError, HostProgram, HostSpec, Report, ServiceError, Services};
+use hookyard::host::{
+    Company, Host, HostError, HostProgram, HostSpec, Report, ServiceError, Services, Trust,
+};
 use hookyard::model::clock::UnixMillis;
 use hookyard::model::event::{Envelope, Event};
 use hookyard::model::ids::{EventId, HandlerName, IdempotencyKey, PluginId, RuleName, SourceName, StepId};
@@ -45,7 +47,7 @@ impl Bench {
         HostSpec {
             handler: HandlerName::new("under-test"),
             library: library.to_owned(),
-            sha256: Vec::new(),
+            trust: Trust::default(),
             cache: self.dir.path().join("cache"),
             settings_json: "{}".to_owned(),
             secrets: [("token".to_owned(), "s3cret".to_owned().into())].into(),

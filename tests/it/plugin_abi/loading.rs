@@ -77,7 +77,7 @@ async fn a_pin_that_does_not_match_names_both_hashes() {
     let mut spec = bench.spec(&library);
     let host = bench.start(spec.clone()).await.unwrap();
     let sha256 = host.status().sha256;
-    spec.sha256 = vec![sha256.clone()];
+    spec.trust.sha256 = vec![sha256.clone()];
     bench.start(spec.clone()).await.unwrap();
     fs::write(&library, fs::read(bench.compile("good", &["FLAGS=1"])).unwrap()).unwrap();
     let Err(HostError::PinMismatch { pinned, found, .. }) = bench.start(spec).await else {

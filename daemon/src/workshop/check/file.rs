@@ -1,7 +1,7 @@
 //! The checks of the file itself and of its descriptor: nothing of the plugin is made yet.
 
 use crate::artifact::{Artifact, ENTRY};
-use crate::host::inspect;
+use crate::host::{Trust, inspect};
 use crate::observe::with_causes;
 
 use super::Verdict;
@@ -30,7 +30,7 @@ pub(super) fn file(rig: &Rig) -> Result<Verdict, String> {
 
 /// Loaded in a child; and the descriptor and the notes are of one mind.
 pub(super) async fn loads(rig: &Rig) -> Result<Verdict, String> {
-    let inspected = inspect(NAME, &rig.subject.library, &[], &rig.cache()).await;
+    let inspected = inspect(NAME, &rig.subject.library, &Trust::default(), &rig.cache()).await;
     let inspected = inspected.map_err(|error| with_causes(&error))?;
     let artifact = artifact(rig)?;
     let who = format!("{} {} (ABI 1.{})", inspected.id, inspected.version, inspected.abi_minor);
