@@ -1,7 +1,7 @@
 //! The child process that holds one handler's plugin: the only code of hookyard that loads a library.
 //!
 //! The daemon starts its own binary as `hookyard plugin-host` with one end of a socket pair as stdin, and speaks
-//! [`protocol`] over it. The child loads one library (`library`), makes one instance of the plugin, and then answers
+//! [`protocol`] over it. The child gets one library ([`handover`]), loads it (`library`), makes one instance of the plugin, and then answers
 //! calls ([`run()`]). It keeps nothing: whatever the plugin wants remembered goes up to the daemon and is on disk before
 //! the answer. A crash of the plugin is the end of this process and costs the daemon the attempts that it held.
 //!
@@ -12,6 +12,7 @@
 mod child;
 #[cfg(target_os = "linux")]
 mod confine;
+pub mod handover;
 #[expect(unsafe_code, reason = "loading a library and calling its functions")]
 mod library;
 pub mod protocol;

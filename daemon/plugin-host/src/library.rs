@@ -5,6 +5,7 @@
 //! process ends soon anyway.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use hookyard_plugin::abi::{self, Bytes};
@@ -25,14 +26,14 @@ const RTLD_NODELETE: c_int = 0x1000;
 /// Why a library is no plugin for this hookyard.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoadError {
-    #[error("the library {} cannot be loaded: {why}", path.display())]
-    Open { path: PathBuf, why: String },
+    #[error("the library {named} cannot be loaded: {why}")]
+    Open { named: String, why: String },
     #[error(
-        "the library {} is no hookyard plugin: it does not export the function `{}`; \
+        "the library {named} is no hookyard plugin: it does not export the function `{}`; \
          in Rust, name the handler in hookyard_plugin::export!",
-        path.display(), abi::SYMBOL
+        abi::SYMBOL
     )]
-    NoSymbol { path: PathBuf },
+    NoSymbol { named: String },
     #[error("the plugin's `{}` returned NULL instead of a descriptor", abi::SYMBOL)]
     NoDescriptor,
     #[error(
@@ -74,6 +75,18 @@ pub(crate) struct Refused {
     pub(crate) why: String,
 }
 
+/// Where a library is.
+#[derive(Debug)]
+pub(crate) struct Source<'source> {
+    /// A file in memory, which stays open as long as this process lives: who looks into the process by this descriptor, as
+    /// backtraces do, must find the library and nothing else.
+    pub(crate) in_memory: Option<BorrowedFd<'source>>,
+    /// The same bytes in a file.
+    pub(crate) path: &'source Path,
+    /// How people know it.
+    pub(crate) named: &'source str,
+}
+
 /// A loaded plugin.
 #[derive(Debug)]
 pub(crate) struct Library {
@@ -96,14 +109,12 @@ unsafe impl Sync for Instance {}
 
 impl Library {
     /// Loads the library and checks its descriptor. Runs the library's constructors, so its bytes are trusted by now.
-    pub(crate) fn open(path: &Path) -> Result<Self, LoadError> {
-        // SAFETY: the constructors that run here are the plugin's own, in a process that is the plugin's own.
-        let library = unsafe { Loaded::open(Some(path), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) };
-        let library = library
-            .map_err(|error| LoadError::Open { path: path.to_owned(), why: without_path(&error, path) })?;
+    pub(crate) fn open(source: &Source<'_>) -> Result<Self, LoadError> {
+        let named = || source.named.to_owned();
+        let library = load(source).map_err(|why| LoadError::Open { named: named(), why })?;
         // SAFETY: by contract (and by its name, which holds the major) the symbol is a function of this type.
         let symbol = unsafe { library.get::<abi::PluginFn>(abi::SYMBOL) };
-        let symbol = symbol.map_err(|_| LoadError::NoSymbol { path: path.to_owned() })?;
+        let symbol = symbol.map_err(|_| LoadError::NoSymbol { named: named() })?;
         // SAFETY: the function takes nothing and returns NULL or a static descriptor that begins with its size.
         let descriptor = unsafe { abi::read(symbol()) };
         // Never unloaded; see the head.
@@ -215,6 +226,26 @@ fn word(field: &'static str, bytes: Bytes) -> Result<String, LoadError> {
     // SAFETY: the descriptor's texts live as long as the library, which is never unloaded.
     let text = unsafe { bytes.text() }.filter(|text| text.len() <= WORD_BYTES_MAX);
     text.map(str::to_owned).ok_or(LoadError::NotText { field })
+}
+
+/// Loads the library out of memory, or else by its path, as where a policy of the system allows no code in memory files.
+fn load(source: &Source<'_>) -> Result<Loaded, String> {
+    let in_memory = source.in_memory.map(|file| PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd())));
+    let refused = match in_memory.map(|path| open(&path)) {
+        Some(Ok(library)) => return Ok(library),
+        Some(Err(why)) => Some(why),
+        None => None,
+    };
+    open(source.path).map_err(|why| match refused {
+        Some(refused) if refused != why => format!("{why} (and as a file in memory: {refused})"),
+        _ => why,
+    })
+}
+
+fn open(path: &Path) -> Result<Loaded, String> {
+    // SAFETY: the constructors that run here are the plugin's own, in a process that is the plugin's own.
+    let library = unsafe { Loaded::open(Some(path), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) };
+    library.map_err(|error| without_path(&error, path))
 }
 
 /// dlopen's words, without the path that they begin with.

@@ -11,7 +11,7 @@ use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What both ends must be. The first frame of each direction holds these bytes, bare.
-pub const BUILD: &str = concat!("hookyard ", env!("CARGO_PKG_VERSION"), " plugin-host protocol 1");
+pub const BUILD: &str = concat!("hookyard ", env!("CARGO_PKG_VERSION"), " plugin-host protocol 2");
 /// The largest frame from daemon to child: an event's body (its limit is a setting) and some headers.
 pub const TO_CHILD_BYTES_MAX: u32 = 64 * 1024 * 1024;
 /// The largest frame from child to daemon: one field of [`FIELD_BYTES_MAX`], one of [`TEXT_BYTES_MAX`], log fields.
@@ -58,8 +58,11 @@ pub enum FromChild {
 /// What the child is to become.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Start {
-    /// The bytes of the library's path.
+    /// Where the checked library is kept, the bytes of its path. Loaded where no descriptor of it came ([`crate::handover`]),
+    /// or where that cannot be.
     pub library: Blob,
+    /// The path that people know it by.
+    pub named: String,
     pub settings_json: String,
     /// How many calls run at once.
     pub workers: u16,

@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::io::{self, BufReader, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -21,7 +21,8 @@ use rustix::process::{Resource, Rlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::child::{self, CallState, Child, Link};
-use crate::library::{Instance, Library};
+use crate::handover::FirstWords;
+use crate::library::{Instance, Library, Source};
 use crate::protocol::{self, Detail, FrameError, FromChild, Stage, Start, TO_CHILD_BYTES_MAX, ToChild};
 
 /// How long the plugin has to end by itself once the daemon is gone or says stop; then the process is killed.
@@ -70,10 +71,10 @@ pub fn run() -> ExitCode {
 fn serve() -> Result<(), RunError> {
     let mut socket = take_socket()?;
     confine()?;
+    socket.write_all(&protocol::preamble()).map_err(FrameError::Io)?;
+    let in_memory = agree(&socket)?;
     let socket_to_read = socket.try_clone().map_err(FrameError::Io)?;
     let mut reader = BufReader::with_capacity(READ_AHEAD_BYTES, socket_to_read);
-    socket.write_all(&protocol::preamble()).map_err(FrameError::Io)?;
-    agree(&mut reader)?;
     let Some(start) = first_message(&mut reader)? else { return Ok(()) };
     let child = Child::install(Link::new(socket), start.level).ok_or(RunError::NotStarted)?;
     if let Err(why) = keep_within(&start) {
@@ -83,7 +84,7 @@ fn serve() -> Result<(), RunError> {
     // Twice the workers: the daemon sends no more than that, and a call that cannot wait is answered at once.
     let (sender, queue) = sync_channel(2 * usize::from(start.workers.max(1)));
     spawn("reader", move || read(child, reader, sender)).map_err(RunError::Thread)?;
-    match make(&start) {
+    match make(&start, in_memory.as_ref().map(AsFd::as_fd)) {
         Ok((facts, None)) => child.link.send(&FromChild::Ready(facts))?,
         Ok((facts, Some(instance))) => {
             child.created();
@@ -133,10 +134,12 @@ fn leave_signals_to_the_daemon() -> Result<(), RunError> {
     Ok(())
 }
 
-fn agree(reader: &mut BufReader<UnixStream>) -> Result<(), RunError> {
-    let said = protocol::read_frame(reader, TO_CHILD_BYTES_MAX)?.unwrap_or_default();
+/// Compares the builds. Returns the library, where it came along.
+fn agree(socket: &UnixStream) -> Result<Option<OwnedFd>, RunError> {
+    let mut first = FirstWords::from(socket);
+    let said = protocol::read_frame(&mut first, TO_CHILD_BYTES_MAX)?.unwrap_or_default();
     if said == protocol::BUILD.as_bytes() {
-        return Ok(());
+        return Ok(first.into_library());
     }
     let said = String::from_utf8_lossy(&said[..said.len().min(100)]).into_owned();
     Err(RunError::OtherBuild { said })
@@ -163,9 +166,13 @@ fn keep_within(start: &Start) -> Result<(), String> {
 }
 
 /// Loads the library, and makes the instance where one is wanted.
-fn make(start: &Start) -> Result<(protocol::Facts, Option<Instance>), (Stage, String)> {
+fn make(
+    start: &Start,
+    in_memory: Option<BorrowedFd<'_>>,
+) -> Result<(protocol::Facts, Option<Instance>), (Stage, String)> {
     let path = Path::new(OsStr::from_bytes(&start.library.0));
-    let library = Library::open(path).map_err(|error| (Stage::Load, chain(&error)))?;
+    let source = Source { in_memory, path, named: &start.named };
+    let library = Library::open(&source).map_err(|error| (Stage::Load, chain(&error)))?;
     if start.load_only {
         return Ok((library.facts().clone(), None));
     }

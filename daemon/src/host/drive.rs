@@ -152,7 +152,7 @@ async fn talk(
     }
 }
 
-/// Compares the builds, then says what to load. `false` at the end of the connection.
+/// Looks at the child's build, then says what to load. `false` at the end of the connection.
 async fn agree(
     shared: &Shared,
     child: &Child,
@@ -167,7 +167,6 @@ async fn agree(
         answer(ready, Err(HostError::OtherBuild { said, ours: protocol::BUILD }));
         return Err("it is another build".to_owned());
     }
-    child.send_frame(protocol::preamble()).await;
     child.send_frame(shared.start_frame.clone()).await;
     Ok(true)
 }

@@ -2,23 +2,21 @@
 //!
 //! `doctor` asks. The child is gone when the answer is there, whatever the library does.
 
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
-use hookyard_plugin_host::protocol::{self, Blob, FROM_CHILD_BYTES_MAX, Facts, FromChild, Start, ToChild};
+use hookyard_plugin_host::protocol::{self, FROM_CHILD_BYTES_MAX, Facts, FromChild, ToChild};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::drive::failed;
+use super::library::Checked;
+use super::start::load_only;
 use super::{HostError, HostProgram, Trust, death, library, process, report, wire};
 use crate::model::ids::HandlerName;
 use crate::model::limits::{HOST_START_MAX, LOG_LINE_BYTES_MAX};
 use crate::observe::with_causes;
-
-/// The lowest level that a plugin's log has: nothing is logged before an instance is made.
-const LEVEL: u32 = 2;
 
 /// A library that loads here, and its descriptor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,9 +41,9 @@ pub async fn inspect(
     let loading = tokio::task::spawn_blocking(move || library::load(&path, &trust, &cache));
     let checked = loading.await.map_err(HostError::Task)??;
     let program = HostProgram::default();
-    let (mut process, socket) = process::spawn(&program, &HandlerName::new(name))
+    let (mut process, socket) = process::spawn(&program, &HandlerName::new(name), &checked)
         .map_err(|source| HostError::Spawn { program: program.path.clone(), source })?;
-    let asked = timeout(HOST_START_MAX, ask(socket, &checked.path)).await;
+    let asked = timeout(HOST_START_MAX, ask(socket, &checked)).await;
     let facts = match asked {
         Ok(Ok(facts)) => facts,
         Ok(Err(Silent::Told(error))) => return Err(error),
@@ -75,22 +73,16 @@ impl From<protocol::FrameError> for Silent {
     }
 }
 
-async fn ask(mut socket: UnixStream, library: &Path) -> Result<Facts, Silent> {
+async fn ask(mut socket: UnixStream, library: &Checked) -> Result<Facts, Silent> {
     let said = wire::read(&mut socket, FROM_CHILD_BYTES_MAX).await?.ok_or(Silent::Gone)?;
     if said != protocol::BUILD.as_bytes() {
         let said = report::clean(&String::from_utf8_lossy(&said), LOG_LINE_BYTES_MAX);
         return Err(Silent::Told(HostError::OtherBuild { said, ours: protocol::BUILD }));
     }
-    let start = ToChild::Start(Start {
-        library: Blob(library.as_os_str().as_bytes().to_vec()),
-        settings_json: "{}".to_owned(),
-        workers: 1,
-        level: LEVEL,
-        load_only: true,
-        confine: None,
-    });
-    let frames = [protocol::preamble(), wire::frame(&start)?].concat();
-    socket.write_all(&frames).await.map_err(protocol::FrameError::Io)?;
+    socket
+        .write_all(&wire::frame(&ToChild::Start(load_only(library)))?)
+        .await
+        .map_err(protocol::FrameError::Io)?;
     loop {
         let frame = wire::read(&mut socket, FROM_CHILD_BYTES_MAX).await?.ok_or(Silent::Gone)?;
         match protocol::decode(&frame)? {

@@ -1,9 +1,10 @@
 //! Loads by content: the bytes that were read, hashed and compared with the pin are written to the cache under their
-//! hash, and the child loads that file. Replacing a library on disk never changes what runs, and a crash while the cache
-//! is written leaves only a temporary file.
+//! hash and to a sealed file in memory, and the child loads the latter (`sealed`), or else the former. Replacing a library
+//! on disk never changes what runs, and a crash while the cache is written leaves only a temporary file.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::HostError;
 use super::place::{self, PlaceError};
-use super::{Trust, elf};
+use super::{Trust, elf, sealed};
 use crate::artifact::{Artifact, ArtifactError, Schema};
 use crate::model::limits::LIBRARY_BYTES_MAX;
 
@@ -29,9 +30,14 @@ const SYSTEM: [&str; 9] = [
     "libc.musl-",
 ];
 
-/// A library, checked, where the child loads it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A library, checked, for a child to load.
+#[derive(Debug)]
 pub(super) struct Checked {
+    /// Where it is configured, for people.
+    pub(super) named: String,
+    /// Its bytes, sealed; a child loads these if it can.
+    pub(super) in_memory: Option<OwnedFd>,
+    /// The same bytes in the cache.
     pub(super) path: PathBuf,
     /// 64 lower-case hex digits.
     pub(super) sha256: String,
@@ -52,7 +58,24 @@ pub(super) fn load(library: &Path, trust: &Trust, cache: &Path) -> Result<Checke
     if !holds(&path, &sha256) {
         store(&cache, &path, &bytes)?;
     }
-    Ok(Checked { path, sha256, settings })
+    let in_memory = sealed::seal(library, &bytes);
+    if in_memory.is_none() {
+        refuse_noexec(&cache)?;
+    }
+    Ok(Checked { named: library.display().to_string(), in_memory, path, sha256, settings })
+}
+
+/// Only a file that lies where code may be run can be loaded.
+fn refuse_noexec(cache: &Path) -> Result<(), HostError> {
+    let mount = rustix::fs::statvfs(cache).map_err(|error| HostError::Cache {
+        path: cache.to_owned(),
+        what: "its file system cannot be asked about",
+        source: error.into(),
+    })?;
+    match mount.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC) {
+        true => Err(HostError::NoExec { path: cache.to_owned() }),
+        false => Ok(()),
+    }
 }
 
 /// The schema that the library holds, if it is fit to be loaded. Only ELF files can be looked into.
@@ -135,16 +158,7 @@ fn make_cache(cache: &Path) -> Result<PathBuf, HostError> {
     DirBuilder::new().recursive(true).mode(0o700).create(cache).map_err(failed("it cannot be made"))?;
     let private = fs::Permissions::from_mode(0o700);
     fs::set_permissions(cache, private).map_err(failed("it cannot be closed to other users"))?;
-    let cache = cache.canonicalize().map_err(failed("it cannot be found"))?;
-    let mount = rustix::fs::statvfs(&cache).map_err(|error| HostError::Cache {
-        path: cache.clone(),
-        what: "its file system cannot be asked about",
-        source: error.into(),
-    })?;
-    if mount.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC) {
-        return Err(HostError::NoExec { path: cache });
-    }
-    Ok(cache)
+    cache.canonicalize().map_err(failed("it cannot be found"))
 }
 
 /// Whether the file is there and still what its name says: a torn or changed one is written again.
@@ -212,10 +226,8 @@ mod tests {
         assert_eq!(files(&cache), [format!("{}.so", checked.sha256)]);
         assert_eq!(fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(fs::metadata(&checked.path).unwrap().permissions().mode() & 0o777, 0o500);
-        assert_eq!(
-            load(&library, &pinned(&["0".repeat(64), checked.sha256.to_uppercase()]), &cache).unwrap(),
-            checked
-        );
+        let pins = pinned(&["0".repeat(64), checked.sha256.to_uppercase()]);
+        assert_eq!(load(&library, &pins, &cache).unwrap().path, checked.path);
     }
 
     #[test]
@@ -226,7 +238,7 @@ mod tests {
         let checked = load(&library, &pinned(&[]), &cache).unwrap();
         fs::remove_file(&checked.path).unwrap();
         fs::write(&checked.path, "torn").unwrap();
-        assert_eq!(load(&library, &pinned(&[]), &cache).unwrap(), checked);
+        assert_eq!(load(&library, &pinned(&[]), &cache).unwrap().path, checked.path);
         assert_eq!(fs::read(&checked.path).unwrap(), real());
     }
 

@@ -6,7 +6,7 @@
 //! it held, and is started again.
 //!
 //! In the order of the way down: `place` (who could change a library), `library` (the bytes that were checked are the bytes
-//! that run), `process` (the child),
+//! that run), `sealed` (those bytes in memory), `process` (the child), `start` (its first message),
 //! `child` (its end of the conversation), `upcall` (what plugins ask for), `call` (one attempt, with its deadline),
 //! `report` (the ABI's words into the model's), `supervise` (start, watch, start again), `circuit` (when to start again), `figures`
 //! and `usage` (what metrics say);
@@ -25,6 +25,8 @@ mod library;
 mod place;
 mod process;
 mod report;
+mod sealed;
+mod start;
 mod supervise;
 mod upcall;
 mod usage;

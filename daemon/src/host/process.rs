@@ -3,17 +3,19 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hookyard_plugin_host::{handover, protocol};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
 use super::HostProgram;
+use super::library::Checked;
 use super::report::clean;
 use crate::model::ids::HandlerName;
 use crate::model::limits::{
@@ -41,10 +43,16 @@ struct Printed {
     last: VecDeque<String>,
 }
 
-/// Starts the child. Must run in a tokio runtime.
-pub(super) fn spawn(program: &HostProgram, handler: &HandlerName) -> io::Result<(Process, UnixStream)> {
+/// Starts the child, with the daemon's build and the library waiting in its socket. Must run in a tokio runtime.
+pub(super) fn spawn(
+    program: &HostProgram,
+    handler: &HandlerName,
+    library: &Checked,
+) -> io::Result<(Process, UnixStream)> {
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
+    let in_memory = library.in_memory.as_ref().map(AsFd::as_fd);
+    handover::send(&ours, &protocol::preamble(), in_memory)?;
     let ours = UnixStream::from_std(ours)?;
     let mut child = Command::new(&program.path)
         .arg0("hookyard")

@@ -1,16 +1,14 @@
 //! Keeps a handler's child alive: starts it, and starts it again when it dies, when `circuit` says so.
 
-use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use hookyard_plugin_host::protocol::{Blob, Facts, FrameError, Start, ToChild};
+use hookyard_plugin_host::protocol::Facts;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::level_filters::LevelFilter;
 
 use super::child::Child;
 use super::circuit::Circuit;
@@ -18,6 +16,7 @@ use super::death::Cause;
 use super::drive::{Ended, drive};
 use super::figures::Counters;
 use super::library::{self, Checked};
+use super::start::start_frame;
 use super::{Company, HostError, HostProgram, HostSpec, HostStatus, Services, process, wire};
 use crate::model::clock::Stopwatch;
 use crate::model::ids::PluginId;
@@ -85,15 +84,7 @@ impl Shared {
         let library = loading.await.map_err(HostError::Task)??;
         library.check_settings(&spec.settings_json)?;
         let workers = u16::try_from(spec.concurrency.max(1)).unwrap_or(u16::MAX);
-        let start = ToChild::Start(Start {
-            library: Blob(library.path.as_os_str().as_bytes().to_vec()),
-            settings_json: spec.settings_json.clone(),
-            workers,
-            level: lowest_level(),
-            load_only: false,
-            confine: spec.confine.as_ref().map(wire::confine),
-        });
-        let start_frame = wire::frame(&start).map_err(|error| too_large(&spec, &error))?;
+        let start_frame = start_frame(&spec, &library, workers)?;
         Ok(Arc::new(Self {
             services,
             slot: watch::Sender::new(Slot::Down { why: Arc::from("it is starting") }),
@@ -265,7 +256,7 @@ impl Drop for Counted<'_> {
 
 /// Starts a child and waits until its plugin is ready.
 pub(super) async fn start_child(shared: &Arc<Shared>) -> Result<Running, HostError> {
-    let (process, socket) = process::spawn(&shared.program, &shared.spec.handler)
+    let (process, socket) = process::spawn(&shared.program, &shared.spec.handler, &shared.library)
         .map_err(|source| HostError::Spawn { program: shared.program.path.clone(), source })?;
     let (reader, writer) = socket.into_split();
     let (outbox, frames) = mpsc::channel(HOST_OUTBOX_MAX);
@@ -379,22 +370,4 @@ async fn start_again(shared: &Arc<Shared>) -> Option<Running> {
 
 fn circuit_words() -> String {
     format!("the plugin died more than {HOST_DEATHS_MAX} times within {HOST_DEATHS_WITHIN:?}")
-}
-
-/// The lowest level that is sent up, as the ABI counts levels: at least the information that is kept with attempts.
-fn lowest_level() -> u32 {
-    match LevelFilter::current() {
-        LevelFilter::TRACE => 0,
-        LevelFilter::DEBUG => 1,
-        _ => 2,
-    }
-}
-
-fn too_large(spec: &HostSpec, error: &FrameError) -> HostError {
-    match error {
-        FrameError::TooLarge { max, .. } => {
-            HostError::SettingsTooLarge { bytes: spec.settings_json.len(), max: *max }
-        }
-        error => HostError::Load { why: with_causes(error) },
-    }
 }

@@ -92,9 +92,10 @@ fn child_with_call(event_type: &str) -> (std::process::Child, UnixStream) {
     let said = protocol::read_frame(&mut socket, FROM_CHILD_BYTES_MAX).unwrap().unwrap();
     assert_eq!(said, protocol::BUILD.as_bytes());
     socket.write_all(&protocol::preamble()).unwrap();
-    let library = Blob(misbehave().into_os_string().into_encoded_bytes());
+    let library = misbehave();
     let start = Start {
-        library,
+        named: library.display().to_string(),
+        library: Blob(library.into_os_string().into_encoded_bytes()),
         settings_json: "{}".to_owned(),
         workers: 1,
         level: 4,

@@ -2,11 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests: a panic is the test's failure")]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use hookyard::host::{HostError, HostProgram};
+use hookyard::host::{Host, HostError, HostProgram};
+use rustix::fs::SealFlags;
 
 use super::bench::{Bench, misbehave};
+use crate::disk::{path, run, say};
 
 /// The words of the refusal of this library.
 async fn refusal(bench: &Bench, library: &Path) -> String {
@@ -97,6 +99,67 @@ async fn replacing_the_library_changes_nothing_of_what_runs() {
     assert_eq!(outcome.word(), "done", "{outcome:?}");
 }
 
+/// A file system in memory from which nothing may be run, until this is dropped.
+struct NoExec(PathBuf);
+
+impl NoExec {
+    /// `None`, and a loud word, where this user cannot mount one.
+    fn mount(place: &Path) -> Option<Self> {
+        fs::create_dir(place).unwrap();
+        match run("mount", &["-t", "tmpfs", "-o", "noexec", "tmpfs", path(place)]) {
+            Ok(()) => Some(Self(place.to_owned())),
+            Err(why) => {
+                say(&format!("SKIPPED the cache that is mounted noexec: it needs root: {why}"));
+                None
+            }
+        }
+    }
+}
+
+impl Drop for NoExec {
+    fn drop(&mut self) {
+        run("umount", &[path(&self.0)]).unwrap();
+    }
+}
+
+/// The lines of the child's memory map that are of the library.
+fn mapped(host: &Host, library: &str) -> Vec<String> {
+    let maps = fs::read_to_string(format!("/proc/{}/maps", host.status().pid.unwrap())).unwrap();
+    maps.lines().filter(|line| line.contains(library)).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn what_runs_is_sealed_in_memory_and_no_path_leads_to_it() {
+    let bench = Bench::new();
+    let host = bench.misbehave().await;
+    let mapped_here = mapped(&host, "libhookyard_test_misbehave");
+    assert!(
+        !mapped_here.is_empty() && mapped_here.iter().all(|line| line.contains("/memfd:")),
+        "{mapped_here:?}"
+    );
+    assert_eq!(mapped(&host, &host.status().sha256), [""; 0], "the file in the cache is not what runs");
+    let descriptors = fs::read_dir(format!("/proc/{}/fd", host.status().pid.unwrap())).unwrap();
+    let leads_to = |fd: &Path| fs::read_link(fd).is_ok_and(|it| it.to_string_lossy().starts_with("/memfd:"));
+    let sealed = descriptors.map(|fd| fd.unwrap().path()).find(|fd| leads_to(fd)).unwrap();
+    let sealed = fs::File::open(sealed).unwrap();
+    let seals = rustix::fs::fcntl_get_seals(&sealed).unwrap();
+    assert!(
+        seals.contains(SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL),
+        "{seals:?}"
+    );
+    let panic = super::bench::call(&host, "panic").await.outcome;
+    assert!(format!("{panic:?}").contains("made to panic"), "{panic:?}");
+}
+
+#[tokio::test]
+async fn a_cache_that_is_mounted_noexec_keeps_nobody_from_loading() {
+    let bench = Bench::new();
+    let spec = bench.spec(&misbehave());
+    let Some(_mounted) = NoExec::mount(&spec.cache) else { return };
+    let host = bench.start(spec).await.unwrap();
+    assert_eq!(super::bench::call(&host, "well").await.outcome.word(), "done");
+}
+
 #[tokio::test]
 async fn a_plugin_that_cannot_be_made_says_why() {
     let bench = Bench::new();
@@ -122,7 +185,7 @@ async fn a_program_that_is_no_plugin_host_is_told() {
         let spec = bench.spec(&misbehave());
         let services = bench.memory.clone();
         let program = HostProgram { path: path.into(), args };
-        hookyard::host::Host::start_with(program, spec, services).await.unwrap_err()
+        Host::start_with(program, spec, services).await.unwrap_err()
     };
     let said = start("/bin/sh", &["-c", "echo cannot >&2; exit 3"]).await.to_string();
     assert!(said.contains("exit code 3") && said.contains("it had printed: cannot"), "{said}");

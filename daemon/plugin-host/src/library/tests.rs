@@ -1,6 +1,7 @@
 //! Every check of a descriptor, one wrong field at a time.
 
 use std::fs;
+use std::os::fd::AsFd;
 
 use super::*;
 
@@ -86,19 +87,36 @@ fn each_wrong_field_gets_its_own_sentence() {
     assert!(words(|p| p.id = Bytes { ptr: std::ptr::null(), len: 4 }).contains("id is not text"));
 }
 
+/// What is said of a file that cannot be loaded by the path `cached`, or out of memory, and is known as plugin.so.
+fn refusal(cached: &Path, in_memory: Option<&fs::File>) -> String {
+    let source = Source { in_memory: in_memory.map(AsFd::as_fd), path: cached, named: "/lib/plugin.so" };
+    Library::open(&source).unwrap_err().to_string()
+}
+
 #[test]
-fn a_file_that_is_no_library_says_so_once() {
+fn a_file_that_is_no_library_says_so_once_and_by_the_name_that_people_know() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("plugin.so");
+    let path = dir.path().join("cached.so");
     fs::write(&path, "not a library").unwrap();
-    let said = Library::open(&path).unwrap_err().to_string();
-    assert_eq!(said.matches("plugin.so").count(), 1, "{said}");
+    let said = refusal(&path, None);
+    assert_eq!(said, refusal(&path, Some(&fs::File::open(&path).unwrap())));
+    assert!(said.starts_with("the library /lib/plugin.so cannot be loaded: "), "{said}");
+    assert!(!said.contains("cached.so"), "{said}");
     assert!(said.contains("cannot be loaded: "), "{said}");
     assert!(!said.contains("dlopen failed"), "{said}");
 }
 
 #[test]
 fn a_library_without_the_symbol_is_told_how_to_get_it() {
-    let said = Library::open(Path::new("libm.so.6")).unwrap_err().to_string();
+    let said = refusal(Path::new("libm.so.6"), None);
     assert!(said.contains("does not export the function `hookyard_plugin_v1`"), "{said}");
+}
+
+#[test]
+fn what_cannot_be_loaded_out_of_memory_is_loaded_by_its_path() {
+    let null = fs::File::open("/dev/null").unwrap();
+    let said = refusal(Path::new("libm.so.6"), Some(&null));
+    assert!(said.contains("/lib/plugin.so is no hookyard plugin"), "it was loaded: {said}");
+    let said = refusal(Path::new("/no/such/file.so"), Some(&null));
+    assert!(said.contains("No such file") && said.contains("(and as a file in memory: "), "{said}");
 }

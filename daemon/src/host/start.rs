@@ -1,0 +1,57 @@
+//! The first message to a child: what it is to load, and how it is to be.
+
+use std::os::unix::ffi::OsStrExt;
+
+use hookyard_plugin_host::protocol::{Blob, FrameError, Start, ToChild};
+use tracing::level_filters::LevelFilter;
+
+use super::library::Checked;
+use super::{HostError, HostSpec, wire};
+use crate::observe::with_causes;
+
+/// The information that is kept with attempts, as the ABI counts levels.
+const LEVEL_KEPT: u32 = 2;
+
+/// The message as a frame, the same for every child of a host.
+pub(super) fn start_frame(spec: &HostSpec, library: &Checked, workers: u16) -> Result<Vec<u8>, HostError> {
+    let start = ToChild::Start(Start {
+        settings_json: spec.settings_json.clone(),
+        workers,
+        level: lowest_level(),
+        load_only: false,
+        confine: spec.confine.as_ref().map(wire::confine),
+        ..load_only(library)
+    });
+    wire::frame(&start).map_err(|error| too_large(spec, &error))
+}
+
+/// Of a child that only loads the library and says what it is.
+pub(super) fn load_only(library: &Checked) -> Start {
+    Start {
+        library: Blob(library.path.as_os_str().as_bytes().to_vec()),
+        named: library.named.clone(),
+        settings_json: "{}".to_owned(),
+        workers: 1,
+        level: LEVEL_KEPT,
+        load_only: true,
+        confine: None,
+    }
+}
+
+/// The lowest level that is sent up: at least [`LEVEL_KEPT`].
+fn lowest_level() -> u32 {
+    match LevelFilter::current() {
+        LevelFilter::TRACE => 0,
+        LevelFilter::DEBUG => 1,
+        _ => LEVEL_KEPT,
+    }
+}
+
+fn too_large(spec: &HostSpec, error: &FrameError) -> HostError {
+    match error {
+        FrameError::TooLarge { max, .. } => {
+            HostError::SettingsTooLarge { bytes: spec.settings_json.len(), max: *max }
+        }
+        error => HostError::Load { why: with_causes(error) },
+    }
+}
