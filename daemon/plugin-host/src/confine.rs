@@ -1,11 +1,12 @@
 //! What the plugin may reach, made to hold by the kernel: Landlock for files, seccomp for the network and for what no plugin
-//! needs; and where the daemon is root's, root's powers are given up. From then on it holds for this process and whatever it
+//! needs; and where the daemon is root's, root's powers are given up, and root itself where another user is named. From then on it holds for this process and whatever it
 //! starts.
 //!
 //! Called by `run` in the one thread that there is, before the library is loaded: a library's constructors run confined.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -13,12 +14,15 @@ use landlock::{
     ABI, Access, AccessFs, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
     RulesetCreated, RulesetCreatedAttr, RulesetError, Scope, path_beneath_rules,
 };
-use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, Gid, Uid, set_capabilities, set_thread_groups, set_thread_res_gid,
+    set_thread_res_uid,
+};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
 
-use crate::protocol::{Blob, Confine};
+use crate::protocol::{Blob, Confine, Ids};
 
 /// What Linux 6.2 can: every way to change a file is known to it.
 const NEEDED: ABI = ABI::V3;
@@ -69,11 +73,24 @@ pub(crate) enum ConfineError {
     #[error("confine: the filter of system calls cannot be made for this processor")]
     Filter(#[from] seccompiler::BackendError),
     #[error("confine: root's capabilities cannot be given up")]
-    Capabilities(#[source] std::io::Error),
+    Capabilities(#[source] io::Error),
+    #[error("confine: this process cannot become user {}, group {}", ids.uid, ids.gid)]
+    User { ids: Ids, source: io::Error },
+    #[error("confine: this process has {0} threads already, and would become another user in one of them")]
+    Threads(usize),
 }
 
-/// Confines this process. `library` stays readable.
+/// Confines this process. `library` stays readable. The user first: what its paths lead to is then looked up as the user
+/// that will need them, and no root is left that could undo the rest.
 pub(crate) fn confine(confine: &Confine, library: &Path) -> Result<(), ConfineError> {
+    if let Some(ids) = confine.user {
+        let threads =
+            std::fs::read_dir("/proc/self/task").map_err(|source| ConfineError::User { ids, source })?;
+        match threads.count() {
+            1 => become_user(ids).map_err(|source| ConfineError::User { ids, source })?,
+            more => return Err(ConfineError::Threads(more)),
+        }
+    }
     let rules = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(AccessFs::from_all(NEEDED))?
@@ -93,6 +110,17 @@ pub(crate) fn confine(confine: &Confine, library: &Path) -> Result<(), ConfineEr
     allow(rules, "write", &confine.write, AccessFs::from_all(WANTED))?.restrict_self()?;
     seccompiler::apply_filter(&filter(confine.network)?)?;
     give_up_capabilities()
+}
+
+/// For good: the saved ids too, and no group but the one. To the kernel each thread has a user of its own, which those that
+/// it starts take over; this is called in the only one, so it holds for all of the process. What root could do (its
+/// capabilities) goes with it.
+fn become_user(ids: Ids) -> io::Result<()> {
+    let (uid, gid) = (Uid::from_raw(ids.uid), Gid::from_raw(ids.gid));
+    set_thread_groups(&[])?;
+    set_thread_res_gid(gid, gid, gid)?;
+    set_thread_res_uid(uid, uid, uid)?;
+    Ok(())
 }
 
 /// Some of root's capabilities go past Landlock: as of Linux 6.14, `CAP_PERFMON` opens other processes' memory. With

@@ -81,6 +81,15 @@ pub struct Confine {
     pub read: Option<Vec<Blob>>,
     pub write: Vec<Blob>,
     pub network: bool,
+    /// Who this process becomes; `None` for who it is.
+    pub user: Option<Ids>,
+}
+
+/// A user and its one group, by their numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ids {
+    pub uid: u32,
+    pub gid: u32,
 }
 
 /// One attempt at a delivery.

@@ -94,6 +94,17 @@ impl<'read, 'files, 'toml> Reader<'read, 'files, 'toml> {
         self.parsed(key, "a string", "\"…\"", |text| Ok(text.to_owned()))
     }
 
+    /// A string, or a whole number as the string of its digits.
+    pub(super) fn text_or_number(&mut self, key: &'static str) -> Option<Spotted<String>> {
+        match self.table.get(key).map(|value| (value.span(), value.get_ref())) {
+            Some((span, DeValue::Integer(number))) => {
+                self.asked.push(key);
+                Some(Spotted { value: number.to_string(), spot: self.spot(span) })
+            }
+            _ => self.text(key),
+        }
+    }
+
     /// A path on this machine, as written: relative ones start where the daemon was started.
     pub(super) fn path(&mut self, key: &'static str) -> Option<Spotted<PathBuf>> {
         let path = self.parsed(key, "a path", "\"…\"", |text| as_path(key, text));

@@ -202,6 +202,8 @@ fn handler() -> Value {
         json!({
             "read": names("What may be read, beside what the system's libraries need; without it everything", 0),
             "write": names("What may be changed: directories with all below them, and files", 0),
+            "user": account("Who its process is, where the daemon is root: a name or a number; without it the daemon's user"),
+            "group": account("The user's group, where it is not the user's own"),
             "network": { "type": "boolean", "default": true, "description": "Whether it may speak to other machines" },
         }),
     );
@@ -358,6 +360,10 @@ fn operand(operator: &str) -> Value {
 /// TOML's own date and time, which editors show as a string.
 fn moment(description: &str) -> Value {
     json!({ "type": "string", "format": "date-time", "description": description })
+}
+
+fn account(description: &str) -> Value {
+    json!({ "type": ["string", "integer"], "description": description })
 }
 
 fn text(description: &str) -> Value {

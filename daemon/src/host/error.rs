@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::account::AccountError;
+
 /// Why a host did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
@@ -23,6 +25,8 @@ pub enum HostError {
         path.display()
     )]
     PinMismatch { path: PathBuf, pinned: String, found: String },
+    #[error(transparent)]
+    Account(#[from] AccountError),
     #[error("the plugin cache {} cannot be used: {what}", path.display())]
     Cache { path: PathBuf, what: &'static str, source: io::Error },
     #[error(

@@ -6,12 +6,14 @@
 //! it held, and is started again.
 //!
 //! In the order of the way down: `place` (who could change a library), `library` (the bytes that were checked are the bytes
-//! that run), `sealed` (those bytes in memory), `process` (the child), `start` (its first message),
+//! that run), `sealed` (those bytes in memory), `account` (who the child becomes), `process` (the child), `start`
+//! (its first message),
 //! `child` (its end of the conversation), `upcall` (what plugins ask for), `call` (one attempt, with its deadline),
 //! `report` (the ABI's words into the model's), `supervise` (start, watch, start again), `circuit` (when to start again), `figures`
 //! and `usage` (what metrics say);
 //! `inspect` only loads a library and asks what it is.
 
+mod account;
 mod call;
 mod child;
 mod circuit;
@@ -50,6 +52,7 @@ use crate::model::ids::{HandlerName, PluginId, RuleName, StepId};
 use crate::model::limits::{HOST_EXIT_MAX, HOST_SETTLE_MAX};
 use crate::model::memory::{Expect, KvPut, KvValue, StepState};
 
+pub use account::AccountError;
 pub use error::HostError;
 pub use figures::Figures;
 pub use inspect::{Inspected, inspect};

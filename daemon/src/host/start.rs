@@ -2,7 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use hookyard_plugin_host::protocol::{Blob, FrameError, Start, ToChild};
+use hookyard_plugin_host::protocol::{Blob, FrameError, Ids, Start, ToChild};
 use tracing::level_filters::LevelFilter;
 
 use super::library::Checked;
@@ -13,13 +13,18 @@ use crate::observe::with_causes;
 const LEVEL_KEPT: u32 = 2;
 
 /// The message as a frame, the same for every child of a host.
-pub(super) fn start_frame(spec: &HostSpec, library: &Checked, workers: u16) -> Result<Vec<u8>, HostError> {
+pub(super) fn start_frame(
+    spec: &HostSpec,
+    library: &Checked,
+    user: Option<Ids>,
+    workers: u16,
+) -> Result<Vec<u8>, HostError> {
     let start = ToChild::Start(Start {
         settings_json: spec.settings_json.clone(),
         workers,
         level: lowest_level(),
         load_only: false,
-        confine: spec.confine.as_ref().map(wire::confine),
+        confine: spec.confine.as_ref().map(|confinement| wire::confine(confinement, user)),
         ..load_only(library)
     });
     wire::frame(&start).map_err(|error| too_large(spec, &error))

@@ -17,7 +17,7 @@ use super::drive::{Ended, drive};
 use super::figures::Counters;
 use super::library::{self, Checked};
 use super::start::start_frame;
-use super::{Company, HostError, HostProgram, HostSpec, HostStatus, Services, process, wire};
+use super::{Company, HostError, HostProgram, HostSpec, HostStatus, Services, account, process, wire};
 use crate::model::clock::Stopwatch;
 use crate::model::ids::PluginId;
 use crate::model::limits::{HOST_DEATHS_MAX, HOST_DEATHS_WITHIN, HOST_OUTBOX_MAX, HOST_START_MAX};
@@ -80,11 +80,16 @@ impl Shared {
         services: Arc<dyn Services>,
     ) -> Result<Arc<Self>, HostError> {
         let (path, trust, cache) = (spec.library.clone(), spec.trust.clone(), spec.cache.clone());
-        let loading = tokio::task::spawn_blocking(move || library::load(&path, &trust, &cache));
-        let library = loading.await.map_err(HostError::Task)??;
+        let account = spec.confine.as_ref().and_then(|confine| confine.user.clone());
+        let loading = tokio::task::spawn_blocking(move || {
+            let is_root = rustix::process::geteuid().is_root();
+            let user = account.map(|account| account::look_up(&account, is_root)).transpose()?;
+            library::load(&path, &trust, &cache).map(|library| (library, user))
+        });
+        let (library, user) = loading.await.map_err(HostError::Task)??;
         library.check_settings(&spec.settings_json)?;
         let workers = u16::try_from(spec.concurrency.max(1)).unwrap_or(u16::MAX);
-        let start_frame = start_frame(&spec, &library, workers)?;
+        let start_frame = start_frame(&spec, &library, user, workers)?;
         Ok(Arc::new(Self {
             services,
             slot: watch::Sender::new(Slot::Down { why: Arc::from("it is starting") }),

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use hookyard_plugin_host::protocol::{
-    self, Blob, Confine, FrameError, HEADER_BYTES, TO_CHILD_BYTES_MAX, ToChild,
+    self, Blob, Confine, FrameError, HEADER_BYTES, Ids, TO_CHILD_BYTES_MAX, ToChild,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -50,8 +50,8 @@ pub(super) fn frame(message: &ToChild) -> Result<Vec<u8>, FrameError> {
     protocol::encode(message, TO_CHILD_BYTES_MAX)
 }
 
-/// What a plugin may reach, for its child.
-pub(super) fn confine(confinement: &Confinement) -> Confine {
+/// What a plugin may reach, for its child, which becomes `user`.
+pub(super) fn confine(confinement: &Confinement, user: Option<Ids>) -> Confine {
     let paths = |paths: &Vec<PathBuf>| {
         paths.iter().map(|path| Blob(path.as_os_str().as_bytes().to_vec())).collect::<Vec<_>>()
     };
@@ -59,6 +59,7 @@ pub(super) fn confine(confinement: &Confinement) -> Confine {
         read: confinement.read.as_ref().map(paths),
         write: paths(&confinement.write),
         network: confinement.network,
+        user,
     }
 }
 

@@ -12,6 +12,16 @@ pub struct Confinement {
     pub read: Option<Vec<PathBuf>>,
     /// What may be changed.
     pub write: Vec<PathBuf>,
+    /// Who its process becomes; `None` for the daemon's user.
+    pub user: Option<Account>,
     /// Whether it may speak to other machines, and be spoken to.
     pub network: bool,
+}
+
+/// A user of this machine, as written: names, or numbers in digits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    pub user: String,
+    /// `None` for the user's own group.
+    pub group: Option<String>,
 }

@@ -13,7 +13,7 @@ use crate::config::faults::Spotted;
 use crate::config::json;
 use crate::config::reader::Reader;
 use crate::config::snapshot::{CONCURRENCY_DEFAULT, CONCURRENCY_MAX, HANDLER_TIMEOUT_DEFAULT};
-use crate::model::confinement::Confinement;
+use crate::model::confinement::{Account, Confinement};
 use crate::model::ids::{HandlerName, PluginName};
 use crate::model::retry::RetrySchedule;
 use crate::rules::Fault;
@@ -109,12 +109,26 @@ fn read_secrets(section: &mut Reader<'_, '_, '_>) -> Vec<(String, Spotted<Secret
     secrets
 }
 
-/// `confine = { read = ["config"], write = ["var/shop"], network = false }`
+/// `confine = { user = "shop", read = ["config"], write = ["var/shop"], network = false }`
 fn read_confine(section: &mut Reader<'_, '_, '_>) -> Option<Confinement> {
     let mut table = section.table("confine")?;
     let read = table.paths("read");
     let write = table.paths("write").unwrap_or_default();
     let network = table.flag("network").unwrap_or(true);
+    let user = read_account(&mut table);
     table.finish();
-    Some(Confinement { read, write, network })
+    Some(Confinement { read, write, user, network })
+}
+
+fn read_account(table: &mut Reader<'_, '_, '_>) -> Option<Account> {
+    let (user, group) = (table.text_or_number("user"), table.text_or_number("group"));
+    match (user, group) {
+        (Some(user), group) => Some(Account { user: user.value, group: group.map(|group| group.value) }),
+        (None, Some(group)) => {
+            let fault = Fault::new(group.spot.span, "`group` stands without a `user`");
+            table.fault(fault.help("write user = \"…\" beside it: a group alone bounds nothing"));
+            None
+        }
+        (None, None) => None,
+    }
 }

@@ -93,6 +93,20 @@ confine = { reads = ["a"], write = ["b", "", 3], network = "no" }
             ],
         ),
         (
+            r#"[handler.two]
+plugin = "sumo"
+confine = { user = true, group = "shop" }
+[handler.three]
+plugin = "sumo"
+confine = { group = "shop" }
+"#,
+            &[
+                "18:20 `user` takes a string, and this is a boolean | write user = \"…\"",
+                "18:34 `group` stands without a `user` | write user = \"…\" beside it: a group alone bounds nothing",
+                "21:21 `group` stands without a `user` | write user = \"…\" beside it: a group alone bounds nothing",
+            ],
+        ),
+        (
             r#"[handler]
 x = 1
 "#,

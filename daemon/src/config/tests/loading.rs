@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use super::{Config, SOUND, sound_and};
 use crate::config::{Diagnostic, Loaded, Scheme, Snapshot};
 use crate::model::clock::UnixMillis;
-use crate::model::confinement::Confinement;
+use crate::model::confinement::{Account, Confinement};
 use crate::model::ids::{HandlerName, SourceName};
 use crate::model::retry::RetrySchedule;
 use crate::model::verdict::Verdict;
@@ -76,7 +76,7 @@ fn what_is_written_holds() {
         retry = { first = "1s", factor = 2, max = "1h", attempts = 3, jitter = 0 }
         settings = { n = 3, f = 1.5, list = ["a", true], when = 2026-12-01T00:00:00Z, deep = { x = "y" } }
         secrets = { smtp_password = "env:SECRET" }
-        confine = { write = ["var/shop", "/tmp/x"], network = false }
+        confine = { write = ["var/shop", "/tmp/x"], network = false, user = "shop", group = 33 }
         [default]
         handlers = ["h"]
         "#,
@@ -112,7 +112,8 @@ fn what_is_written_holds() {
     assert_eq!(handler.settings, settings);
     assert_eq!(handler.secrets["smtp_password"].expose_secret(), "whsec_one");
     let write = vec!["var/shop".into(), "/tmp/x".into()];
-    assert_eq!(handler.confine, Some(Confinement { read: None, write, network: false }));
+    let user = Some(Account { user: "shop".to_owned(), group: Some("33".to_owned()) });
+    assert_eq!(handler.confine, Some(Confinement { read: None, write, user, network: false }));
     let pin = snapshot.plugins.values().next().unwrap().sha256.clone();
     assert_eq!(pin, ["0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"]);
 }

@@ -90,6 +90,7 @@ impl Handler for Misbehave {
                     Err(error) => Err(error),
                 })
             }
+            "who" => Ok(Outcome::done().with_message(who()?)),
             "segfault" => segfault(cx),
             "abort" => abort(),
             "overflow" => Ok(Outcome::done().with_message(overflow(0).to_string())),
@@ -117,6 +118,15 @@ fn library_logs() -> Outcome {
     log::warn!(target: "lettre", "by log");
     let elsewhere = thread::spawn(|| tracing::warn!(thread = "its own", "from elsewhere"));
     Outcome::done().with_message(if elsewhere.join().is_ok() { "logged" } else { "it panicked" })
+}
+
+/// Who this thread is to the kernel, and what it may do beyond that.
+fn who() -> Result<String, Failure> {
+    let status = std::fs::read_to_string("/proc/thread-self/status");
+    let status = status.map_err(|error| Failure::reject("unreadable", error.to_string()))?;
+    let wanted = |line: &&str| ["Uid:", "Gid:", "Groups:", "CapEff:"].iter().any(|key| line.starts_with(key));
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    Ok(status.lines().filter(wanted).map(words).collect::<Vec<_>>().join(", "))
 }
 
 /// The path that the event's body is.
