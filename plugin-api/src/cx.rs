@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 use crate::abi;
 use crate::ffi::{CallTable, HostTable, StepBegun};
-use crate::{CreateError, Failure};
+use crate::{CreateError, Failure, StepResult};
 
 /// How much a log line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,7 +93,7 @@ impl Cx<'_> {
     /// Renaming a step makes it another one.
     pub fn step<T, F>(&self, name: &str, work: F) -> Result<T, Failure>
     where
-        T: Serialize + DeserializeOwned,
+        T: StepResult,
         F: FnOnce(&Step) -> Result<T, Failure>,
     {
         let begun = self.call.step_begin(name).map_err(|status| refused("begin the step", name, status))?;
@@ -108,7 +105,7 @@ impl Cx<'_> {
         let key =
             self.call.step_key(name).map_err(|status| refused("name the key of the step", name, status))?;
         let value = work(&Step { key, unsure })?;
-        let memo = serde_json::to_vec(&value).map_err(|error| {
+        let memo = value.record().map_err(|error| {
             Failure::retry("step_memo", format!("the result of the step `{name}` is no JSON: {error}"))
         })?;
         self.call.step_end(name, &memo).map_err(|status| refused("record the step", name, status))?;
@@ -180,8 +177,8 @@ impl Cx<'_> {
 }
 
 /// A memo that no longer fits is a failure, never a reason to do the step again.
-fn remembered<T: DeserializeOwned>(name: &str, memo: &[u8]) -> Result<T, Failure> {
-    serde_json::from_slice(memo).map_err(|_| {
+fn remembered<T: StepResult>(name: &str, memo: &[u8]) -> Result<T, Failure> {
+    T::recall(memo).map_err(|_| {
         let message = format!(
             "the step `{name}` was finished before, but what it recorded is not what this version of the plugin \
              expects; give the step another name when its result changes"

@@ -2,19 +2,17 @@
 
 use std::fmt;
 
-use serde::de::DeserializeOwned;
-
-use crate::outcome::chain;
-use crate::{Cx, Event, Failure, Host, Outcome};
+use crate::{Cause, Cx, Event, Failure, HandlerSettings, Host, Outcome};
 
 /// A plugin: made once for each configured handler, then called for each attempt at a delivery.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a hookyard handler",
-    note = "implement `hookyard_plugin::Handler` for it; see the example in the crate's documentation"
+    label = "this does not implement `hookyard_plugin::Handler`",
+    note = "write `impl hookyard_plugin::Handler for {Self}`; the crate's documentation begins with a whole one"
 )]
 pub trait Handler: Sized + Send + Sync + 'static {
     /// The handler's `settings` of the configuration.
-    type Settings: DeserializeOwned;
+    type Settings: HandlerSettings;
 
     /// Makes the handler: opens what it needs. Called once, before any event; an error keeps the old one running.
     fn create(settings: Self::Settings, host: &Host<'_>) -> Result<Self, CreateError>;
@@ -50,8 +48,8 @@ impl fmt::Debug for CreateError {
     }
 }
 
-impl<E: std::error::Error> From<E> for CreateError {
+impl<E: Cause> From<E> for CreateError {
     fn from(error: E) -> Self {
-        Self(chain(&error))
+        Self(error.sentence())
     }
 }

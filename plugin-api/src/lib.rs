@@ -58,6 +58,7 @@
 
 #[allow(missing_docs, reason = "the fields are documented where the contract is: include/hookyard_plugin.h")]
 pub mod abi;
+mod bounds;
 mod cut;
 mod cx;
 mod event;
@@ -72,6 +73,7 @@ pub mod note;
 mod outcome;
 pub mod testkit;
 
+pub use bounds::{Cause, HandlerSettings, StepResult};
 pub use cx::{Cx, Expect, Host, KvPut, Level, Step};
 pub use event::Event;
 pub use handler::{CreateError, Handler};

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::Cause;
+
 /// The handler is finished with the event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
@@ -85,20 +87,8 @@ impl Failure {
     }
 }
 
-impl<E: std::error::Error> From<E> for Failure {
+impl<E: Cause> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self::retry("error", chain(&error))
+        Self::retry("error", error.sentence())
     }
-}
-
-/// An error and its causes, as one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

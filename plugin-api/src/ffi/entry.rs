@@ -7,7 +7,7 @@ use super::current::within;
 use super::host::HostTable;
 use super::panic::guard;
 use crate::abi::{self, Bytes, Status};
-use crate::{CreateError, Cx, Event, Handler, Host, Level};
+use crate::{CreateError, Cx, Event, Handler, HandlerSettings, Host, Level};
 
 const BUILD_INFO: &str = concat!("hookyard-plugin ", env!("CARGO_PKG_VERSION"), " (Rust)");
 
@@ -152,8 +152,7 @@ fn within<T>(_: &HostTable, _: *mut abi::Call, work: impl FnOnce() -> T) -> T {
 unsafe fn settings<H: Handler>(config_json: Bytes) -> Result<H::Settings, String> {
     // SAFETY: the caller's promise.
     let json = unsafe { config_json.get() }.ok_or("hookyard passed no settings")?;
-    let settings =
-        serde_json::from_slice(json).map_err(|error| format!("the settings are wrong: {error}"))?;
+    let settings = H::Settings::read(json).map_err(|error| format!("the settings are wrong: {error}"))?;
     H::check(&settings).map_err(|error: CreateError| error.message().to_owned())?;
     Ok(settings)
 }
