@@ -60,6 +60,13 @@ pub struct Step {
     unsure: bool,
 }
 
+/// What there is to do for a step.
+pub(crate) enum Begun<T> {
+    /// Nothing: this is what it returned before.
+    Before(T),
+    Now(Step),
+}
+
 impl Step {
     /// The step's idempotency key, for the far side: the same over retries, restarts and reloads.
     pub fn key(&self) -> &str {
@@ -96,20 +103,32 @@ impl Cx<'_> {
         T: StepResult,
         F: FnOnce(&Step) -> Result<T, Failure>,
     {
+        let step = match self.begin(name)? {
+            Begun::Before(result) => return Ok(result),
+            Begun::Now(step) => step,
+        };
+        let result = work(&step)?;
+        self.end(name, &result)?;
+        Ok(result)
+    }
+
+    pub(crate) fn begin<T: StepResult>(&self, name: &str) -> Result<Begun<T>, Failure> {
         let begun = self.call.step_begin(name).map_err(|status| refused("begin the step", name, status))?;
         let unsure = match begun {
-            StepBegun::Done(memo) => return remembered(name, &memo),
+            StepBegun::Done(memo) => return remembered(name, &memo).map(Begun::Before),
             StepBegun::Run => false,
             StepBegun::Unsure => true,
         };
         let key =
             self.call.step_key(name).map_err(|status| refused("name the key of the step", name, status))?;
-        let value = work(&Step { key, unsure })?;
-        let memo = value.record().map_err(|error| {
+        Ok(Begun::Now(Step { key, unsure }))
+    }
+
+    pub(crate) fn end<T: StepResult>(&self, name: &str, result: &T) -> Result<(), Failure> {
+        let memo = result.record().map_err(|error| {
             Failure::retry("step_memo", format!("the result of the step `{name}` is no JSON: {error}"))
         })?;
-        self.call.step_end(name, &memo).map_err(|status| refused("record the step", name, status))?;
-        Ok(value)
+        self.call.step_end(name, &memo).map_err(|status| refused("record the step", name, status))
     }
 
     /// How long this call may still take; zero: stop now, the deadline has passed or the host is stopping.

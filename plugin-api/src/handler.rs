@@ -14,16 +14,25 @@ pub trait Handler: Sized + Send + Sync + 'static {
     /// The handler's `settings` of the configuration.
     type Settings: HandlerSettings;
 
-    /// Makes the handler: opens what it needs. Called once, before any event; an error keeps the old one running.
+    /// Makes the handler: opens what it needs. Called once, before any event.
+    ///
+    /// # Errors
+    /// The sentence is the operator's; the handler that ran before runs on.
     fn create(settings: Self::Settings, host: &Host<'_>) -> Result<Self, CreateError>;
 
     /// Looks at settings without any effect outside: what their types cannot say.
+    ///
+    /// # Errors
+    /// The sentence is the operator's, who is told before anything else of the plugin runs.
     fn check(settings: &Self::Settings) -> Result<(), CreateError> {
         let _ = settings;
         Ok(())
     }
 
     /// Works on one event. May block, until [`Cx::remaining`] is zero. Called from several threads at once.
+    ///
+    /// # Errors
+    /// A [`Failure`]: again later, or never.
     fn handle(&self, event: &Event<'_>, cx: &Cx<'_>) -> Result<Outcome, Failure>;
 }
 

@@ -48,6 +48,8 @@
 //! assert_eq!(delivered.result.unwrap()["letters"], 8);
 //! ```
 //!
+//! A handler that is written with `async` implements [`AsyncHandler`] instead.
+//!
 //! Features: `tracing` and `log` hand what libraries log through those crates to hookyard, with the event and the attempt;
 //! `schema` (default) lets a test keep the settings' JSON Schema true.
 //!
@@ -58,6 +60,7 @@
 
 #[allow(missing_docs, reason = "the fields are documented where the contract is: include/hookyard_plugin.h")]
 pub mod abi;
+mod asynchronous;
 mod bounds;
 mod cut;
 mod cx;
@@ -73,6 +76,7 @@ pub mod note;
 mod outcome;
 pub mod testkit;
 
+pub use asynchronous::AsyncHandler;
 pub use bounds::{Cause, HandlerSettings, StepResult};
 pub use cx::{Cx, Expect, Host, KvPut, Level, Step};
 pub use event::Event;

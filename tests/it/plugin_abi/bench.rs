@@ -110,9 +110,14 @@ impl Bench {
     }
 }
 
-/// The misbehaving plugin's library: cargo puts it beside this test.
+/// The misbehaving plugin's library.
 pub(super) fn misbehave() -> PathBuf {
-    let path = std::env::current_exe().unwrap().with_file_name("libhookyard_test_misbehave.so");
+    built_beside("hookyard_test_misbehave")
+}
+
+/// The library of a plugin that these tests depend on: cargo puts it beside them.
+pub(super) fn built_beside(library: &str) -> PathBuf {
+    let path = std::env::current_exe().unwrap().with_file_name(format!("lib{library}.so"));
     assert!(path.exists(), "{} is not built", path.display());
     path
 }
