@@ -1,5 +1,5 @@
-//! What the compiler says to an author who got something wrong: each file in `help/` is such a mistake, and its first lines
-//! (`//~`) are what must be said. They are tried one by one, as a crate that uses this one.
+//! What the compiler says to an author who got something wrong: each file in `help/` is such a mistake, and the lines
+//! `//~` at its head are what must be said. They are tried one by one, as a crate that uses this one.
 //!
 //! trybuild would hold the whole of what the compiler prints against a file. Most of that is the compiler's own wording,
 //! which changes with its version, and no version is pinned here. What this crate owns are the sentences of its
@@ -64,7 +64,7 @@ fn the_compiler_says_what_to_do() {
     for entry in fs::read_dir(sdk().join("tests/help")).unwrap() {
         let path = entry.unwrap().path();
         let source = fs::read_to_string(&path).unwrap();
-        let sentences: Vec<&str> = source.lines().map_while(|line| line.strip_prefix("//~ ")).collect();
+        let sentences: Vec<&str> = source.lines().filter_map(|line| line.strip_prefix("//~ ")).collect();
         assert!(!sentences.is_empty(), "{} expects nothing", path.display());
         let (compiles, said) = compile(&project, &source);
         assert!(!compiles, "{} is no mistake any more", path.display());

@@ -11,3 +11,4 @@ mod golden;
 mod lifecycle;
 mod loading;
 mod steps;
+mod testkit;

@@ -18,9 +18,15 @@ pub struct Memory(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
+    kept: Kept,
+    seen: Vec<StepSeen>,
+}
+
+/// What outlives an attempt.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Kept {
     steps: HashMap<StepId, Option<Vec<u8>>>,
     kv: HashMap<(PluginId, Vec<u8>), KvValue>,
-    seen: Vec<StepSeen>,
 }
 
 /// A step that was begun.
@@ -34,15 +40,40 @@ pub struct StepSeen {
 }
 
 impl Memory {
-    /// The steps that were begun since this was asked last, in that order.
-    pub fn take_seen(&self) -> Vec<StepSeen> {
-        std::mem::take(&mut self.inner().seen)
+    /// The steps of the event that were begun since this was asked last, in that order.
+    pub(super) fn take_seen(&self, event: EventId) -> Vec<StepSeen> {
+        self.inner().seen.extract_if(.., |seen| seen.id.delivery.event == event).collect()
+    }
+
+    /// Leaves the step as a crash between its work and its record would.
+    pub(super) fn make_unsure(&self, step: StepId) {
+        self.inner().kept.steps.insert(step, None);
+    }
+
+    /// Whether the step was ended, ever.
+    pub(super) fn is_ended(&self, step: &StepId) -> bool {
+        matches!(self.inner().kept.steps.get(step), Some(Some(_)))
+    }
+
+    /// The pair of that key, of the one plugin that is tried.
+    pub(super) fn pair(&self, key: &[u8]) -> Option<KvValue> {
+        self.inner().kept.kv.iter().find(|((_, own), _)| own == key).map(|(_, value)| value.clone())
+    }
+
+    /// A copy of what is kept now.
+    pub(super) fn kept(&self) -> Kept {
+        self.inner().kept.clone()
+    }
+
+    /// Goes back to what was kept then.
+    pub(super) fn restore(&self, kept: &Kept) {
+        self.inner().kept = kept.clone();
     }
 
     /// Lets go of the steps of an event that is never delivered again.
     pub(super) fn forget(&self, event: EventId) {
         let mut inner = self.inner();
-        inner.steps.retain(|id, _| id.delivery.event != event);
+        inner.kept.steps.retain(|id, _| id.delivery.event != event);
         inner.seen.retain(|seen| seen.id.delivery.event != event);
     }
 
@@ -55,12 +86,12 @@ impl Memory {
 impl Services for Memory {
     async fn step_begin(&self, id: StepId) -> Result<StepState, ServiceError> {
         let mut inner = self.inner();
-        let before = match inner.steps.get(&id) {
+        let before = match inner.kept.steps.get(&id) {
             None => StepState::Run,
             Some(None) => StepState::Unsure,
             Some(Some(memo)) => StepState::Done(memo.clone()),
         };
-        inner.steps.entry(id.clone()).or_default();
+        inner.kept.steps.entry(id.clone()).or_default();
         inner.seen.push(StepSeen { id, before: before.clone(), recorded: None });
         Ok(before)
     }
@@ -71,7 +102,7 @@ impl Services for Memory {
         if let Some(seen) = inner.seen.iter_mut().rev().find(|seen| seen.id == id) {
             seen.recorded = Some(memo.clone());
         }
-        inner.steps.insert(id, Some(memo));
+        inner.kept.steps.insert(id, Some(memo));
         Ok(())
     }
 
@@ -80,7 +111,7 @@ impl Services for Memory {
     }
 
     async fn kv_get(&self, plugin: PluginId, key: Vec<u8>) -> Result<Option<KvValue>, ServiceError> {
-        Ok(self.inner().kv.get(&(plugin, key)).cloned())
+        Ok(self.inner().kept.kv.get(&(plugin, key)).cloned())
     }
 
     async fn kv_put(
@@ -92,7 +123,7 @@ impl Services for Memory {
     ) -> Result<KvPut, ServiceError> {
         fits("a value", value.len(), MEMO_BYTES_MAX)?;
         let mut inner = self.inner();
-        let version = inner.kv.get(&(plugin.clone(), key.clone())).map_or(0, |found| found.version);
+        let version = inner.kept.kv.get(&(plugin.clone(), key.clone())).map_or(0, |found| found.version);
         let as_expected = match expect {
             Expect::Absent => version == 0,
             Expect::Version(expected) => version == expected,
@@ -101,7 +132,7 @@ impl Services for Memory {
         if !as_expected {
             return Ok(KvPut::Conflict);
         }
-        inner.kv.insert((plugin, key), KvValue { value, version: version + 1 });
+        inner.kept.kv.insert((plugin, key), KvValue { value, version: version + 1 });
         Ok(KvPut::Written(version + 1))
     }
 }
@@ -127,8 +158,8 @@ mod tests {
             memory.step_end(step(event), b"42".to_vec()).await.unwrap();
         }
         memory.forget(step(1).delivery.event);
-        assert_eq!(memory.inner().steps.len(), 1);
-        let seen = memory.take_seen();
+        assert_eq!(memory.inner().kept.steps.len(), 1);
+        let seen = memory.take_seen(step(2).delivery.event);
         assert_eq!(seen.iter().map(|seen| &seen.id).collect::<Vec<_>>(), [&step(2)]);
         assert_eq!(memory.step_begin(step(2)).await.unwrap(), StepState::Done(b"42".to_vec()));
     }

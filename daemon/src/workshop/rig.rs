@@ -2,21 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
 
+use super::unkind::Unkind;
 use crate::host::{Company, Host, HostError, HostSpec, Report, Services, Trust};
 use crate::model::attempt::Outcome;
 use crate::model::event::Event;
 use crate::model::ids::{EventId, HandlerName, RuleName};
+use crate::model::limits::HOST_EXIT_MAX;
 
 /// What handler, source and rule are called where no configuration names them.
 pub(super) const NAME: &str = "trial";
+/// How often a process that was killed is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// A plugin as its author has it.
 #[derive(Debug)]
@@ -75,6 +80,38 @@ impl Rig {
         };
         Host::start(spec, services).await
     }
+
+    /// One attempt on a host of its own, which is killed when the store is asked what it never answers: there is no report then.
+    pub(super) async fn crash(
+        &self,
+        unkind: &Arc<Unkind>,
+        timeout: Duration,
+        event: &Event,
+        number: u32,
+        rule: &RuleName,
+    ) -> Result<Option<Report>, HostError> {
+        let services: Arc<Unkind> = Arc::clone(unkind);
+        let host = self.host(services, 1, timeout).await?;
+        let report = tokio::select! {
+            report = attempt_by(&host, event, number, rule) => Some(report),
+            () = unkind.reached.notified() => None,
+        };
+        kill(host).await;
+        Ok(report)
+    }
+}
+
+/// Kills the host's process, as a crash would, and returns when it is dead.
+async fn kill(host: Host) {
+    let pid = host.status().pid;
+    drop(host);
+    let is_dead = async {
+        while pid.is_some_and(|pid| Path::new(&format!("/proc/{pid}")).exists()) {
+            sleep(LOOK_EVERY).await;
+        }
+    };
+    // One that cannot be killed is no reason to wait for ever.
+    drop(timeout(HOST_EXIT_MAX, is_dead).await);
 }
 
 /// The event under another id: what is done for it was not done before.
@@ -93,7 +130,12 @@ pub(super) fn is_answer(outcome: &Outcome) -> bool {
 
 /// One attempt at the event.
 pub(super) async fn attempt(host: &Host, event: &Event, number: u32) -> Report {
-    let report = host.call(event, number, &RuleName::new(NAME), Company::Others).await;
+    attempt_by(host, event, number, &RuleName::new(NAME)).await
+}
+
+/// One attempt at the event, which this rule took.
+pub(super) async fn attempt_by(host: &Host, event: &Event, number: u32, rule: &RuleName) -> Report {
+    let report = host.call(event, number, rule, Company::Others).await;
     report.unwrap_or_else(|| Report {
         outcome: Outcome::Crashed { what: "the plugin did not come up again after it died".to_owned() },
         log: Vec::new(),

@@ -57,7 +57,7 @@ impl Trial {
     /// Delivers the event: this attempt at it.
     pub async fn deliver(&self, event: &Event, number: u32) -> Tried {
         let report = attempt(&self.host, event, number).await;
-        Tried { report, steps: self.memory.take_seen() }
+        Tried { report, steps: self.memory.take_seen(event.id) }
     }
 
     /// Ends the child.

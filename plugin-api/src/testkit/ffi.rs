@@ -42,9 +42,9 @@ pub(super) struct Made {
 }
 
 // SAFETY: an instance may be called from any thread, several at once (R9); State is Sync; the rest is read only.
-unsafe impl Send for super::Bench {}
+unsafe impl Send for super::InMemory {}
 // SAFETY: as above.
-unsafe impl Sync for super::Bench {}
+unsafe impl Sync for super::InMemory {}
 
 pub(super) fn create<H: Handler>(state: &State, settings: &str) -> Result<NonNull<Made>, String> {
     let plugin = crate::ffi::descriptor::<H>("test", "0", "");

@@ -1,3 +1,5 @@
+//! A `handle` that returns nothing. These words are the compiler's own: they name what is expected.
+
 //~ expected `Result<Outcome, Failure>`, found `()`
 
 use hookyard_plugin::{CreateError, Cx, Event, Failure, Handler, Host, Outcome};

@@ -1,3 +1,5 @@
+//! What is exported implements nothing.
+
 //~ `Greeter` is not a hookyard handler
 //~ write `impl hookyard_plugin::Handler for Greeter`
 

@@ -1,3 +1,5 @@
+//! Settings that cannot be read.
+
 //~ `Settings` cannot be the settings of a handler
 //~ derive it: `#[derive(serde::Deserialize)]`
 

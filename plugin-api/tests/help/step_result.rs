@@ -1,3 +1,5 @@
+//! A step that returns what cannot be kept.
+
 //~ `Response` cannot be the result of a step
 //~ return what a retry needs to go on
 

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hookyard_plugin::testkit::{Bench, TestEvent};
+use hookyard_plugin::testkit::{Bench, TestEvent, event_id};
 use serde_json::json;
 
 use super::*;
@@ -75,8 +75,10 @@ fn the_order_knows_what_paid_it_and_the_receipt_says_how_much() {
         let delivered = bench.deliver(&fixture(BY_REFERENCE));
         assert_eq!(delivered.result.unwrap()["order"], "order-2026-000417");
         let order = "SELECT payment_intent || ' ' || paid_by_event || ' ' || stripe_session_id FROM orders";
-        let expected = "pi_3ToyCvEU9259XxebXDCchuV0 hookyard-evt_1TpavHOXPQnbGi9gKVHijEUf \
-            cs_live_a1bftOZ1lIJMF7RvwVs2qEKbQWAS0T1hi0aZTx35qP3kGpsGpL2Yfx1DxO";
+        let expected = format!(
+            "pi_3ToyCvEU9259XxebXDCchuV0 {} cs_live_a1bftOZ1lIJMF7RvwVs2qEKbQWAS0T1hi0aZTx35qP3kGpsGpL2Yfx1DxO",
+            fixture(BY_REFERENCE).id
+        );
         assert_eq!(shop.text(order).unwrap(), expected);
         let mail = &shop.mails()[0];
         assert!(mail.contains("116.10 USD") && mail.contains("order-2026-000417"), "{mail}");
@@ -147,7 +149,7 @@ fn a_second_event_of_the_session_finds_the_order_paid() {
         let bench = bench(&shop);
         shop.execute(ORDER_05);
         bench.deliver(&fixture(BY_SESSION));
-        let second = bench.deliver(&TestEvent { id: "second".to_owned(), ..fixture(BY_SESSION) });
+        let second = bench.deliver(&TestEvent { id: event_id("second"), ..fixture(BY_SESSION) });
         assert_eq!(said(&second), "done");
         assert_eq!(second.message, format!("already paid by {}", fixture(BY_SESSION).id));
         assert_eq!(counts(&shop), [1, 1, 1]);
@@ -161,7 +163,7 @@ fn a_second_session_for_a_paid_order_is_money_to_give_back() {
         shop.execute(ORDER_06);
         bench.deliver(&fixture(BY_REFERENCE));
         let other =
-            TestEvent { id: "other".to_owned(), ..changed(BY_REFERENCE, &json!({"id": "cs_live_other"})) };
+            TestEvent { id: event_id("other"), ..changed(BY_REFERENCE, &json!({"id": "cs_live_other"})) };
         let delivered = bench.deliver(&other);
         assert_eq!(said(&delivered), "reject paid_twice");
         assert!(delivered.message.contains("cs_live_other"), "{}", delivered.message);
@@ -212,7 +214,7 @@ fn thirty_two_events_of_one_session_at_once_in_two_hosts_pay_once() {
         std::thread::scope(|scope| {
             for number in 0..32 {
                 let (host, gate, mailed) = (&hosts[number % 2], &gate, &mailed);
-                let event = TestEvent { id: format!("event-{number}"), ..fixture(BY_SESSION) };
+                let event = TestEvent { id: event_id(&format!("event {number}")), ..fixture(BY_SESSION) };
                 scope.spawn(move || {
                     gate.wait();
                     let delivered = host.deliver(&event);
@@ -257,6 +259,20 @@ fn a_crash_between_receipt_and_record_sends_the_same_file_again() {
         assert_eq!(shop.mails(), before);
         assert_eq!(counts(&shop), [1, 1, 1]);
     }
+}
+
+#[test]
+fn a_crash_anywhere_leaves_one_paid_order_and_one_receipt() {
+    let shop = Shop::new();
+    let bench = bench(&shop);
+    shop.execute(ORDER_05);
+    let crashes = bench.crash_at_every_call(&fixture(BY_SESSION), |again| {
+        assert_eq!(said(again), "done", "{}", again.message);
+        assert_eq!(counts(&shop), [1, 1, 1]);
+        shop.clear();
+        shop.execute(ORDER_05);
+    });
+    assert!(crashes > 4, "the receipt's step is begun and ended, and each has two moments");
 }
 
 #[test]

@@ -4,11 +4,15 @@
 use std::path::{Path, PathBuf};
 
 use hookyard_fulfilment::database::Database;
-use hookyard_plugin::testkit::{Delivered, Said, TestEvent};
+use hookyard_plugin::testkit::{Delivered, Said, TestEvent, event_id};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::postgres;
+
+/// What the plugins write to, in an order in which it can be cleared.
+const TABLES: [&str; 8] =
+    ["mails", "access", "grants", "subscriptions", "purchases", "users", "orders", "stripe_facts"];
 
 /// One shop; its files go when it is dropped.
 pub(crate) struct Shop {
@@ -73,10 +77,26 @@ impl Shop {
         text
     }
 
+    /// As it was before anything happened.
+    pub(crate) fn clear(&self) {
+        clear(&self.database());
+        if self.path("mail").exists() {
+            std::fs::remove_dir_all(self.path("mail")).unwrap();
+            std::fs::create_dir(self.path("mail")).unwrap();
+        }
+    }
+
     /// The mails written, each whole.
     pub(crate) fn mails(&self) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(self.path("mail")) else { return Vec::new() };
         entries.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap()).collect()
+    }
+}
+
+/// Takes everything out of the tables.
+pub(crate) fn clear(database: &Database) {
+    for table in TABLES {
+        database.run(database.execute(&format!("DELETE FROM {table}"), &[])).unwrap();
     }
 }
 
@@ -100,7 +120,7 @@ pub(crate) fn changed(name: &str, fields: &Value) -> TestEvent {
 
 fn event(bytes: &[u8]) -> TestEvent {
     let body: Value = serde_json::from_slice(bytes).unwrap();
-    let id = format!("hookyard-{}", body["id"].as_str().unwrap());
+    let id = event_id(body["id"].as_str().unwrap());
     TestEvent { id, ..TestEvent::new(body["type"].as_str().unwrap(), bytes) }
 }
 
@@ -117,6 +137,7 @@ pub(crate) fn said(delivered: &Delivered) -> String {
         Said::Reject => "reject",
         Said::Panicked => "panicked",
         Said::Crashed => "crashed",
+        Said::TimedOut => "timed out",
     };
     format!("{word} {}", delivered.code).trim_end().to_owned()
 }

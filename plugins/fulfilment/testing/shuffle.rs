@@ -3,11 +3,11 @@
 //! of sumo and direct.
 
 use hookyard_fulfilment::database::Database;
-use hookyard_plugin::testkit::{Bench, Said, TestEvent};
+use hookyard_plugin::testkit::{Bench, Said, TestEvent, event_id};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::shop::{Shop, fixture};
+use super::shop::{self, Shop, fixture};
 
 /// Orders of each story on SQLite; PostgreSQL has a tenth.
 const ORDERS: u32 = 60;
@@ -23,9 +23,6 @@ const ROWS: [&str; 6] = [
      FROM orders ORDER BY 1",
     "SELECT 'mail ' || kind || ' ' || recipient || ' ' || state FROM mails ORDER BY 1",
 ];
-
-const TABLES: [&str; 8] =
-    ["mails", "access", "grants", "subscriptions", "purchases", "users", "orders", "stripe_facts"];
 
 /// Where in the story, and whether as another event of Stripe's or as the same one again.
 type Order = Vec<(usize, bool)>;
@@ -73,15 +70,13 @@ fn end(
     order: &Order,
     run: usize,
 ) -> Vec<String> {
-    for table in TABLES {
-        database.run(database.execute(&format!("DELETE FROM {table}"), &[])).unwrap();
-    }
+    shop::clear(database);
     if !before.is_empty() {
         database.run(database.execute(before, &[])).unwrap();
     }
     for (place, another) in order {
         let event = fixture(story[*place]);
-        let event = TestEvent { id: format!("{run}-{another}-{}", event.id), ..event };
+        let event = TestEvent { id: event_id(&format!("{run}-{another}-{}", event.id)), ..event };
         let delivered = bench.deliver(&event);
         assert!(
             matches!(delivered.outcome, Said::Done | Said::Ignore),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use hookyard_fulfilment::admit::admit;
-use hookyard_plugin::testkit::{Bench, TestEvent};
+use hookyard_plugin::testkit::{Bench, TestEvent, event_id};
 use serde_json::json;
 
 use super::*;
@@ -218,7 +218,7 @@ fn thirty_two_events_of_one_session_at_once_in_two_hosts_make_one_purchase() {
         std::thread::scope(|scope| {
             for number in 0..32 {
                 let (host, gate, mailed) = (&hosts[number % 2], &gate, &mailed);
-                let event = TestEvent { id: format!("event-{number}"), ..fixture(PAID) };
+                let event = TestEvent { id: event_id(&format!("event {number}")), ..fixture(PAID) };
                 scope.spawn(move || {
                     gate.wait();
                     let delivered = host.deliver(&event);
@@ -258,7 +258,7 @@ fn different_buyers_at_once_do_not_get_in_each_others_way() {
                 let bench = &bench;
                 scope.spawn(move || {
                     let fields = json!({"id": format!("cs_{number}"), "customer_details/email": format!("b{}@x.example", number / 2)});
-                    let event = TestEvent { id: format!("event-{number}"), ..changed(PAID, &fields) };
+                    let event = TestEvent { id: event_id(&format!("event {number}")), ..changed(PAID, &fields) };
                     assert_eq!(said(&bench.deliver(&event)), "done");
                 });
             }
@@ -342,6 +342,17 @@ fn a_crash_between_mail_and_record_sends_the_same_file_again() {
         assert_eq!(shop.mails(), before);
         assert_eq!(counts(&shop), PLUS);
     }
+}
+
+#[test]
+fn a_crash_anywhere_leaves_one_purchase_and_one_mail() {
+    let shop = Shop::new();
+    let crashes = bench(&shop).crash_at_every_call(&fixture(PAID), |again| {
+        assert_eq!(said(again), "done", "{}", again.message);
+        assert_eq!(counts(&shop), PLUS);
+        shop.clear();
+    });
+    assert!(crashes > 4, "the mail's step is begun and ended, and each has two moments");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod new;
 mod run;
 mod running;
 mod subject;
+mod testkit;
 mod tried;
 
 use clap::Subcommand;
@@ -29,6 +30,9 @@ pub(super) enum PluginCommand {
     Bench(bench::BenchArgs),
     /// Make up events that no provider sends, until one makes a plugin crash, hang or panic
     Fuzz(fuzz::FuzzArgs),
+    /// Hold a plugin for the tests of its author, which drive this by themselves (HOOKYARD_TEST=process)
+    #[command(hide = true)]
+    Testkit,
     /// Pin the libraries as they stand at their paths now: writes `sha256` into the configuration
     Lock(lock::LockArgs),
     /// Have the running daemon take the library that stands at a plugin's path now
@@ -47,6 +51,7 @@ pub(super) async fn run(common: &Common, command: PluginCommand) -> Result<(), F
         PluginCommand::Run(args) => run::run(common, args).await,
         PluginCommand::Bench(args) => bench::run(common, args).await,
         PluginCommand::Fuzz(args) => fuzz::run(common, args).await,
+        PluginCommand::Testkit => testkit::run(common).await,
         PluginCommand::Lock(args) => lock::run(common, &args),
         PluginCommand::Reload(args) => running::reload(common, &args).await,
         PluginCommand::Rollback(args) => running::roll_back(common, &args).await,

@@ -6,15 +6,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 
-use super::unkind::{Unkind, Unkindness};
 use super::{CheckName, Verdict, file};
 use crate::host::{Host, HostError, Report, Services};
 use crate::model::attempt::Outcome;
 use crate::model::clock::Stopwatch;
 use crate::model::event::Event;
+use crate::model::ids::RuleName;
 use crate::observe::with_causes;
 use crate::workshop::Memory;
-use crate::workshop::rig::{Rig, attempt, is_answer, numbered};
+use crate::workshop::rig::{NAME, Rig, attempt, is_answer, numbered};
+use crate::workshop::unkind::{Unkind, Unkindness};
 
 /// How long one attempt may take in a check.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -200,12 +201,11 @@ impl Bench {
     /// One attempt whose process is killed at this question; `false` where it was not reached.
     async fn crash(&self, memory: &Arc<Memory>, how: Unkindness, question: usize) -> Result<bool, String> {
         let unkind = Unkind::new(memory, how, question);
-        let services: Arc<Unkind> = Arc::clone(&unkind);
-        let host = self.host_of(services).await?;
-        tokio::select! {
-            report = self.deliver(&host, 1) => answered(&report).map(|_| false),
-            // Dropping the host kills the process, which waits for an answer and does nothing more.
-            () = unkind.reached.notified() => Ok(true),
+        let rule = RuleName::new(NAME);
+        let crashed = self.rig.crash(&unkind, TIMEOUT, &self.event, 1, &rule);
+        match crashed.await.map_err(|error| with_causes(&error))? {
+            Some(report) => answered(&report).map(|_| false),
+            None => Ok(true),
         }
     }
 

@@ -6,7 +6,6 @@
 
 mod checks;
 mod file;
-mod unkind;
 
 use serde::Serialize;
 

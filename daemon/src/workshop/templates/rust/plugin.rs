@@ -1,4 +1,5 @@
-//! What the plugin promises, on the test kit: the plugin's own code, with steps and pairs in memory.
+//! What the plugin promises, on the test kit: the plugin's own code, with steps and pairs in memory. With HOOKYARD_TEST=process
+//! in the environment it is the compiled library, in a process of its own.
 
 use hookyard_plugin::testkit::{Bench, Before, Said, TestEvent};
 use {{crate}}::{Settings, {{type}}};

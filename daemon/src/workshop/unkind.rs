@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
+use super::Memory;
 use crate::host::{ServiceError, Services};
 use crate::model::ids::{PluginId, StepId};
 use crate::model::memory::{Expect, KvPut, KvValue, StepState};
-use crate::workshop::Memory;
 
 /// What happens to one question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +40,14 @@ impl Unkind {
         Arc::new(Self { memory: Arc::clone(memory), how, at, asked, reached: Notify::new() })
     }
 
+    /// How many questions were asked.
+    pub(super) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
     /// Whether the question was asked.
     pub(super) fn was_reached(&self) -> bool {
-        self.asked.load(Ordering::SeqCst) > self.at
+        self.asked() > self.at
     }
 
     async fn ask<T>(&self, effect: impl Future<Output = Result<T, ServiceError>>) -> Result<T, ServiceError> {
