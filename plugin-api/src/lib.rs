@@ -51,7 +51,7 @@
 //! A handler that is written with `async` implements [`AsyncHandler`] instead.
 //!
 //! Features: `tracing` and `log` hand what libraries log through those crates to hookyard, with the event and the attempt;
-//! `schema` (default) lets a test keep the settings' JSON Schema true.
+//! `stripe` has typed views of Stripe's events; `schema` (default) lets a test keep the settings' JSON Schema true.
 //!
 //! What the outcomes mean: [`Outcome::done`] ends the delivery; [`Outcome::ignore`] ends it as "not for me";
 //! [`Failure::retry`] (and any error through `?`) tries again later; [`Failure::reject`] is a permanent failure that a
@@ -74,6 +74,8 @@ mod handler;
 #[doc(hidden)]
 pub mod note;
 mod outcome;
+#[cfg(feature = "stripe")]
+pub mod stripe;
 pub mod testkit;
 
 pub use asynchronous::AsyncHandler;

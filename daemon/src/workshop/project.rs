@@ -140,11 +140,11 @@ impl Filled {
             return Err(ProjectError::Id { id });
         }
         let sdk = match spec.sdk {
-            None => format!("\"{}\"", env!("CARGO_PKG_VERSION")),
+            None => format!("version = \"{}\"", env!("CARGO_PKG_VERSION")),
             Some(sdk) => {
                 let missing = || ProjectError::NoSdk { sdk: sdk.to_owned() };
                 let sdk = sdk.canonicalize().ok().filter(|sdk| is_sdk(sdk)).ok_or_else(missing)?;
-                format!("{{ path = {:?} }}", sdk.display().to_string())
+                format!("path = {:?}", sdk.display().to_string())
             }
         };
         let krate = name.replace('-', "_");

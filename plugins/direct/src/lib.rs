@@ -34,7 +34,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hookyard_fulfilment::admit::{Admitted, admit};
+use hookyard_fulfilment::admit::{self, Admitted, admit};
 use hookyard_fulfilment::database::Database;
 use hookyard_fulfilment::email::Email;
 use hookyard_fulfilment::facts::{self, Fact};
@@ -43,7 +43,6 @@ use hookyard_fulfilment::mail::{Mail, MailError, Mailer};
 use hookyard_fulfilment::money::format_amount;
 use hookyard_fulfilment::outbox::{self, Owed};
 use hookyard_fulfilment::settings::{DatabaseSettings, MailSettings};
-use hookyard_fulfilment::stripe::CheckoutEvent;
 use hookyard_fulfilment::templates::{Choice, ReceiptFacts};
 use hookyard_plugin::{CreateError, Cx, Event, Failure, Handler, Host, Outcome};
 use serde::Deserialize;
@@ -148,9 +147,7 @@ impl Direct {
 
     /// The order waits no longer for this session.
     fn end(&self, event: &Event<'_>, ended: Ended) -> Result<Outcome, Failure> {
-        let session = CheckoutEvent::parse(event.body())
-            .map_err(|error| Failure::reject("session_shape", error.to_string()))?
-            .into_session();
+        let session = admit::session(event.body())?.into_object();
         let order = self.database.run(end(&self.database, &self.statements, &session, ended))?;
         let message = if order.is_some() { "" } else { "the order waits for another session, or is paid" };
         let result = json!({ "order": order, "session": session.id });

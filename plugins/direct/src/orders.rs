@@ -15,7 +15,7 @@ use hookyard_fulfilment::email::Email;
 use hookyard_fulfilment::facts::{self, Fact, Keys, standing};
 use hookyard_fulfilment::fault::{Fault, word};
 use hookyard_fulfilment::outbox::{self, Kind, Owed};
-use hookyard_fulfilment::stripe::CheckoutSession;
+use hookyard_plugin::stripe::CheckoutSession;
 use serde_json::{Value, json};
 
 use crate::statements::Statements;
@@ -82,7 +82,7 @@ pub async fn settle(
     same_amount(&order, session)?;
     mark_paid(&mut tx, statements, &order, session, event_id).await?;
     // A refund or a dispute may have come before.
-    restate(&mut tx, statements, &order.id, session.amount_total, session.keys()).await?;
+    restate(&mut tx, statements, &order.id, session.amount_total, Keys::of(session)).await?;
     let owed = match receipt {
         Some(to) => Some(outbox::owe(&mut tx, Kind::Receipt, &session.id, event_id, to, domain).await?),
         None => None,
@@ -107,7 +107,7 @@ pub async fn end(
         Ended::Failed => "failed",
     };
     let values =
-        [("order", (&order.id).into()), ("session", (&session.id).into()), ("status", status.into())];
+        [("order", (&order.id).into()), ("session", (&*session.id).into()), ("status", status.into())];
     let changed = tx.touch(&statements.end, &values).await?;
     tx.commit().await?;
     Ok((changed == 1).then_some(order.id))
@@ -185,9 +185,9 @@ async fn find(
     session: &CheckoutSession,
 ) -> Result<Option<Order>, Fault> {
     let values = [
-        ("session", (&session.id).into()),
+        ("session", (&*session.id).into()),
         ("client_reference", session.client_reference().into()),
-        ("order_id", session.metadata("order_id").into()),
+        ("order_id", session.metadata.get("order_id").into()),
     ];
     let row = tx.rows_of::<Row>(&statements.find, &values).await?.into_iter().next();
     Ok(row.map(|(id, session_id, amount_total, currency, status, paid_by_event)| Order {
@@ -205,7 +205,7 @@ fn missing(session: &CheckoutSession) -> Fault {
     if session.client_reference().is_some() {
         tried.push("client_reference_id");
     }
-    if session.metadata("order_id").is_some() {
+    if session.metadata.get("order_id").is_some() {
         tried.push("metadata.order_id");
     }
     let message = format!(
@@ -234,7 +234,7 @@ async fn before(
     if by == event_id || owed.as_ref().is_some_and(|owed| owed.event_id == event_id) {
         return Ok(Some(Settled::Ours { order_id: order.id.clone(), owed }));
     }
-    if order.session_id.as_ref().is_some_and(|paid| *paid != session.id) {
+    if order.session_id.as_ref().is_some_and(|paid| **paid != *session.id) {
         let message = format!(
             "the order {} was paid by another Checkout Session before; refund the payment of {}",
             word(&order.id),
@@ -273,9 +273,9 @@ async fn mark_paid(
 ) -> Result<(), Fault> {
     let values = [
         ("order", (&order.id).into()),
-        ("session", (&session.id).into()),
-        ("payment_intent", session.payment_intent_id().into()),
-        ("invoice", session.invoice_id().into()),
+        ("session", (&*session.id).into()),
+        ("payment_intent", session.payment_intent.as_deref().into()),
+        ("invoice", session.invoice.as_deref().into()),
         ("amount", session.amount_total.into()),
         ("event", event_id.into()),
     ];

@@ -1,8 +1,9 @@
 //! The guards that stand before any fulfilment, the same for every flow: is this a Checkout Session, is it ours, is it
 //! paid? Called first by each plugin's `handle`; pure, so nothing has happened yet when one of them says no.
 
+use hookyard_plugin::stripe::{CheckoutMode, CheckoutSession, PaymentStatus, StripeError, StripeEvent};
+
 use crate::fault::{Fault, word};
-use crate::stripe::{CheckoutEvent, CheckoutSession, StripeError};
 
 /// A session that is to be fulfilled: paid, or with nothing to pay.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,9 +20,9 @@ pub struct Admitted {
 /// `setup_mode`, `payment_failed`, `session_expired`,
 /// `awaiting_payment` (ignored); `payment_status_unknown` (rejected).
 pub fn admit(body: &[u8], livemode: Option<bool>) -> Result<Admitted, Fault> {
-    let event = CheckoutEvent::parse(body).map_err(|error| Fault::reject(code(&error), error.to_string()))?;
+    let event = session(body)?;
     let live = right_mode(event.livemode, livemode)?;
-    if event.session().mode.as_deref() == Some("setup") {
+    if event.object().mode == Some(CheckoutMode::Setup) {
         return Err(Fault::ignore(
             "setup_mode",
             "the session only saved a payment method; nothing was bought",
@@ -33,8 +34,14 @@ pub fn admit(body: &[u8], livemode: Option<bool>) -> Result<Admitted, Fault> {
     if event.event_type == "checkout.session.expired" {
         return Err(Fault::ignore("session_expired", "the session ended unpaid; nothing is granted"));
     }
-    paid(event.session())?;
-    Ok(Admitted { session: event.into_session(), livemode: live })
+    paid(event.object())?;
+    Ok(Admitted { session: event.into_object(), livemode: live })
+}
+
+/// Reads the body as an event about a Checkout Session. Errors: `invalid_json`, `not_a_checkout_session`, `session_shape`
+/// (rejected).
+pub fn session(body: &[u8]) -> Result<StripeEvent<CheckoutSession>, Fault> {
+    StripeEvent::read(body).map_err(|error| Fault::reject(code(&error), error.to_string()))
 }
 
 /// Keeps test money out of a live handler, and live money out of a test one. Whether real money moved.
@@ -53,13 +60,13 @@ pub(crate) fn right_mode(event: Option<bool>, livemode: Option<bool>) -> Result<
 
 /// Stripe's rule: fulfil exactly when the payment status is not `unpaid`; but a word that we do not know is not money.
 fn paid(session: &CheckoutSession) -> Result<(), Fault> {
-    match session.payment_status.as_deref() {
-        Some("paid" | "no_payment_required") => Ok(()),
-        Some("unpaid") => Err(Fault::ignore(
+    match &session.payment_status {
+        Some(PaymentStatus::Paid | PaymentStatus::NoPaymentRequired) => Ok(()),
+        Some(PaymentStatus::Unpaid) => Err(Fault::ignore(
             "awaiting_payment",
             "the payment is still under way; checkout.session.async_payment_succeeded will bring it",
         )),
-        Some(other) => Err(Fault::reject(
+        Some(PaymentStatus::Other(other)) => Err(Fault::reject(
             "payment_status_unknown",
             format!(
                 "payment_status `{}` is none that this plugin knows; look the session up at Stripe",
@@ -73,7 +80,7 @@ fn paid(session: &CheckoutSession) -> Result<(), Fault> {
 fn code(error: &StripeError) -> &'static str {
     match error {
         StripeError::NotJson { .. } => "invalid_json",
-        StripeError::NotACheckoutSession => "not_a_checkout_session",
+        StripeError::OtherObject { .. } => "not_a_checkout_session",
         StripeError::Shape { .. } => "session_shape",
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! `plugins/sumo` and `plugins/direct` do the same thing with different rows: read a paid Checkout Session, change the
 //! database once, send one mail; and keep up with what follows (`facts`: refunds, disputes, subscriptions). The parts that
-//! are alike live here, in the order in which a delivery meets them:
+//! are alike live here, in the order in which a delivery meets them (what an event says is read by the SDK's views,
+//! `hookyard_plugin::stripe`):
 //!
 //! ```text
-//! event ─► admit (stripe) ─► one transaction: the claim, the rows, the owed mail ─► mail, in a step ─► row marked sent
+//! event ─► admit ─► one transaction: the claim, the rows, the owed mail ─► mail, in a step ─► row marked sent
 //!             │ not paid, not ours, broken             │ any error                       │ refused / busy
 //!             └► ignore or reject                      └► retry                          └► reject / retry
 //! ```
@@ -38,5 +39,4 @@ pub mod money;
 pub mod outbox;
 pub mod settings;
 pub mod statements;
-pub mod stripe;
 pub mod templates;

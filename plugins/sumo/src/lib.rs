@@ -181,7 +181,7 @@ fn result(purchase: &Purchase, entitlement: &Entitlement, owed: Option<&Owed>) -
             "status": entitlement.standing.status.word(),
             "tier": entitlement.tier,
             "quantity": entitlement.quantity,
-            "stripe_subscription_id": purchase.session.subscription_id(),
+            "stripe_subscription_id": purchase.session.subscription.as_deref(),
         },
         "access": entitlement.access(),
         "mail": owed.map(|owed| json!({ "message_id": owed.message_id, "kind": owed.kind.word() })),

@@ -107,7 +107,7 @@ impl Own {
             ("email", Value::from(purchase.email.normal())),
             ("email_given", purchase.email.given().into()),
             ("name", purchase.session.name().into()),
-            ("customer", purchase.session.customer_id().into()),
+            ("customer", purchase.session.customer.as_deref().into()),
         ];
         if let Some(id) = tx.own(find, &values).await? {
             return Ok(Some((id, false)));

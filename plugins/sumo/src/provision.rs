@@ -91,7 +91,7 @@ async fn find_or_create_user(tx: &mut Tx, own: &Own, purchase: &Purchase) -> Res
 }
 
 async fn ours(tx: &mut Tx, purchase: &Purchase) -> Result<User, Fault> {
-    let (name, customer) = (purchase.session.name(), purchase.session.customer_id());
+    let (name, customer) = (purchase.session.name(), purchase.session.customer.as_deref());
     let insert = "INSERT INTO {users} (email, email_given, name, stripe_customer_id, source) \
         VALUES ($1, $2, $3, $4, 'sumo') ON CONFLICT (email) DO NOTHING RETURNING id";
     let values =
@@ -115,17 +115,17 @@ async fn claim(tx: &mut Tx, purchase: &Purchase, event_id: &str, user_id: i64) -
         customer_id, campaign, product, tier, sumo_user_id, quantity, addons, amount_total, currency, livemode) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
     let values = [
-        (&session.id).into(),
+        (&*session.id).into(),
         event_id.into(),
         user_id.into(),
-        session.payment_intent_id().into(),
-        session.subscription_id().into(),
-        session.invoice_id().into(),
-        session.customer_id().into(),
-        session.metadata("sumo_campaign_id").into(),
-        session.metadata("sumo_product_id").into(),
+        session.payment_intent.as_deref().into(),
+        session.subscription.as_deref().into(),
+        session.invoice.as_deref().into(),
+        session.customer.as_deref().into(),
+        session.metadata.get("sumo_campaign_id").into(),
+        session.metadata.get("sumo_product_id").into(),
         (&purchase.tier_id).into(),
-        session.metadata("sumo_user_id").into(),
+        session.metadata.get("sumo_user_id").into(),
         i64::from(purchase.quantity).into(),
         (&purchase.addons).into(),
         session.amount_total.into(),
@@ -137,7 +137,7 @@ async fn claim(tx: &mut Tx, purchase: &Purchase, event_id: &str, user_id: i64) -
 }
 
 async fn create_subscription(tx: &mut Tx, purchase: &Purchase, user_id: i64) -> Result<(), Fault> {
-    let subscription_id = purchase.session.subscription_id();
+    let subscription_id = purchase.session.subscription.as_deref();
     let taken: Option<(String,)> = tx
         .row(
             "SELECT session_id FROM {subscriptions} WHERE stripe_subscription_id = $1",
@@ -151,7 +151,7 @@ async fn create_subscription(tx: &mut Tx, purchase: &Purchase, user_id: i64) -> 
     let insert = "INSERT INTO {subscriptions} (session_id, user_id, stripe_subscription_id, tier, quantity, status) \
         VALUES ($1, $2, $3, $4, $5, 'active')";
     let values = [
-        (&purchase.session.id).into(),
+        (&*purchase.session.id).into(),
         user_id.into(),
         subscription_id.into(),
         (&purchase.tier_id).into(),
@@ -165,7 +165,7 @@ async fn create_subscription(tx: &mut Tx, purchase: &Purchase, user_id: i64) -> 
 async fn keep_grants(tx: &mut Tx, purchase: &Purchase) -> Result<(), Fault> {
     for (feature, amount) in &purchase.grants {
         let insert = "INSERT INTO {grants} (session_id, feature, quantity) VALUES ($1, $2, $3)";
-        tx.execute(insert, &[(&purchase.session.id).into(), feature.into(), (*amount).into()]).await?;
+        tx.execute(insert, &[(&*purchase.session.id).into(), feature.into(), (*amount).into()]).await?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@
 use hookyard_fulfilment::admit::Admitted;
 use hookyard_fulfilment::email::Email;
 use hookyard_fulfilment::fault::{Fault, word};
-use hookyard_fulfilment::stripe::CheckoutSession;
+use hookyard_plugin::stripe::CheckoutSession;
 use serde_json::Value;
 
 use crate::tiers::Tiers;
@@ -38,14 +38,15 @@ impl Purchase {
         let Admitted { session, livemode } = admitted;
         let email = email(&session)?;
         let tier_id = session
-            .metadata("sumo_product_tier_id")
+            .metadata
+            .get("sumo_product_tier_id")
             .ok_or_else(|| {
                 Fault::reject("tier_missing", "the session's metadata has no sumo_product_tier_id")
             })?
             .to_owned();
         let tier = tiers.get(&tier_id).ok_or_else(|| tiers.unknown(&tier_id))?;
-        let quantity = quantity(session.metadata("sumo_quantity"))?;
-        let addons = addons(session.metadata("sumo_addons"))?;
+        let quantity = quantity(session.metadata.get("sumo_quantity"))?;
+        let addons = addons(session.metadata.get("sumo_addons"))?;
         let (tier_name, grants) = (tier.name.clone(), tier.grants(quantity));
         Ok(Self { session, livemode, email, tier_id, tier_name, quantity, addons, grants })
     }

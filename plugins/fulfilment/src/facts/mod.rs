@@ -18,6 +18,7 @@ mod table;
 
 use std::time::Duration;
 
+use hookyard_plugin::stripe::CheckoutSession;
 use serde::{Deserialize, Serialize};
 
 pub use read::read;
@@ -121,6 +122,17 @@ pub struct Facts {
     pub subscription: Option<Subscription>,
     /// The latest that pays for a period.
     pub invoice: Option<Invoice>,
+}
+
+impl Keys {
+    /// By which what follows finds this session.
+    pub fn of(session: &CheckoutSession) -> Self {
+        Self {
+            payment_intent: session.payment_intent.as_deref().map(str::to_owned),
+            invoice: session.invoice.as_deref().map(str::to_owned),
+            subscription: session.subscription.as_deref().map(str::to_owned),
+        }
+    }
 }
 
 impl Body {

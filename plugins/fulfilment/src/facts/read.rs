@@ -1,28 +1,23 @@
 //! From an event's body to its fact. Pure. Stripe's words stay open: one that would decide about money and is not known
 //! here is a dead letter, not a guess.
 
-use serde::Deserialize;
-use serde_json::Value;
+use hookyard_plugin::stripe::{
+    self, BillingReason, DisputeStatus, PaymentIntentId, StripeEvent, StripeObject, SubscriptionStatus,
+};
+use serde::de::IgnoredAny;
 
 use super::{Body, Charge, Dispute, Fact, Invoice, Refund, Subscription};
 use crate::fault::{Fault, word};
-use crate::stripe::Reference;
 
 /// Seconds are ordered as text of this many digits: enough until the year 33658.
 const SECONDS_MAX: i64 = 999_999_999_999;
 
-#[derive(Debug, Deserialize)]
-struct Event {
-    #[serde(rename = "type")]
+/// An event that tells a fact, before its object is read.
+#[derive(Debug)]
+struct Event<'a> {
     event_type: String,
     created: i64,
-    livemode: Option<bool>,
-    data: Data,
-}
-
-#[derive(Debug, Deserialize)]
-struct Data {
-    object: Value,
+    body: &'a [u8],
 }
 
 /// The fact that an event tells, or `None` for an event of another kind (a Checkout Session, a type that says nothing
@@ -31,13 +26,13 @@ struct Data {
 /// Faults: ignore `test_mode`, `live_mode`, `no_payment_intent`, `no_subscription`; reject `object_shape`,
 /// `dispute_status_unknown`, `subscription_status_unknown`.
 pub fn read(body: &[u8], livemode: Option<bool>) -> Result<Option<Fact>, Fault> {
-    let Ok(event) = serde_json::from_slice::<Event>(body) else { return Ok(None) };
-    let Some(read) = reader(&event.event_type) else { return Ok(None) };
-    crate::admit::right_mode(event.livemode, livemode)?;
-    read(&event).map(Some)
+    let Ok(about) = serde_json::from_slice::<StripeEvent<IgnoredAny>>(body) else { return Ok(None) };
+    let (Some(read), Some(created)) = (reader(&about.event_type), about.created) else { return Ok(None) };
+    crate::admit::right_mode(about.livemode, livemode)?;
+    read(&Event { event_type: about.event_type, created, body }).map(Some)
 }
 
-type Reader = fn(&Event) -> Result<Fact, Fault>;
+type Reader = fn(&Event<'_>) -> Result<Fact, Fault>;
 
 fn reader(event_type: &str) -> Option<Reader> {
     Some(match event_type {
@@ -59,215 +54,137 @@ fn reader(event_type: &str) -> Option<Reader> {
     })
 }
 
-#[derive(Debug, Deserialize)]
-struct RawCharge {
-    id: String,
-    payment_intent: Option<Reference>,
-    amount: i64,
-    amount_captured: Option<i64>,
-    amount_refunded: i64,
-}
-
-fn charge(event: &Event) -> Result<Fact, Fault> {
-    let raw: RawCharge = shape(event)?;
-    let amount = raw.amount_captured.filter(|captured| *captured > 0).unwrap_or(raw.amount);
+fn charge(event: &Event<'_>) -> Result<Fact, Fault> {
+    let charge: stripe::Charge = object(event)?;
+    let (amount, amount_refunded) = (charge.captured(), charge.amount_refunded);
     Ok(Fact {
-        object_id: raw.id,
-        subject: about(raw.payment_intent)?,
-        order_key: format!("{:012}{:015}", seconds(event.created), raw.amount_refunded.max(0)),
-        body: Body::Charge(Charge { amount, amount_refunded: raw.amount_refunded, at: event.created }),
+        object_id: charge.id.into_string(),
+        subject: about(charge.payment_intent.as_ref())?,
+        order_key: format!("{:012}{:015}", seconds(event.created), amount_refunded.max(0)),
+        body: Body::Charge(Charge { amount, amount_refunded, at: event.created }),
     })
 }
 
-#[derive(Debug, Deserialize)]
-struct RawRefund {
-    id: String,
-    payment_intent: Option<Reference>,
-    amount: i64,
-    status: Option<String>,
-}
-
-fn refund(event: &Event) -> Result<Fact, Fault> {
-    let raw: RawRefund = shape(event)?;
-    let failed = matches!(raw.status.as_deref(), Some("failed" | "canceled"));
+fn refund(event: &Event<'_>) -> Result<Fact, Fault> {
+    let refund: stripe::Refund = object(event)?;
+    let failed = refund.has_failed();
     // Failed stays failed, and the earliest telling says when.
     let order_key = match failed {
         true => format!("1{:012}", SECONDS_MAX - seconds(event.created)),
         false => "0".to_owned(),
     };
     Ok(Fact {
-        object_id: raw.id,
-        subject: about(raw.payment_intent)?,
+        object_id: refund.id.into_string(),
+        subject: about(refund.payment_intent.as_ref())?,
         order_key,
-        body: Body::Refund(Refund { amount: raw.amount, failed_at: failed.then_some(event.created) }),
+        body: Body::Refund(Refund { amount: refund.amount, failed_at: failed.then_some(event.created) }),
     })
 }
 
-#[derive(Debug, Deserialize)]
-struct RawDispute {
-    id: String,
-    payment_intent: Option<Reference>,
-    status: String,
-}
-
-fn dispute(event: &Event) -> Result<Fact, Fault> {
-    let raw: RawDispute = shape(event)?;
-    let (state, rank) = match raw.status.as_str() {
-        "needs_response" | "under_review" | "warning_needs_response" | "warning_under_review" => {
-            (Dispute::Open, 0)
-        }
-        "warning_closed" | "prevented" => (Dispute::Closed, 1),
-        "lost" => (Dispute::Lost, 2),
+fn dispute(event: &Event<'_>) -> Result<Fact, Fault> {
+    let dispute: stripe::Dispute = object(event)?;
+    let (state, rank) = match &dispute.status {
+        DisputeStatus::NeedsResponse
+        | DisputeStatus::UnderReview
+        | DisputeStatus::WarningNeedsResponse
+        | DisputeStatus::WarningUnderReview => (Dispute::Open, 0),
+        DisputeStatus::WarningClosed | DisputeStatus::Prevented => (Dispute::Closed, 1),
+        DisputeStatus::Lost => (Dispute::Lost, 2),
         // Also what `funds_reinstated` tells.
-        "won" => (Dispute::Won, 3),
-        other => return Err(unknown("dispute_status_unknown", "dispute", other)),
+        DisputeStatus::Won => (Dispute::Won, 3),
+        DisputeStatus::Other(other) => return Err(unknown("dispute_status_unknown", "dispute", other)),
     };
     let order_key = format!("{}{:012}{rank}", u8::from(state != Dispute::Open), seconds(event.created));
-    Ok(Fact { object_id: raw.id, subject: about(raw.payment_intent)?, order_key, body: Body::Dispute(state) })
+    Ok(Fact {
+        object_id: dispute.id.into_string(),
+        subject: about(dispute.payment_intent.as_ref())?,
+        order_key,
+        body: Body::Dispute(state),
+    })
 }
 
-#[derive(Debug, Deserialize)]
-struct RawSubscription {
-    id: String,
-    status: String,
-    #[serde(default)]
-    cancel_at_period_end: bool,
-    cancel_at: Option<i64>,
-    current_period_end: Option<i64>,
-    metadata: Option<std::collections::BTreeMap<String, Option<String>>>,
-    items: Option<Items>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Items {
-    data: Vec<Item>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Item {
-    price: Option<Reference>,
-    quantity: Option<i64>,
-    /// Here since 2025-03-31.basil; before, on the subscription.
-    current_period_end: Option<i64>,
-}
-
-fn subscription(event: &Event) -> Result<Fact, Fault> {
-    let raw: RawSubscription = shape(event)?;
+fn subscription(event: &Event<'_>) -> Result<Fact, Fault> {
+    let subscription: stripe::Subscription = object(event)?;
     let deleted = event.event_type == "customer.subscription.deleted";
-    let status = if deleted { "canceled".to_owned() } else { raw.status.clone() };
+    let status = if deleted { &SubscriptionStatus::Canceled } else { &subscription.status };
     // Of two tellings in one second: one that has ended is last, and one that has begun to run is after one that had not.
-    let rank = match status.as_str() {
-        "incomplete" => 0,
-        "paused" => 1,
-        "unpaid" => 2,
-        "past_due" => 3,
-        "trialing" => 4,
-        "active" => 5,
-        "incomplete_expired" => 6,
-        "canceled" => 7,
-        other => return Err(unknown("subscription_status_unknown", "subscription", other)),
+    let rank = match status {
+        SubscriptionStatus::Incomplete => 0,
+        SubscriptionStatus::Paused => 1,
+        SubscriptionStatus::Unpaid => 2,
+        SubscriptionStatus::PastDue => 3,
+        SubscriptionStatus::Trialing => 4,
+        SubscriptionStatus::Active => 5,
+        SubscriptionStatus::IncompleteExpired => 6,
+        SubscriptionStatus::Canceled => 7,
+        SubscriptionStatus::Other(other) => {
+            return Err(unknown("subscription_status_unknown", "subscription", other));
+        }
     };
-    let items = raw.items.map(|items| items.data).unwrap_or_default();
-    let period_end = items.iter().filter_map(|item| item.current_period_end).max().or(raw.current_period_end);
-    let ends_at = raw.cancel_at.or(if raw.cancel_at_period_end { period_end } else { None });
-    let metadata =
-        |key: &str| raw.metadata.as_ref()?.get(key)?.clone().filter(|value| !value.trim().is_empty());
-    let items: Vec<_> = items
-        .into_iter()
-        .filter_map(|item| Some((item.price?.id().to_owned(), item.quantity.unwrap_or(1))))
-        .collect();
+    let metadata = |key: &str| subscription.metadata.get(key).map(str::to_owned);
+    let items = subscription.items().iter();
     let body = Subscription {
-        status,
-        ends_at,
+        status: status.as_str().to_owned(),
+        ends_at: subscription.ends_at(),
         at: event.created,
         tier: metadata("sumo_product_tier_id"),
         quantity: metadata("sumo_quantity"),
-        items,
+        items: items
+            .filter_map(|item| Some((item.price.as_deref()?.to_owned(), item.quantity.unwrap_or(1))))
+            .collect(),
     };
     let order_key = format!(
         "{}{:012}{:012}{rank}{}",
         u8::from(rank >= 6),
         seconds(event.created),
-        seconds(period_end.unwrap_or(0)),
+        seconds(subscription.period_end().unwrap_or(0)),
         serde_json::to_string(&body).unwrap_or_default()
     );
-    Ok(Fact { object_id: raw.id.clone(), subject: raw.id, order_key, body: Body::Subscription(body) })
+    let id = subscription.id.into_string();
+    Ok(Fact { object_id: id.clone(), subject: id, order_key, body: Body::Subscription(body) })
 }
 
-#[derive(Debug, Deserialize)]
-struct RawInvoice {
-    id: String,
-    /// Since 2025-03-31.basil.
-    parent: Option<Parent>,
-    /// Before it.
-    subscription: Option<Reference>,
-    billing_reason: Option<String>,
-    amount_paid: Option<i64>,
-    created: i64,
-}
-
-#[derive(Debug, Deserialize)]
-struct Parent {
-    subscription_details: Option<SubscriptionDetails>,
-}
-
-#[derive(Debug, Deserialize)]
-struct SubscriptionDetails {
-    subscription: Option<Reference>,
-}
-
-fn invoice(event: &Event) -> Result<Fact, Fault> {
-    let raw: RawInvoice = shape(event)?;
-    let within =
-        raw.parent.and_then(|parent| parent.subscription_details).and_then(|details| details.subscription);
-    let subscription = within.or(raw.subscription).ok_or_else(|| {
+fn invoice(event: &Event<'_>) -> Result<Fact, Fault> {
+    let invoice: stripe::Invoice = object(event)?;
+    let subject = invoice.subscription().map(|subscription| subscription.to_string()).ok_or_else(|| {
         Fault::ignore(
             "no_subscription",
             "the invoice belongs to no subscription, so nothing here follows from it",
         )
     })?;
     let paid = event.event_type != "invoice.payment_failed";
-    let cycle =
-        matches!(raw.billing_reason.as_deref(), None | Some("subscription_create" | "subscription_cycle"));
-    let invoice = Invoice {
+    let cycle = matches!(
+        invoice.billing_reason,
+        None | Some(BillingReason::SubscriptionCreate | BillingReason::SubscriptionCycle)
+    );
+    let body = Invoice {
         paid,
-        amount_paid: raw.amount_paid.unwrap_or(0),
-        created: raw.created,
+        amount_paid: invoice.amount_paid.unwrap_or(0),
+        created: invoice.created,
         cycle,
         at: event.created,
     };
     Ok(Fact {
-        object_id: raw.id,
-        subject: subscription.id().to_owned(),
+        object_id: invoice.id.into_string(),
+        subject,
         order_key: format!("{}{:012}", u8::from(paid), seconds(event.created)),
-        body: Body::Invoice(invoice),
+        body: Body::Invoice(body),
     })
 }
 
-#[derive(Debug, Deserialize)]
-struct RawInvoicePayment {
-    invoice: Reference,
-    payment: Payment,
-}
-
-#[derive(Debug, Deserialize)]
-struct Payment {
-    payment_intent: Option<Reference>,
-}
-
 /// The only link from a subscription's invoice to its payment since 2025-03-31.basil.
-fn invoice_payment(event: &Event) -> Result<Fact, Fault> {
-    let raw: RawInvoicePayment = shape(event)?;
+fn invoice_payment(event: &Event<'_>) -> Result<Fact, Fault> {
+    let paid: stripe::InvoicePayment = object(event)?;
     Ok(Fact {
-        object_id: about(raw.payment.payment_intent)?,
-        subject: raw.invoice.id().to_owned(),
-        order_key: raw.invoice.id().to_owned(),
+        object_id: about(paid.payment_intent())?,
+        subject: paid.invoice.to_string(),
+        order_key: paid.invoice.to_string(),
         body: Body::InvoicePayment,
     })
 }
 
-fn shape<T: serde::de::DeserializeOwned>(event: &Event) -> Result<T, Fault> {
-    serde_json::from_value(event.data.object.clone()).map_err(|_| {
+fn object<T: StripeObject>(event: &Event<'_>) -> Result<T, Fault> {
+    StripeEvent::read(event.body).map(StripeEvent::into_object).map_err(|_| {
         let message = format!(
             "the object of this {} does not have the shape that Stripe documents",
             word(&event.event_type)
@@ -276,8 +193,8 @@ fn shape<T: serde::de::DeserializeOwned>(event: &Event) -> Result<T, Fault> {
     })
 }
 
-fn about(payment_intent: Option<Reference>) -> Result<String, Fault> {
-    payment_intent.map(|reference| reference.id().to_owned()).ok_or_else(|| {
+fn about(payment_intent: Option<&PaymentIntentId>) -> Result<String, Fault> {
+    payment_intent.map(ToString::to_string).ok_or_else(|| {
         Fault::ignore(
             "no_payment_intent",
             "it names no payment intent, so it is about no Checkout Session's payment",

@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use hookyard_plugin::stripe::{CheckoutSession, StripeEvent};
 use hookyard_plugin::{CreateError, Cx, Event, Failure, Handler, Host, Outcome};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -26,28 +27,6 @@ pub struct {{type}} {
     settings: Settings,
 }
 
-/// What it reads of the event: the rest is skipped.
-#[derive(Deserialize)]
-struct Body {
-    data: Data,
-}
-
-#[derive(Deserialize)]
-struct Data {
-    object: Session,
-}
-
-#[derive(Deserialize)]
-struct Session {
-    id: String,
-    customer_details: Option<Customer>,
-}
-
-#[derive(Deserialize)]
-struct Customer {
-    name: Option<String>,
-}
-
 impl Handler for {{type}} {
     type Settings = Settings;
 
@@ -66,8 +45,8 @@ impl Handler for {{type}} {
     //   Err(Failure::reject(…))   never: a dead letter, for a person to look at
     //   Err(…), or ? on an error  not now: tried again by the handler's schedule
     fn handle(&self, event: &Event<'_>, cx: &Cx<'_>) -> Result<Outcome, Failure> {
-        let session = event.json::<Body>()?.data.object;
-        let Some(name) = session.customer_details.and_then(|customer| customer.name) else {
+        let session = StripeEvent::<CheckoutSession>::read(event.body())?.into_object();
+        let Some(name) = session.name() else {
             return Err(Failure::reject("name_missing", "the session does not say who bought"));
         };
         // A step is done once: a retry gets what it returned before. Where a crash left it half done it is done again,

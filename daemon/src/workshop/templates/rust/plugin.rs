@@ -49,7 +49,8 @@ fn a_crash_anywhere_leaves_one_letter() {
 #[test]
 fn a_session_without_a_name_is_for_a_person() {
     let letters = tempfile::tempdir().unwrap();
-    let body = br#"{"data":{"object":{"id":"cs_test_1","customer_details":null}}}"#;
+    let body = br#"{"type": "checkout.session.completed",
+        "data": {"object": {"object": "checkout.session", "id": "cs_test_1", "customer_details": null}}}"#;
     let delivered = bench(&letters).deliver(&TestEvent::new("checkout.session.completed", body));
     assert_eq!((delivered.outcome, &*delivered.code), (Said::Reject, "name_missing"));
 }

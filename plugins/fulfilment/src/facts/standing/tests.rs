@@ -64,9 +64,7 @@ impl Ledger {
     }
 
     fn tell(&mut self, event_type: &str, object: &serde_json::Value) {
-        let event =
-            json!({"type": event_type, "created": self.now, "livemode": true, "data": {"object": object}});
-        self.events.push(event.to_string().into_bytes());
+        self.events.push(told(event_type, self.now, object));
     }
 }
 
@@ -128,7 +126,18 @@ proptest! {
 }
 
 fn told(event_type: &str, created: i64, object: &serde_json::Value) -> Vec<u8> {
-    json!({"type": event_type, "created": created, "data": {"object": object}}).to_string().into_bytes()
+    let word = match event_type {
+        "customer.subscription.updated" | "customer.subscription.deleted" => "subscription",
+        "charge.refunded" | "charge.succeeded" => "charge",
+        "refund.created" | "refund.updated" | "refund.failed" => "refund",
+        "charge.dispute.closed" => "dispute",
+        other => panic!("say what {other} is about"),
+    };
+    let mut object = object.clone();
+    object["object"] = word.into();
+    json!({"type": event_type, "created": created, "livemode": true, "data": {"object": object}})
+        .to_string()
+        .into_bytes()
 }
 
 #[test]
