@@ -69,10 +69,6 @@ use crate::{CreateError, Cx, Event, Failure, Handler, HandlerSettings, Host, Out
 /// assert_eq!((late.outcome, &*late.message), (Said::Retry(None), "deadline has elapsed"));
 /// assert!(!late.steps[0].ended);
 /// ```
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not an asynchronous hookyard handler",
-    label = "this does not implement `hookyard_plugin::AsyncHandler`"
-)]
 pub trait AsyncHandler: Sized + Send + Sync + 'static {
     /// The handler's `settings` of the configuration.
     type Settings: HandlerSettings;

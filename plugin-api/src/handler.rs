@@ -8,7 +8,7 @@ use crate::{Cause, Cx, Event, Failure, HandlerSettings, Host, Outcome};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a hookyard handler",
     label = "this does not implement `hookyard_plugin::Handler`",
-    note = "write `impl hookyard_plugin::Handler for {Self}`; the crate's documentation begins with a whole one"
+    note = "write `impl hookyard_plugin::Handler for {Self}`, or `AsyncHandler`; the crate's documentation begins with a whole one"
 )]
 pub trait Handler: Sized + Send + Sync + 'static {
     /// The handler's `settings` of the configuration.

@@ -1,5 +1,4 @@
 //! Handlers in `async`, through the test kit: with a runtime of their own, and without any.
-#![expect(clippy::unwrap_used, reason = "helpers of tests: a panic is the test's failure")]
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};

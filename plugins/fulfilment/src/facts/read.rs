@@ -146,7 +146,7 @@ fn subscription(event: &Event<'_>) -> Result<Fact, Fault> {
 
 fn invoice(event: &Event<'_>) -> Result<Fact, Fault> {
     let invoice: stripe::Invoice = object(event)?;
-    let subject = invoice.subscription().map(|subscription| subscription.to_string()).ok_or_else(|| {
+    let subject = invoice.subscription().map(ToString::to_string).ok_or_else(|| {
         Fault::ignore(
             "no_subscription",
             "the invoice belongs to no subscription, so nothing here follows from it",
