@@ -16,10 +16,8 @@
 
 #![forbid(unsafe_code)]
 
-pub mod address;
 mod answer;
 mod client;
-mod connect;
 mod headers;
 pub mod project;
 mod settings;

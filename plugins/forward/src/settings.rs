@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hookyard_egress::address::Guard;
+use hookyard_egress::connect::Connector;
 use hookyard_plugin::CreateError;
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use serde::Deserialize;
 use url::{Host as UrlHost, Url};
 
-use crate::address::Guard;
 use crate::answer::Rejecting;
-use crate::connect::Connector;
 use crate::headers;
 use crate::project::Projection;
 
@@ -109,7 +109,7 @@ impl Settings {
         if self.signing_keys.len() > SIGNING_KEYS_MAX {
             return Err(fault(format!("`signing_keys` names more than {SIGNING_KEYS_MAX} keys")));
         }
-        let connector = Connector::new(guard, Duration::from_secs(self.connect_seconds));
+        let connector = Connector::new(guard, "`allow`", Duration::from_secs(self.connect_seconds));
         Ok(Checked {
             url: url(&self.url, &connector)?,
             signing_keys: self.signing_keys.clone(),

@@ -55,7 +55,7 @@ const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96);
 /// What may be connected beside public addresses.
 #[derive(Debug, Clone, Default)]
 pub struct Guard {
-    allow: Vec<IpNet>,
+    networks: Vec<IpNet>,
 }
 
 /// What the guard says of an address.
@@ -63,7 +63,7 @@ pub struct Guard {
 pub enum Judged {
     /// On the public internet.
     Public,
-    /// Named by the settings' `allow`.
+    /// In one of the networks that the guard lets pass.
     Allowed,
     /// Neither, and of which kind it is.
     Refused(&'static str),
@@ -71,8 +71,8 @@ pub enum Judged {
 
 impl Guard {
     /// A guard that lets these networks pass beside public addresses.
-    pub fn new(allow: Vec<IpNet>) -> Self {
-        Self { allow }
+    pub fn new(networks: Vec<IpNet>) -> Self {
+        Self { networks }
     }
 
     /// May this address be connected?
@@ -80,7 +80,7 @@ impl Guard {
         // ::ffff:a.b.c.d is connected as a.b.c.d.
         let address = address.to_canonical();
         let reached = reached(address);
-        if self.allow.iter().any(|net| net.contains(&address) || net.contains(&reached)) {
+        if self.networks.iter().any(|net| net.contains(&address) || net.contains(&reached)) {
             return Judged::Allowed;
         }
         match special(reached) {

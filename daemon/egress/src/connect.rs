@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,22 +12,32 @@ use std::time::Duration;
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tower_service::Service;
 
 use crate::address::{Guard, Judged};
 
+/// Names that one client has resolved at once. Each holds a thread, also when nobody waits for it any more: a name server
+/// that is silent must not take all threads of the process.
+const LOOKUPS_MAX: usize = 16;
+
 /// The connector under TLS.
 #[derive(Debug, Clone)]
-pub(crate) struct Connector {
+pub struct Connector {
     guard: Arc<Guard>,
+    /// What the list of the guard's networks is called where an operator writes it.
+    networks_setting: &'static str,
+    /// Whether every URL stands in a list of the operator's.
+    listed: bool,
     /// How long one address has to answer.
     patience: Duration,
+    lookups: Arc<Semaphore>,
 }
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ConnectError {
+pub enum ConnectError {
     /// The name is unknown, or nobody could be asked.
     #[error("the name {host} cannot be resolved")]
     Resolve {
@@ -38,7 +48,7 @@ pub(crate) enum ConnectError {
     },
     /// The guard let none pass.
     #[error(
-        "{host} is {address}, which is {kind}: no request goes there; if that is meant, name its network in `allow`"
+        "{host} is {address}, which is {kind}: no request goes there; if that is meant, name its network in {setting}"
     )]
     Refused {
         /// The name, as the URL has it.
@@ -47,16 +57,20 @@ pub(crate) enum ConnectError {
         address: IpAddr,
         /// Of which kind that is.
         kind: &'static str,
+        /// Where its network could be named.
+        setting: &'static str,
     },
     /// Without TLS, over the public internet.
     #[error(
-        "{host} is {address}, and plain http goes only to addresses that `allow` names: write https, or name its network"
+        "{host} is {address}, and plain http goes only to addresses that {setting} names: write https, or name its network"
     )]
     PlainHttp {
         /// The name, as the URL has it.
         host: String,
         /// The first of its addresses.
         address: IpAddr,
+        /// Where its network could be named.
+        setting: &'static str,
     },
     /// Nobody took the connection.
     #[error("no connection to {address}")]
@@ -72,9 +86,18 @@ pub(crate) enum ConnectError {
 }
 
 impl Connector {
-    /// A connector that asks this guard.
-    pub(crate) fn new(guard: Guard, patience: Duration) -> Self {
-        Self { guard: Arc::new(guard), patience }
+    /// A connector that asks this guard, whose networks stand in `networks_setting`. One address has `patience` to take a
+    /// connection.
+    pub fn new(guard: Guard, networks_setting: &'static str, patience: Duration) -> Self {
+        let lookups = Arc::new(Semaphore::new(LOOKUPS_MAX));
+        Self { guard: Arc::new(guard), networks_setting, listed: false, patience, lookups }
+    }
+
+    /// For a client that asks only URLs whose scheme and host an operator listed: then plain http was meant, and an address
+    /// that stands in the URL itself was meant too. What a name resolves to is judged as ever.
+    #[must_use]
+    pub fn behind_a_list(self) -> Self {
+        Self { listed: true, ..self }
     }
 
     async fn connect(self, uri: Uri) -> Result<TcpStream, ConnectError> {
@@ -105,7 +128,7 @@ impl Connector {
 
     /// The host's addresses that may be connected; at least one.
     async fn admitted(&self, host: &str, port: u16, plain: bool) -> Result<Vec<SocketAddr>, ConnectError> {
-        let resolved = tokio::net::lookup_host((host, port)).await;
+        let resolved = self.resolve(host, port).await;
         let resolve = |source| ConnectError::Resolve { host: host.to_owned(), source };
         let (mut admitted, mut refused) = (Vec::new(), None);
         for address in resolved.map_err(resolve)? {
@@ -123,14 +146,30 @@ impl Connector {
         }
     }
 
+    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(address, port)]);
+        }
+        let place = Arc::clone(&self.lookups).acquire_owned().await.map_err(io::Error::other)?;
+        let host = host.to_owned();
+        let looking = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            (host.as_str(), port).to_socket_addrs().map(Iterator::collect)
+        });
+        looking.await.map_err(io::Error::other)?
+    }
+
     /// May this address of the host be connected, without TLS or with it?
-    pub(crate) fn judge(&self, host: &str, address: IpAddr, plain: bool) -> Result<(), ConnectError> {
-        let host = || host.to_owned();
+    pub fn judge(&self, host: &str, address: IpAddr, plain: bool) -> Result<(), ConnectError> {
+        if self.listed && host.parse() == Ok(address) {
+            return Ok(());
+        }
+        let (host, setting) = (|| host.to_owned(), self.networks_setting);
         match self.guard.judge(address) {
             Judged::Allowed => Ok(()),
-            Judged::Public if !plain => Ok(()),
-            Judged::Public => Err(ConnectError::PlainHttp { host: host(), address }),
-            Judged::Refused(kind) => Err(ConnectError::Refused { host: host(), address, kind }),
+            Judged::Public if !plain || self.listed => Ok(()),
+            Judged::Public => Err(ConnectError::PlainHttp { host: host(), address, setting }),
+            Judged::Refused(kind) => Err(ConnectError::Refused { host: host(), address, kind, setting }),
         }
     }
 }
