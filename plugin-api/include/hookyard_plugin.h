@@ -207,6 +207,68 @@ HOOKYARD_EXPORT const hookyard_plugin *hookyard_plugin_v1(void);
 /* A string literal as hookyard_bytes, for initialisers. */
 #define HOOKYARD_LIT(s) { (const uint8_t *)(s), sizeof(s) - 1 }
 
+/* ---- the extension "hookyard.http/1": HTTP requests that hookyard makes ------------------------------------------
+ * For plugins that bring no TLS and no pool of their own, or may not use the network:
+ *
+ *     const hookyard_http *http = host->extension(ctx, id);   (id: HOOKYARD_HTTP_1)
+ *
+ * NULL where this hookyard does not offer it. The table lives until destroy() has returned. An extension is versioned by
+ * its id, apart from the ABI's minor: its structs are only appended to (R1, R2); another meaning is another id.
+ */
+#define HOOKYARD_HTTP_1 "hookyard.http/1"
+
+/* What request() returns beside OK, E_INVALID (the URL, the method or a header breaks the contract, or the header is
+ * hookyard's to write: nothing was sent), E_TOO_LARGE (the request is above a limit: nothing was sent), E_CANCELLED (the
+ * call's time is over: the far side may have the request) and E_IO (the daemon is going). Of this extension alone. */
+enum {
+    /* Nothing was sent. */
+    HOOKYARD_HTTP_E_REFUSED          = -32, /* the handler's `allow` does not list it, or its address is of the inside */
+    HOOKYARD_HTTP_E_RESOLVE          = -33, /* the name is unknown, or no name server answered */
+    HOOKYARD_HTTP_E_CONNECT          = -34, /* no connection */
+    HOOKYARD_HTTP_E_TLS              = -35, /* the certificate is not believed, or TLS failed otherwise */
+    HOOKYARD_HTTP_E_BUSY             = -36, /* the handler has too many requests under way */
+    /* The far side may have the request, and may have done what it asks. */
+    HOOKYARD_HTTP_E_TIMEOUT          = -37, /* timeout_ms is over */
+    HOOKYARD_HTTP_E_BROKEN           = -38, /* the connection broke before the answer was whole, or it is no HTTP */
+    HOOKYARD_HTTP_E_ANSWER_TOO_LARGE = -39  /* the answer is above a limit; it was not kept */
+};
+
+/* From plugin to host: copied before request() returns. */
+typedef struct hookyard_http_request {
+    uint32_t size;
+    uint32_t reserved0;           /* 0 */
+    uint64_t timeout_ms;          /* for the whole request; 0: until the call's deadline, which ends it in any case */
+    hookyard_bytes method;        /* UTF-8, such as POST; not CONNECT and not TRACE */
+    hookyard_bytes url;           /* UTF-8, https://host[:port]/path?query; 8 KiB at most; no name or password in it */
+    const hookyard_pair *headers; /* 100 at most, 64 KiB together; not Host, Content-Length nor the connection's own */
+    size_t header_count;
+    hookyard_bytes body;          /* 1 MiB at most */
+} hookyard_http_request;
+
+/* The plugin sets size and leaves the rest to the host, which writes as much as both know. All of it is valid until
+ * handle() returns. */
+typedef struct hookyard_http_response {
+    uint32_t size;
+    uint32_t status;              /* 200 and so on, whatever it is; 0 without an answer */
+    const hookyard_pair *headers; /* in the order received, names in lower case; what is no UTF-8 in them is replaced */
+    size_t header_count;
+    hookyard_bytes body;          /* as it came; 4 MiB at most */
+    hookyard_bytes error;         /* UTF-8; without an answer: a sentence for people, and nothing of the URL but its host */
+} hookyard_http_response;
+
+typedef struct hookyard_http {
+    uint32_t size;
+    uint32_t reserved0; /* 0 */
+
+    /* Makes one request and waits for the whole answer. OK: there is one, whatever its status; no redirect is followed.
+     * Needs a running call; may be called from any of its threads, several at once. Nothing is retried: a request that
+     * must not be done twice carries a key of step_key in the header that the far side reads. */
+    hookyard_status (*request)(hookyard_ctx *ctx, hookyard_call *call, const hookyard_http_request *request,
+                               hookyard_http_response *response);
+
+    /* ---- hookyard.http/1 begins with this: append below ---- */
+} hookyard_http;
+
 /* ---- what the library says of itself without being run ----------------------------------------------------------
  * Optional, and the same as in the descriptor. With it `hookyard plugin inspect` names a library before it is trusted,
  * and a handler's settings are held against their schema before anything of the library runs. Each is an ELF note of

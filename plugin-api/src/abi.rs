@@ -3,6 +3,8 @@
 //! The header is the contract and tells what each field means; this is its mirror, used by the SDK (one side) and by
 //! the plugin host (the other). `tests/header.rs` compiles the header and compares every size and offset with these.
 
+pub mod http;
+
 use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
 
@@ -284,6 +286,24 @@ pub unsafe fn read<T: SizePrefixed>(from: *const T) -> Option<T> {
     unsafe { std::ptr::copy_nonoverlapping(from.cast::<u8>(), out.as_mut_ptr().cast::<u8>(), known) };
     // SAFETY: zero is a valid value for every field (SizePrefixed), and whole fields were copied over it.
     Some(unsafe { out.assume_init() })
+}
+
+/// Writes what the other side makes room for: as much as both know (R1). Its `size` stays what it said. `false` for NULL.
+///
+/// # Safety
+/// `to` is NULL or points at a `T` of which at least the first `size` bytes are writable.
+pub unsafe fn write<T: SizePrefixed>(to: *mut T, value: &T) -> bool {
+    if to.is_null() {
+        return false;
+    }
+    // SAFETY: every such struct begins with a u32 size.
+    let size = unsafe { to.cast::<u32>().read() } as usize;
+    let whole_words = size - size % align_of::<usize>();
+    let known = whole_words.clamp(size_of::<u32>(), size_of::<T>());
+    let (from, after) = (std::ptr::from_ref(value).cast::<u8>(), size_of::<u32>());
+    // SAFETY: `known` is within both, and is at least the size, which is left as it stands.
+    unsafe { std::ptr::copy_nonoverlapping(from.add(after), to.cast::<u8>().add(after), known - after) };
+    true
 }
 
 /// `size_of` as the `u32` that the structs begin with.

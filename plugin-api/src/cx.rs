@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::abi;
-use crate::ffi::{CallTable, HostTable, StepBegun};
+use crate::ffi::{CallTable, HostTable, HttpTable, StepBegun};
+use crate::http::Http;
 use crate::{CreateError, Failure, StepResult};
 
 /// How much a log line matters.
@@ -167,6 +168,16 @@ impl Cx<'_> {
     /// A secret of the handler's configuration, by its name there.
     pub fn secret(&self, name: &str) -> Result<String, Failure> {
         self.call.secret(name).map_err(|status| Failure::retry("secret", secret_refused(name, status)))
+    }
+
+    /// HTTP requests that hookyard makes: with TLS, a pool of connections, and the call's deadline, where the handler's
+    /// configuration allows. See [`crate::http`].
+    pub fn http(&self) -> Result<Http<'_>, Failure> {
+        HttpTable::of(self.call).map(Http::new).ok_or_else(|| {
+            let message =
+                "this hookyard makes no HTTP requests for plugins (hookyard.http/1): update hookyard";
+            Failure::retry("http_not_offered", message)
+        })
     }
 
     /// Logs a line with fields; it is kept with the attempt. No secrets, no personal data.

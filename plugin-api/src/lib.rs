@@ -71,6 +71,7 @@ mod forward;
 #[doc(hidden)]
 pub mod ffi;
 mod handler;
+pub mod http;
 #[doc(hidden)]
 pub mod note;
 mod outcome;

@@ -7,16 +7,16 @@ use std::mem::offset_of;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use hookyard_plugin::abi;
+use hookyard_plugin::abi::{self, http};
 
 /// One line for each size and offset, as both sides print them.
 macro_rules! layout {
-    ($rust:ident, $c:literal, $($field:ident),+) => {
+    ($rust:path, $c:literal, $($field:ident),+) => {
         Layout {
             c: $c,
-            size: size_of::<abi::$rust>(),
-            align: align_of::<abi::$rust>(),
-            fields: vec![$((stringify!($field), offset_of!(abi::$rust, $field))),+],
+            size: size_of::<$rust>(),
+            align: align_of::<$rust>(),
+            fields: vec![$((stringify!($field), offset_of!($rust, $field))),+],
         }
     };
 }
@@ -30,10 +30,10 @@ struct Layout {
 
 fn layouts() -> Vec<Layout> {
     vec![
-        layout!(Bytes, "hookyard_bytes", ptr, len),
-        layout!(Pair, "hookyard_pair", key, val),
+        layout!(abi::Bytes, "hookyard_bytes", ptr, len),
+        layout!(abi::Pair, "hookyard_pair", key, val),
         layout!(
-            Event,
+            abi::Event,
             "hookyard_event",
             size,
             attempt,
@@ -47,9 +47,9 @@ fn layouts() -> Vec<Layout> {
             headers,
             header_count
         ),
-        layout!(Detail, "hookyard_detail", size, reserved0, retry_after_ms, code, message, result),
+        layout!(abi::Detail, "hookyard_detail", size, reserved0, retry_after_ms, code, message, result),
         layout!(
-            Host,
+            abi::Host,
             "hookyard_host",
             size,
             abi_major,
@@ -68,7 +68,7 @@ fn layouts() -> Vec<Layout> {
             extension
         ),
         layout!(
-            Plugin,
+            abi::Plugin,
             "hookyard_plugin",
             size,
             abi_major,
@@ -86,6 +86,20 @@ fn layouts() -> Vec<Layout> {
             check_config,
             extension
         ),
+        layout!(
+            http::Request,
+            "hookyard_http_request",
+            size,
+            reserved0,
+            timeout_ms,
+            method,
+            url,
+            headers,
+            header_count,
+            body
+        ),
+        layout!(http::Response, "hookyard_http_response", size, status, headers, header_count, body, error),
+        layout!(http::Http, "hookyard_http", size, reserved0, request),
     ]
 }
 
@@ -113,6 +127,14 @@ fn constants() -> Vec<(&'static str, i64)> {
         ("HOOKYARD_F_SERIAL", abi::F_SERIAL.into()),
         ("HOOKYARD_F_PANIC_ABORTS", abi::F_PANIC_ABORTS.into()),
         ("HOOKYARD_F_NEEDS_ISOLATION", abi::F_NEEDS_ISOLATION.into()),
+        ("HOOKYARD_HTTP_E_REFUSED", http::E_REFUSED.into()),
+        ("HOOKYARD_HTTP_E_RESOLVE", http::E_RESOLVE.into()),
+        ("HOOKYARD_HTTP_E_CONNECT", http::E_CONNECT.into()),
+        ("HOOKYARD_HTTP_E_TLS", http::E_TLS.into()),
+        ("HOOKYARD_HTTP_E_BUSY", http::E_BUSY.into()),
+        ("HOOKYARD_HTTP_E_TIMEOUT", http::E_TIMEOUT.into()),
+        ("HOOKYARD_HTTP_E_BROKEN", http::E_BROKEN.into()),
+        ("HOOKYARD_HTTP_E_ANSWER_TOO_LARGE", http::E_ANSWER_TOO_LARGE.into()),
     ]
 }
 
@@ -209,10 +231,37 @@ fn the_layout_of_1_0_never_changes() {
         ("hookyard_host", 104),
         ("hookyard_plugin", 120),
     ];
-    assert_eq!(sizes, released);
+    assert_eq!(sizes[..released.len()], released);
     assert_eq!(offset_of!(abi::Event, headers), 112);
     assert_eq!(offset_of!(abi::Detail, result), 48);
     assert_eq!(offset_of!(abi::Host, extension), 96);
     assert_eq!(offset_of!(abi::Plugin, create), 80);
     assert_eq!(offset_of!(abi::Plugin, extension), 112);
+}
+
+/// What `hookyard.http/1` looks like on a 64-bit machine: appended to, and never otherwise changed.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn the_layout_of_http_1_never_changes() {
+    assert_eq!((size_of::<http::Request>(), offset_of!(http::Request, body)), (80, 64));
+    assert_eq!((size_of::<http::Response>(), offset_of!(http::Response, error)), (56, 40));
+    assert_eq!((size_of::<http::Http>(), offset_of!(http::Http, request)), (16, 8));
+    let header = include_str!("../include/hookyard_plugin.h");
+    assert!(header.contains(&format!("#define HOOKYARD_HTTP_1 \"{}\"", http::ID)));
+}
+
+#[test]
+fn what_is_written_for_a_smaller_struct_stops_where_that_ends() {
+    let full =
+        http::Response { status: 200, header_count: 3, body: abi::Bytes::of(b"x"), ..http::Response::EMPTY };
+    let whole = size_of::<http::Response>();
+    for size in 0..=whole {
+        let mut place = http::Response { size: u32::try_from(size).unwrap(), ..http::Response::EMPTY };
+        // SAFETY: the place is a whole struct, whatever its size says.
+        assert!(unsafe { abi::write(&raw mut place, &full) });
+        assert_eq!(place.size as usize, size);
+        assert_eq!(place.status, if size >= 8 { 200 } else { 0 }, "{size}");
+        assert_eq!(place.header_count, if size >= 24 { 3 } else { 0 }, "{size}");
+        assert_eq!(place.body.len, if size >= 40 { 1 } else { 0 }, "{size}");
+    }
 }

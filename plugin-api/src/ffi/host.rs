@@ -1,6 +1,7 @@
 //! Calls of the host's table, made safe: a copy of the table (so that a shorter one of an older host reads as "not
 //! offered"), owned results, and the call's lifetime in a type.
 
+use std::ffi::c_void;
 use std::time::Duration;
 
 use crate::Level;
@@ -122,6 +123,18 @@ impl HostTable {
 }
 
 impl CallTable<'_> {
+    /// A table of more functions by its id; NULL where it is not offered.
+    pub(super) fn extension(&self, id: &str) -> *const c_void {
+        let Some(extension) = self.host.table.extension else { return std::ptr::null() };
+        // SAFETY: the host's function and ctx, which live as long as the call; id outlives the call of the function.
+        unsafe { extension(self.host.ctx, Bytes::of(id.as_bytes())) }
+    }
+
+    /// What the functions of an extension take.
+    pub(super) fn pointers(&self) -> (*mut abi::Ctx, *mut abi::Call) {
+        (self.host.ctx, self.call)
+    }
+
     pub(crate) fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]) {
         self.host.log(Some(*self), level, message, fields);
     }
@@ -233,7 +246,7 @@ fn level_number(level: Level) -> u32 {
     }
 }
 
-fn checked(status: Status) -> Result<(), Status> {
+pub(super) fn checked(status: Status) -> Result<(), Status> {
     cut::here();
     if status == abi::OK { Ok(()) } else { Err(status) }
 }

@@ -6,7 +6,9 @@
 pub(crate) mod current;
 mod entry;
 mod host;
+mod http;
 mod panic;
 
 pub use entry::descriptor;
 pub(crate) use host::{CallTable, HostTable, StepBegun};
+pub(crate) use http::{Answered, Asked, HttpTable};

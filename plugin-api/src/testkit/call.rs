@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::StepSeen;
 use super::state::State;
-use crate::abi::{self, Bytes, Status};
+use crate::abi::{self, Bytes, Pair, Status};
 use crate::cut;
 
 /// One call: what `hookyard_call` points at.
@@ -38,6 +38,7 @@ pub(super) struct Seen {
     pub(super) result: String,
     /// What was lent to the plugin. A Vec's heap block stays where it is when this one grows.
     arena: Vec<Vec<u8>>,
+    pairs: Vec<Vec<Pair>>,
 }
 
 impl<'a> Call<'a> {
@@ -108,6 +109,13 @@ impl<'a> Call<'a> {
     pub(super) fn lend(&self, bytes: Vec<u8>) -> Bytes {
         let lent = Bytes::of(&bytes);
         self.seen().arena.push(bytes);
+        lent
+    }
+
+    /// Keeps the pairs until the call ends, and lends them: where they begin, and how many they are.
+    pub(super) fn lend_pairs(&self, pairs: Vec<Pair>) -> (*const Pair, usize) {
+        let lent = (pairs.as_ptr(), pairs.len());
+        self.seen().pairs.push(pairs);
         lent
     }
 

@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 use std::time::Duration;
 
 use super::call::Call;
+use super::http::extension;
 use super::state::State;
 use super::{Before, Delivered, Said, StepSeen, TestEvent};
 use crate::Handler;
@@ -32,7 +33,7 @@ static HOST: abi::Host = abi::Host {
     kv_get: Some(kv_get),
     kv_put: Some(kv_put),
     secret: Some(secret),
-    extension: None,
+    extension: Some(extension),
 };
 
 /// An instance and the descriptor that made it.
@@ -142,7 +143,7 @@ fn delivered(call: Call<'_>, outcome: i32) -> Delivered {
 
 /// # Safety
 /// `call` is what [`handle`] passed, while it runs.
-unsafe fn call_of<'a>(call: *mut abi::Call) -> &'a Call<'a> {
+pub(super) unsafe fn call_of<'a>(call: *mut abi::Call) -> &'a Call<'a> {
     // SAFETY: the caller's promise.
     unsafe { &*call.cast::<Call<'a>>() }
 }

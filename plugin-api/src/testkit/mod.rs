@@ -1,6 +1,7 @@
 //! The test kit: runs a handler's real descriptor in this process, against a host whose steps, key-value pairs and
-//! secrets are in memory. [`Bench::crash_at_every_call`] crashes a delivery at every moment and delivers it again;
-//! [`Bench::make_unsure`] leaves one step as a crash would.
+//! secrets are in memory, and whose HTTP requests are answered by a script ([`Bench::far_side`]).
+//! [`Bench::crash_at_every_call`] crashes a delivery at every moment and delivers it again; [`Bench::make_unsure`] leaves one
+//! step as a crash would.
 //!
 //! # In a real process
 //!
@@ -16,6 +17,7 @@
 //! - The moments of a crash are before and after each thing that crosses the process (`step_begin`, `step_end`, `kv_get`,
 //!   `kv_put`), and one when the handler has returned and nobody heard of it. The process is gone then: no destructor runs, and
 //!   nothing is logged of the attempt. So [`Bench::crash_at_every_call`] counts less than it does in memory.
+//! - Nothing may be asked over HTTP, and [`Bench::far_side`] panics.
 //! - After a panic the process is replaced, and the handler made anew.
 //! - Attempts at one event are made one after the other, and eight at once of different events, as hookyard makes them.
 //! - Settings are first held against the library's schema, whose sentences are hookyard's.
@@ -42,7 +44,9 @@
 //! ```
 
 mod call;
+mod far_side;
 mod ffi;
+mod http;
 mod process;
 #[cfg(feature = "schema")]
 mod schema;
@@ -58,6 +62,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::Handler;
+pub use far_side::{Answer, Asked, FarSide};
 use process::Process;
 #[cfg(feature = "schema")]
 pub use schema::assert_schema;
@@ -260,6 +265,19 @@ impl Bench {
         match &self.place {
             Place::Memory(here) => here.state.make_unsure(event_id, step),
             Place::Process(there) => there.make_unsure(event_id, step),
+        }
+    }
+
+    /// Whom the handler's HTTP requests reach: scripted here.
+    ///
+    /// # Panics
+    /// In a real process, where nothing may be asked: see [`is_in_process`].
+    pub fn far_side(&self) -> &FarSide {
+        match &self.place {
+            Place::Memory(here) => &here.state.far_side,
+            Place::Process(_) => panic!(
+                "HTTP requests are scripted in memory only: let this test return early where testkit::is_in_process()"
+            ),
         }
     }
 

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::{Mutex, MutexGuard};
 
-use super::Before;
+use super::{Before, FarSide};
 use crate::abi;
 
 /// The memory of one bench.
 #[derive(Debug)]
 pub(super) struct State {
     secrets: BTreeMap<String, String>,
+    pub(super) far_side: FarSide,
     inner: Mutex<Inner>,
 }
 
@@ -30,7 +31,7 @@ pub(super) struct Kept {
 
 impl State {
     pub(super) fn new(secrets: BTreeMap<String, String>) -> Self {
-        Self { secrets, inner: Mutex::default() }
+        Self { secrets, far_side: FarSide::default(), inner: Mutex::default() }
     }
 
     pub(super) fn secret(&self, name: &str) -> Option<&str> {
