@@ -81,6 +81,7 @@ async fn start(dir: &Path) -> Host {
         concurrency: PIPELINED as usize,
         timeout: Duration::from_secs(30),
         confine: None,
+        http: hookyard::model::http_access::HttpAccess::default(),
     };
     Host::start_with(program, spec, Arc::new(Nothing)).await.unwrap()
 }

@@ -6,7 +6,7 @@
 #[path = "../../plugins/forward/tests/oracle/mod.rs"]
 mod oracle;
 #[path = "../../plugins/forward/tests/receiver/mod.rs"]
-mod receiver;
+pub(crate) mod receiver;
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;

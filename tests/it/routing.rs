@@ -158,8 +158,7 @@ async fn matches_are_counted_for_each_rule_over_restarts() {
     let runtime = yard.runtime().unwrap();
     let url = format!("http://{}/metrics", runtime["admin"].as_str().unwrap());
     assert_eq!(get(&url, None).await.0, 401);
-    let (status, metrics) = get(&url, runtime["dev"]["admin_token"].as_str()).await;
-    assert_eq!(status, 200, "{metrics}");
+    let metrics = metrics(&yard).await;
     for line in [
         "hookyard_rule_matched_total{rule=\"sumo purchase\"} 4",
         "hookyard_rule_matched_total{rule=\"direct purchase\"} 0",
@@ -185,6 +184,15 @@ async fn matches_are_counted_for_each_rule_over_restarts() {
         metrics.contains("hookyard_plugin_info{") && metrics.contains("isolation=\"process\""),
         "{metrics}"
     );
+}
+
+/// What `/metrics` says.
+pub(crate) async fn metrics(yard: &Yard) -> String {
+    let runtime = yard.runtime().unwrap();
+    let url = format!("http://{}/metrics", runtime["admin"].as_str().unwrap());
+    let (status, metrics) = get(&url, runtime["dev"]["admin_token"].as_str()).await;
+    assert_eq!(status, 200, "{metrics}");
+    metrics
 }
 
 async fn get(url: &str, token: Option<&str>) -> (u16, String) {

@@ -10,12 +10,19 @@ use std::io::{self, Read};
 use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+mod http;
+
+pub use http::{
+    HTTP_ANSWER_BODY_BYTES_MAX, HTTP_BODY_BYTES_MAX, HTTP_HEADER_BYTES_MAX, HTTP_HEADERS_MAX,
+    HTTP_URL_BYTES_MAX, HttpAnswer, HttpFault, HttpRequest,
+};
+
 /// What both ends must be. The first frame of each direction holds these bytes, bare.
 pub const BUILD: &str = concat!("hookyard ", env!("CARGO_PKG_VERSION"), " plugin-host protocol 2");
 /// The largest frame from daemon to child: an event's body (its limit is a setting) and some headers.
 pub const TO_CHILD_BYTES_MAX: u32 = 64 * 1024 * 1024;
-/// The largest frame from child to daemon: one field of [`FIELD_BYTES_MAX`], one of [`TEXT_BYTES_MAX`], log fields.
-pub const FROM_CHILD_BYTES_MAX: u32 = 512 * 1024;
+/// The largest frame from child to daemon: an HTTP request with its headers and body.
+pub const FROM_CHILD_BYTES_MAX: u32 = 2 * 1024 * 1024;
 /// What a plugin may hand over in one argument (a memo, a value, a result): far above what the store takes.
 pub const FIELD_BYTES_MAX: usize = 64 * 1024;
 /// A text that is cut, not refused: a log line, a message, a code.
@@ -139,6 +146,7 @@ pub enum Ask {
     KvGet { key: Blob },
     KvPut { key: Blob, value: Blob, expect_version: u64 },
     Secret { name: String },
+    Http(HttpRequest),
 }
 
 /// What it is told.
@@ -155,6 +163,12 @@ pub enum Reply {
         version: u64,
     },
     Secret(Hidden),
+    Http(HttpAnswer),
+    /// There is no answer, and why, for people.
+    NoAnswer {
+        fault: HttpFault,
+        words: String,
+    },
     /// One of the ABI's negative statuses.
     Refused(i32),
 }

@@ -107,6 +107,7 @@ fn of_host(handler: &HandlerView) {
     }
     counter!(names::HANDLER_CALL_BUCKET, "handler" => name(), "le" => "+Inf").absolute(calls);
     counter!(names::HANDLER_CALL_COUNT, "handler" => name()).absolute(calls);
+    of_http(handler);
     gauge!(
         names::PLUGIN_INFO,
         "handler" => name(),
@@ -117,6 +118,24 @@ fn of_host(handler: &HandlerView) {
         "isolation" => "process",
     )
     .set(1.0);
+}
+
+/// What a handler's plugin asked over HTTP; nothing of one that asked nothing.
+fn of_http(handler: &HandlerView) {
+    let name = || handler.handler.clone();
+    let requests: u64 = handler.http.values().sum();
+    if requests == 0 {
+        return;
+    }
+    for (code, count) in &handler.http {
+        counter!(names::HANDLER_HTTP, "handler" => name(), "code" => code.clone()).absolute(*count);
+    }
+    for (upper, count) in &handler.http_within_seconds {
+        counter!(names::HANDLER_HTTP_BUCKET, "handler" => name(), "le" => upper.to_string()).absolute(*count);
+    }
+    counter!(names::HANDLER_HTTP_BUCKET, "handler" => name(), "le" => "+Inf").absolute(requests);
+    counter!(names::HANDLER_HTTP_COUNT, "handler" => name()).absolute(requests);
+    gauge!(names::HANDLER_HTTP_SUM, "handler" => name()).set(handler.http_took_seconds);
 }
 
 fn of_rule(rule: &MatchedView) {

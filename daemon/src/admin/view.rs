@@ -101,6 +101,13 @@ pub struct HandlerView {
     pub within_seconds: Vec<(f64, u64)>,
     #[serde(default)]
     pub took_seconds: f64,
+    /// HTTP requests made for the plugin, by status or by why there was no answer; and how long they took.
+    #[serde(default)]
+    pub http: BTreeMap<String, u64>,
+    #[serde(default)]
+    pub http_within_seconds: Vec<(f64, u64)>,
+    #[serde(default)]
+    pub http_took_seconds: f64,
     /// Hosts from before a reload that still finish what they began.
     #[serde(default)]
     pub draining: usize,

@@ -23,7 +23,7 @@ use crate::admin::view::HandlerView;
 use crate::config::{Handler, Plugin, Snapshot};
 use crate::dispatch::services::StoreServices;
 use crate::dispatch::{HandlerLoop, Lane};
-use crate::host::{Host, HostSpec, HostStatus, Services, Trust};
+use crate::host::{Host, HostSpec, HostStatus, Services, Times, Trust};
 use crate::model::clock::Clock;
 use crate::model::ids::{HandlerName, PluginName};
 use crate::model::limits::SETTLING_MAX;
@@ -315,6 +315,7 @@ fn spec(snapshot: &Snapshot, handler: &Handler, held: Option<&Held>) -> HostSpec
         concurrency: handler.concurrency,
         timeout: handler.timeout,
         confine: handler.confine.clone(),
+        http: handler.http.clone(),
     }
 }
 
@@ -325,7 +326,9 @@ fn abi(status: &HostStatus) -> String {
 
 fn view(name: &HandlerName, host: &Host) -> HandlerView {
     let (status, figures, usage) = (host.status(), host.figures(), host.usage());
-    let seconds = |(upper, count): &(Duration, u64)| (upper.as_secs_f64(), *count);
+    let within = |times: &Times| -> Vec<(f64, u64)> {
+        times.within.iter().map(|(upper, count)| (upper.as_secs_f64(), *count)).collect()
+    };
     HandlerView {
         handler: name.to_string(),
         plugin_id: status.plugin.to_string(),
@@ -342,8 +345,11 @@ fn view(name: &HandlerName, host: &Host) -> HandlerView {
         breaches: status.breaches,
         resident_bytes: usage.map_or(0, |usage| usage.resident_bytes),
         cpu_seconds: usage.map_or(0.0, |usage| usage.cpu.as_secs_f64()),
-        within_seconds: figures.within.iter().map(seconds).collect(),
-        took_seconds: figures.took.as_secs_f64(),
+        within_seconds: within(&figures.call_times),
+        took_seconds: figures.call_times.sum.as_secs_f64(),
+        http_within_seconds: within(&figures.http_times),
+        http_took_seconds: figures.http_times.sum.as_secs_f64(),
+        http: figures.http,
         outcomes: figures.outcomes,
         deaths: figures.deaths,
         // `waiting` is known to the store; `admin` fills it in.

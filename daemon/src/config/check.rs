@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::LoadOptions;
@@ -51,13 +52,7 @@ pub(super) fn check(
 
 fn check_server(raw: RawServer, options: LoadOptions<'_>, faults: &mut Faults<'_>) -> Server {
     let mut server = raw.server;
-    for file in &raw.tls {
-        if let Err(error) = File::open(&file.value) {
-            let message = format!("cannot read {}: {error}", file.value.display());
-            let fault = Fault::new(file.spot.span.clone(), message);
-            faults.fault(file.spot.file, fault.help("the daemon's user must be able to read it"));
-        }
-    }
+    raw.tls.iter().for_each(|file| check_readable(file, faults));
     let Some(admin) = raw.admin else { return server };
     let Spotted { value: listen, spot } = admin.listen;
     if listen == server.listen && listen.port() != 0 {
@@ -77,6 +72,14 @@ fn check_server(raw: RawServer, options: LoadOptions<'_>, faults: &mut Faults<'_
     let token = admin.token.and_then(|token| fetch(&token, options, faults));
     server.admin = token.map(|token| Admin { listen, token });
     server
+}
+
+fn check_readable(file: &Spotted<PathBuf>, faults: &mut Faults<'_>) {
+    if let Err(error) = File::open(&file.value) {
+        let message = format!("cannot read {}: {error}", file.value.display());
+        let fault = Fault::new(file.spot.span.clone(), message);
+        faults.fault(file.spot.file, fault.help("the daemon's user must be able to read it"));
+    }
 }
 
 fn check_sources(raw: Vec<RawSource>, options: LoadOptions<'_>, faults: &mut Faults<'_>) -> Vec<Source> {
@@ -145,6 +148,7 @@ fn check_handler(
     for (name, reference) in raw.secrets {
         secrets.extend(fetch(&reference, options, faults).map(|secret| (name, secret)));
     }
+    raw.ca.iter().for_each(|file| check_readable(file, faults));
     let handler = Handler {
         name: raw.name.value.clone(),
         plugin: raw.plugin.map_or_else(|| PluginName::new(""), |plugin| plugin.value),
@@ -154,6 +158,7 @@ fn check_handler(
         settings: raw.settings,
         secrets,
         confine: raw.confine,
+        http: raw.http,
     };
     (raw.name.value, handler)
 }

@@ -207,6 +207,15 @@ fn handler() -> Value {
             "network": { "type": "boolean", "default": true, "description": "Whether it may speak to other machines" },
         }),
     );
+    let http = table(
+        "What hookyard asks over HTTP for its plugin",
+        &["allow"],
+        json!({
+            "allow": names("The hosts that may be asked: \"api.example.com\", \"*.example.org\", \"http://10.1.2.3:8080\"", 0),
+            "networks": names("Where these hosts may lead although it is no public address: \"10.1.0.0/16\"", 0),
+            "ca": text("A PEM file with the authorities that are believed, instead of the public ones"),
+        }),
+    );
     table(
         "A plugin set up for one purpose",
         &["plugin"],
@@ -218,6 +227,7 @@ fn handler() -> Value {
             "settings": { "type": "object", "description": "The plugin's own" },
             "secrets": secrets,
             "confine": confine,
+            "http": http,
         }),
     )
 }

@@ -13,6 +13,7 @@ use secrecy::SecretString;
 
 use super::outline::Outline;
 use crate::model::confinement::Confinement;
+use crate::model::http_access::HttpAccess;
 use crate::model::ids::{HandlerName, PluginName, SnapshotHash, SourceName};
 use crate::model::retention::Retention;
 use crate::model::retry::RetrySchedule;
@@ -152,4 +153,6 @@ pub struct Handler {
     pub secrets: BTreeMap<String, SecretString>,
     /// What its plugin may reach.
     pub confine: Option<Confinement>,
+    /// What hookyard asks over HTTP for it.
+    pub http: HttpAccess,
 }

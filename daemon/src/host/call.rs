@@ -10,6 +10,7 @@ use tokio::time::{Sleep, sleep, timeout};
 
 use super::child::{CallEnd, CallName, Child, How};
 use super::death::Cause;
+use super::http::Trace;
 use super::report;
 use super::supervise::{Shared, Slot};
 use super::{Company, Report};
@@ -59,6 +60,7 @@ pub(super) async fn call(shared: Arc<Shared>, job: Job) -> Option<Report> {
     let name = CallName {
         delivery: DeliveryId { event: job.event.id, handler: shared.spec.handler.clone() },
         attempt: job.attempt,
+        trace: Trace::of(&job.event),
     };
     let deadline = sleep(shared.spec.timeout);
     tokio::pin!(deadline);

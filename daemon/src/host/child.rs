@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use hookyard_plugin_host::protocol::{Detail, Facts, FrameError, ToChild};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::death::Cause;
+use super::http::Trace;
 use super::{report, wire};
 use crate::model::ids::DeliveryId;
 use crate::model::limits::{ATTEMPT_LOG_LINES_MAX, HOST_UPCALLS_MAX};
@@ -39,8 +41,9 @@ struct Calls {
 
 #[derive(Debug)]
 struct Running {
-    delivery: DeliveryId,
-    attempt: u32,
+    name: CallName,
+    /// What is done for it and not kept, HTTP requests, ends with it.
+    over: CancellationToken,
     log: VecDeque<String>,
     ended: oneshot::Sender<CallEnd>,
 }
@@ -66,6 +69,7 @@ pub(super) enum How {
 pub(super) struct CallName {
     pub(super) delivery: DeliveryId,
     pub(super) attempt: u32,
+    pub(super) trace: Trace,
 }
 
 impl Child {
@@ -92,7 +96,7 @@ impl Child {
         let (ended, receiver) = oneshot::channel();
         calls.last += 1;
         let id = calls.last;
-        let running = Running { delivery: name.delivery, attempt: name.attempt, log: VecDeque::new(), ended };
+        let running = Running { name, over: CancellationToken::new(), log: VecDeque::new(), ended };
         calls.running.insert(id, running);
         Some((id, receiver))
     }
@@ -113,8 +117,12 @@ impl Child {
         drop(self.outbox.send(frame).await);
     }
 
-    /// Tells the child that no time is left for a call. One that is too far behind to be told will be killed.
+    /// Tells the child that no time is left for a call, and ends its requests. One that is too far behind to be told will be
+    /// killed.
     pub(super) fn cancel(&self, id: u64) {
+        if let Some(running) = self.calls().running.get(&id) {
+            running.over.cancel();
+        }
         if let Ok(frame) = wire::frame(&ToChild::Cancel { call: id }) {
             drop(self.outbox.try_send(frame));
         }
@@ -145,8 +153,17 @@ impl Child {
     /// The running call of that number.
     pub(super) fn name(&self, id: u64) -> Option<CallName> {
         let calls = self.calls();
-        let running = calls.running.get(&id)?;
-        Some(CallName { delivery: running.delivery.clone(), attempt: running.attempt })
+        Some(calls.running.get(&id)?.name.clone())
+    }
+
+    /// What ends with the running call of that number.
+    pub(super) fn over(&self, id: u64) -> Option<CancellationToken> {
+        Some(self.calls().running.get(&id)?.over.clone())
+    }
+
+    /// Ends the requests of every call: nobody is left to read their answers.
+    pub(super) fn end_requests(&self) {
+        self.calls().running.values().for_each(|running| running.over.cancel());
     }
 
     /// Keeps a line with a running call; the oldest goes.
@@ -204,6 +221,7 @@ impl Child {
 
 impl Running {
     fn finish(self, how: How) {
+        self.over.cancel();
         // The task that waits for it ends only after this, unless the runtime is going down.
         drop(self.ended.send(CallEnd { how, log: self.log.into() }));
     }

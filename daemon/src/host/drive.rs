@@ -68,6 +68,7 @@ pub(super) async fn drive(
         Some(status) => Some(status),
         None => kill(&shared, &mut process).await,
     };
+    child.end_requests();
     // A step that was being recorded is recorded, or is not, before the next attempt asks.
     child.upcalls.close();
     if timeout(HOST_SETTLE_MAX, child.upcalls.wait()).await.is_err() {
@@ -203,7 +204,7 @@ fn log(shared: &Shared, child: &Child, call: Option<u64>, level: u32, line: &str
         child.keep_line(id, line.to_owned());
     }
     match call.and_then(|id| child.name(id)) {
-        Some(CallName { delivery, attempt }) => {
+        Some(CallName { delivery, attempt, .. }) => {
             let event = delivery.event;
             match level {
                 0 => tracing::trace!(%event, %handler, attempt, "plugin: {line}"),

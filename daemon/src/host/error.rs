@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hookyard_egress::tls::TlsError;
+
 use super::account::AccountError;
 
 /// Why a host did not start.
@@ -51,6 +53,8 @@ pub enum HostError {
     Died { what: String },
     #[error("the handler's settings are {bytes} bytes of JSON; at most {max} fit")]
     SettingsTooLarge { bytes: usize, max: u32 },
+    #[error("the handler's `http` cannot be used")]
+    Http(#[source] TlsError),
     #[error("a task of the daemon failed")]
     Task(#[source] tokio::task::JoinError),
     #[error("the host was stopped while it started")]

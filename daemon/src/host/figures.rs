@@ -1,13 +1,13 @@
-//! What a host counts of its calls and its children, for metrics: since it was made, so a reload begins anew.
+//! What a host counts of its calls, its HTTP requests and its children, for metrics: since it was made, so a reload begins anew.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Report;
 
-/// The upper ends of the buckets that calls are counted in: from a plugin that does nothing to the default timeout.
+/// The upper ends of the buckets that calls and requests are counted in: from a plugin that does nothing to the default timeout.
 const BUCKETS: [Duration; 14] = [
     Duration::from_micros(100),
     Duration::from_micros(500),
@@ -25,12 +25,12 @@ const BUCKETS: [Duration; 14] = [
     Duration::from_secs(30),
 ];
 
-/// Counted while calls end.
+/// Counted while calls and requests end.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    buckets: [AtomicU64; BUCKETS.len()],
-    micros: AtomicU64,
-    /// By outcome, and by what a child died of: one call or death at a time, and a look now and then.
+    calls: Timed,
+    http: Timed,
+    /// By outcome, by what a child died of, and by a request's status: one at a time, and a look now and then.
     words: Mutex<Words>,
 }
 
@@ -38,6 +38,14 @@ pub(super) struct Counters {
 struct Words {
     outcomes: BTreeMap<&'static str, u64>,
     deaths: BTreeMap<String, u64>,
+    http: BTreeMap<String, u64>,
+}
+
+/// How long something took each time.
+#[derive(Debug, Default)]
+struct Timed {
+    buckets: [AtomicU64; BUCKETS.len()],
+    micros: AtomicU64,
 }
 
 /// What was counted.
@@ -47,41 +55,69 @@ pub struct Figures {
     pub outcomes: BTreeMap<String, u64>,
     /// Children by what they died of: a signal's name, `exit`, `breach`, `hang`.
     pub deaths: BTreeMap<String, u64>,
-    /// How many calls took at most so long.
+    /// HTTP requests by their status, or by why there was no answer.
+    pub http: BTreeMap<String, u64>,
+    pub call_times: Times,
+    pub http_times: Times,
+}
+
+/// How long something took.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Times {
+    /// How many took at most so long.
     pub within: Vec<(Duration, u64)>,
-    /// How long all calls took together.
-    pub took: Duration,
+    /// All of them together.
+    pub sum: Duration,
 }
 
 impl Counters {
     pub(super) fn call(&self, report: &Report) {
-        if let Some(bucket) = BUCKETS.iter().position(|upper| report.duration <= *upper) {
-            self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        }
-        let micros = u64::try_from(report.duration.as_micros()).unwrap_or(u64::MAX);
-        self.micros.fetch_add(micros, Ordering::Relaxed);
-        let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
-        *words.outcomes.entry(report.outcome.word()).or_default() += 1;
+        self.calls.took(report.duration);
+        *self.words().outcomes.entry(report.outcome.word()).or_default() += 1;
+    }
+
+    /// A request ended with this status, or this word for why there was no answer.
+    pub(super) fn http(&self, code: String, took: Duration) {
+        self.http.took(took);
+        *self.words().http.entry(code).or_default() += 1;
     }
 
     pub(super) fn death(&self, of: String) {
-        let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
-        *words.deaths.entry(of).or_default() += 1;
+        *self.words().deaths.entry(of).or_default() += 1;
     }
 
     pub(super) fn figures(&self) -> Figures {
-        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        let words = self.words();
+        Figures {
+            outcomes: words.outcomes.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect(),
+            deaths: words.deaths.clone(),
+            http: words.http.clone(),
+            call_times: self.calls.times(),
+            http_times: self.http.times(),
+        }
+    }
+
+    fn words(&self) -> MutexGuard<'_, Words> {
+        self.words.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Timed {
+    fn took(&self, took: Duration) {
+        if let Some(bucket) = BUCKETS.iter().position(|upper| took <= *upper) {
+            self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        }
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    fn times(&self) -> Times {
         let mut sum = 0;
         let within = BUCKETS.iter().zip(&self.buckets).map(|(upper, count)| {
             sum += count.load(Ordering::Relaxed);
             (*upper, sum)
         });
-        Figures {
-            outcomes: words.outcomes.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect(),
-            deaths: words.deaths.clone(),
-            within: within.collect(),
-            took: Duration::from_micros(self.micros.load(Ordering::Relaxed)),
-        }
+        Times { within: within.collect(), sum: Duration::from_micros(self.micros.load(Ordering::Relaxed)) }
     }
 }
 
@@ -98,13 +134,21 @@ mod tests {
             counters.call(&Report { outcome, log: Vec::new(), duration: Duration::from_millis(millis) });
         }
         counters.death("SIGSEGV".to_owned());
+        counters.http("200".to_owned(), Duration::from_millis(7));
         let figures = counters.figures();
         assert_eq!(figures.outcomes, BTreeMap::from([("done".to_owned(), 5)]));
         assert_eq!(figures.deaths, BTreeMap::from([("SIGSEGV".to_owned(), 1)]));
-        let within =
-            |millis| figures.within.iter().find(|(upper, _)| *upper == Duration::from_millis(millis));
+        assert_eq!(figures.http, BTreeMap::from([("200".to_owned(), 1)]));
+        assert_eq!(figures.http_times.sum, Duration::from_millis(7));
+        let within = |millis| {
+            figures.call_times.within.iter().find(|(upper, _)| *upper == Duration::from_millis(millis))
+        };
         assert_eq!([1, 5, 250].map(|millis| within(millis).unwrap().1), [1, 3, 4]);
-        assert_eq!(figures.within.last().unwrap().1, 4, "what took longer than any bucket is in none");
-        assert_eq!(figures.took, Duration::from_millis(90_206));
+        assert_eq!(
+            figures.call_times.within.last().unwrap().1,
+            4,
+            "what took longer than any bucket is in none"
+        );
+        assert_eq!(figures.call_times.sum, Duration::from_millis(90_206));
     }
 }

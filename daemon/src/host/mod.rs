@@ -6,9 +6,9 @@
 //! it held, and is started again.
 //!
 //! In the order of the way down: `place` (who could change a library), `library` (the bytes that were checked are the bytes
-//! that run), `sealed` (those bytes in memory), `account` (who the child becomes), `process` (the child), `start`
-//! (its first message),
-//! `child` (its end of the conversation), `upcall` (what plugins ask for), `call` (one attempt, with its deadline),
+//! that run), `sealed` (those bytes in memory), `account` (who the child becomes), `process` (the child), `start` (its first
+//! message), `child` (its end of the conversation), `upcall` (what plugins ask for), `http` (requests made for them), `call`
+//! (one attempt, with its deadline),
 //! `report` (the ABI's words into the model's), `supervise` (start, watch, start again), `circuit` (when to start again), `figures`
 //! and `usage` (what metrics say);
 //! `inspect` only loads a library and asks what it is.
@@ -22,6 +22,7 @@ mod drive;
 mod elf;
 mod error;
 mod figures;
+mod http;
 mod inspect;
 mod library;
 mod place;
@@ -48,13 +49,14 @@ use tokio_util::sync::DropGuard;
 use crate::model::attempt::Outcome;
 use crate::model::confinement::Confinement;
 use crate::model::event::Event;
+use crate::model::http_access::HttpAccess;
 use crate::model::ids::{HandlerName, PluginId, RuleName, StepId};
 use crate::model::limits::{HOST_EXIT_MAX, HOST_SETTLE_MAX};
 use crate::model::memory::{Expect, KvPut, KvValue, StepState};
 
 pub use account::AccountError;
 pub use error::HostError;
-pub use figures::Figures;
+pub use figures::{Figures, Times};
 pub use inspect::{Inspected, inspect};
 pub use library::hash as library_hash;
 use supervise::Shared;
@@ -79,6 +81,8 @@ pub struct HostSpec {
     pub timeout: Duration,
     /// What it may reach; without one, all that this process may.
     pub confine: Option<Confinement>,
+    /// What is asked over HTTP for it.
+    pub http: HttpAccess,
 }
 
 /// What a library has to show before any of it runs.
@@ -106,6 +110,7 @@ impl HostSpec {
             && self.concurrency == other.concurrency
             && self.timeout == other.timeout
             && self.confine == other.confine
+            && self.http == other.http
             && secrets(self) == secrets(other)
     }
 }

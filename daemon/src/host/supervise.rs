@@ -17,7 +17,7 @@ use super::drive::{Ended, drive};
 use super::figures::Counters;
 use super::library::{self, Checked};
 use super::start::start_frame;
-use super::{Company, HostError, HostProgram, HostSpec, HostStatus, Services, account, process, wire};
+use super::{Company, HostError, HostProgram, HostSpec, HostStatus, Services, account, http, process, wire};
 use crate::model::clock::Stopwatch;
 use crate::model::ids::PluginId;
 use crate::model::limits::{HOST_DEATHS_MAX, HOST_DEATHS_WITHIN, HOST_OUTBOX_MAX, HOST_START_MAX};
@@ -28,6 +28,8 @@ use crate::observe::with_causes;
 pub(super) struct Shared {
     pub(super) spec: HostSpec,
     pub(super) services: Arc<dyn Services>,
+    /// Makes the plugin's HTTP requests.
+    pub(super) http: http::Client,
     /// Who takes calls now.
     pub(super) slot: watch::Sender<Slot>,
     /// The workers.
@@ -92,6 +94,7 @@ impl Shared {
         let start_frame = start_frame(&spec, &library, user, workers)?;
         Ok(Arc::new(Self {
             services,
+            http: http::Client::new(&spec)?,
             slot: watch::Sender::new(Slot::Down { why: Arc::from("it is starting") }),
             permits: Arc::new(Semaphore::new(workers.into())),
             workers,

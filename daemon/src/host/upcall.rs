@@ -1,10 +1,12 @@
 //! What plugins ask for while they work, answered by [`super::Services`]. Steps belong to the delivery, key-value pairs to the
-//! plugin's id, secrets to the handler. A change is on disk before its answer is sent.
+//! plugin's id, secrets to the handler. A change is on disk before its answer is sent. HTTP requests are made by
+//! [`super::http`].
 
 use std::sync::Arc;
 
 use hookyard_plugin_host::protocol::{Ask, Blob, Hidden, Reply, ToChild};
 use secrecy::ExposeSecret;
+use tokio_util::sync::CancellationToken;
 
 use super::ServiceError;
 use super::child::{CallName, Child};
@@ -34,7 +36,7 @@ pub(super) fn accept(
     let Ok(permit) = Arc::clone(&child.upcall_permits).try_acquire_owned() else {
         return Err("it asked for too many things at once".to_owned());
     };
-    let name = call.and_then(|id| child.name(id));
+    let name = call.and_then(|id| Some((child.name(id)?, child.over(id)?)));
     let (shared, answering) = (Arc::clone(shared), Arc::clone(child));
     child.upcalls.spawn(async move {
         let reply = answer(&shared, &answering, name, ask).await;
@@ -46,17 +48,25 @@ pub(super) fn accept(
     Ok(())
 }
 
-async fn answer(shared: &Shared, child: &Child, call: Option<CallName>, ask: Ask) -> Reply {
+async fn answer(
+    shared: &Shared,
+    child: &Child,
+    call: Option<(CallName, CancellationToken)>,
+    ask: Ask,
+) -> Reply {
     if let Ask::Secret { name } = ask {
         return secret(shared, &name);
     }
     // Everything else belongs to a running call, which a plugin has only once it is ready.
-    let (Some(call), Some(facts)) = (call, child.facts.get()) else { return Reply::Refused(E_INVALID) };
+    let (Some((call, over)), Some(facts)) = (call, child.facts.get()) else {
+        return Reply::Refused(E_INVALID);
+    };
     let plugin = PluginId::new(&facts.id);
     let step = |step: &str| StepId { delivery: call.delivery.clone(), step: Arc::from(step) };
     let services = &shared.services;
     let answered = match ask {
         Ask::Secret { .. } => unreachable!("answered above"),
+        Ask::Http(request) => return shared.http.ask(&call, &over, request, &shared.counters).await,
         Ask::StepBegin { step: name } => services.step_begin(step(&name)).await.map(|state| match state {
             StepState::Run => Reply::StepRun,
             StepState::Done(memo) => Reply::StepDone(Blob(memo)),
@@ -96,7 +106,7 @@ fn expect(version: u64) -> Expect {
 }
 
 fn refused(call: &CallName, error: &ServiceError) -> Reply {
-    let CallName { delivery, attempt } = call;
+    let CallName { delivery, attempt, .. } = call;
     match error {
         ServiceError::TooLarge { .. } => {
             tracing::warn!(%delivery, attempt, %error, "a plugin's request was refused");

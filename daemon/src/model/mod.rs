@@ -10,6 +10,7 @@ pub mod confinement;
 pub mod crashes;
 pub mod delivery;
 pub mod event;
+pub mod http_access;
 pub mod ids;
 pub mod limits;
 pub mod memory;

@@ -18,6 +18,10 @@ pub const HANDLER_CALLS: &str = "hookyard_handler_calls_total";
 pub const HANDLER_CALL_BUCKET: &str = "hookyard_handler_call_seconds_bucket";
 pub const HANDLER_CALL_COUNT: &str = "hookyard_handler_call_seconds_count";
 pub const HANDLER_CALL_SUM: &str = "hookyard_handler_call_seconds_sum";
+pub const HANDLER_HTTP: &str = "hookyard_handler_http_requests_total";
+pub const HANDLER_HTTP_BUCKET: &str = "hookyard_handler_http_seconds_bucket";
+pub const HANDLER_HTTP_COUNT: &str = "hookyard_handler_http_seconds_count";
+pub const HANDLER_HTTP_SUM: &str = "hookyard_handler_http_seconds_sum";
 pub const HANDLER_DEATHS: &str = "hookyard_handler_deaths_total";
 pub const HANDLER_RESTARTS: &str = "hookyard_handler_restarts_total";
 pub const HANDLER_BREACHES: &str = "hookyard_handler_breaches_total";
@@ -41,6 +45,7 @@ pub const GAUGES: &[(&str, &str)] = &[
     (HANDLER_RESIDENT_BYTES, "Memory of the handler's process"),
     (HANDLER_CPU, "Processor time of the handler's process since it began"),
     (HANDLER_CALL_SUM, "How long all calls took together, since the host was started"),
+    (HANDLER_HTTP_SUM, "How long all HTTP requests took together, since the host was started"),
     (PLUGIN_INFO, "The plugin that the handler runs"),
     (RULE_LAST_MATCHED, "When the rule last took an event"),
 ];
@@ -51,6 +56,9 @@ pub const COUNTERS: &[(&str, &str)] = &[
     (HANDLER_CALLS, "Calls by their outcome, since the host was started"),
     (HANDLER_CALL_BUCKET, "Calls that took at most `le` seconds, since the host was started"),
     (HANDLER_CALL_COUNT, "Calls, since the host was started"),
+    (HANDLER_HTTP, "HTTP requests made for the plugin, by status or by why there was no answer"),
+    (HANDLER_HTTP_BUCKET, "HTTP requests that took at most `le` seconds, since the host was started"),
+    (HANDLER_HTTP_COUNT, "HTTP requests, since the host was started"),
     (HANDLER_DEATHS, "Processes by what they died of, since the host was started"),
     (HANDLER_RESTARTS, "Times that the handler's process was started again"),
     (HANDLER_BREACHES, "Outcomes that are none, panics, and breaches of the protocol"),

@@ -15,6 +15,7 @@ use super::unkind::Unkind;
 use crate::host::{Company, Host, HostError, HostSpec, Report, Services, Trust};
 use crate::model::attempt::Outcome;
 use crate::model::event::Event;
+use crate::model::http_access::HttpAccess;
 use crate::model::ids::{EventId, HandlerName, RuleName};
 use crate::model::limits::HOST_EXIT_MAX;
 
@@ -30,6 +31,8 @@ pub struct Subject {
     /// The handler's settings, a JSON object.
     pub settings: Value,
     pub secrets: BTreeMap<String, SecretString>,
+    /// What may be asked over HTTP for it.
+    pub http: HttpAccess,
 }
 
 /// A plugin, and a folder for the libraries that its hosts load.
@@ -77,6 +80,7 @@ impl Rig {
             concurrency,
             timeout,
             confine: None,
+            http: self.subject.http.clone(),
         };
         Host::start(spec, services).await
     }

@@ -54,6 +54,7 @@ impl Bench {
             concurrency: 4,
             timeout: PATIENCE,
             confine: None,
+            http: hookyard::model::http_access::HttpAccess::default(),
         }
     }
 

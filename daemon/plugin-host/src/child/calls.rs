@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::deadline::Deadline;
+use super::http::Pairs;
 use crate::protocol::{Call, Detail};
 
-/// All that one call may have lent to it: memos, values and keys, many times what the store keeps for one event.
+/// All that one call may have lent to it: memos, values and keys, many times what the store keeps for one event, and a few
+/// answers of the largest kind.
 const ARENA_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The running calls, by id.
@@ -33,6 +35,7 @@ pub(crate) struct Arena(Mutex<Lent>);
 #[derive(Debug, Default)]
 struct Lent {
     blocks: Vec<Box<[u8]>>,
+    pairs: Vec<Pairs>,
     bytes: usize,
     closed: bool,
 }
@@ -101,19 +104,39 @@ impl Arena {
     /// Keeps the bytes and tells where they stand, and how many they are; `None` above the limit, or when closed.
     pub(crate) fn lend(&self, bytes: Vec<u8>) -> Option<(*const u8, usize)> {
         let mut lent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if lent.closed || lent.bytes.saturating_add(bytes.len()) > ARENA_BYTES_MAX {
+        if !lent.takes(bytes.len()) {
             return None;
         }
         let block = bytes.into_boxed_slice();
         let place = (block.as_ptr(), block.len());
-        lent.bytes += block.len();
         lent.blocks.push(block);
         Some(place)
+    }
+
+    /// Keeps pairs of that many bytes; `false` above the limit, or when closed.
+    pub(super) fn keep(&self, pairs: Pairs, bytes: usize) -> bool {
+        let mut lent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let takes = lent.takes(bytes);
+        if takes {
+            lent.pairs.push(pairs);
+        }
+        takes
     }
 
     /// Ends the lending: the blocks are gone, and no more are lent.
     pub(crate) fn close(&self) {
         let mut lent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *lent = Lent { closed: true, ..Lent::default() };
+    }
+}
+
+impl Lent {
+    /// Whether so many bytes more are lent; counts them if so.
+    fn takes(&mut self, bytes: usize) -> bool {
+        let takes = !self.closed && self.bytes.saturating_add(bytes) <= ARENA_BYTES_MAX;
+        if takes {
+            self.bytes += bytes;
+        }
+        takes
     }
 }

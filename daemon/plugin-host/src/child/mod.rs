@@ -4,6 +4,8 @@
 
 mod calls;
 mod deadline;
+#[expect(unsafe_code, reason = "a function that the plugin calls, and what it is handed")]
+mod http;
 mod link;
 #[expect(unsafe_code, reason = "the functions that the plugin calls, and what they are handed")]
 mod table;

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use hookyard_plugin::abi::{self, Bytes, Pair, Status};
 
 use super::calls::{Arena, CallState};
+use super::http::HTTP;
 use super::{CHILD, Child};
 use crate::library::Instance;
 use crate::protocol::{Ask, Blob, Detail, FIELD_BYTES_MAX, FromChild, LOG_FIELDS_MAX, Reply, TEXT_BYTES_MAX};
 
-/// What the plugin is handed. No metrics and no extensions yet: NULL is "not offered".
+/// What the plugin is handed. No metrics yet: NULL is "not offered".
 pub(crate) static HOST: abi::Host = abi::Host {
     size: abi::size_of_u32::<abi::Host>(),
     abi_major: abi::ABI_MAJOR,
@@ -71,7 +72,7 @@ fn pointer_of(id: u64) -> *mut abi::Call {
 }
 
 /// The running call behind the pointer; `None` where there is none (any more).
-fn call_of(call: *mut abi::Call) -> Option<(&'static Child, Arc<CallState>)> {
+pub(super) fn call_of(call: *mut abi::Call) -> Option<(&'static Child, Arc<CallState>)> {
     let id = (call.addr() as u64 / ID_STRIDE).checked_sub(ID_OFFSET)?;
     let child = CHILD.get()?;
     child.calls.get(id).map(|call| (child, call))
@@ -250,8 +251,12 @@ unsafe extern "C" fn secret(_: *mut abi::Ctx, call: *mut abi::Call, name: Bytes,
     }
 }
 
-extern "C" fn extension(_: *mut abi::Ctx, _: Bytes) -> *const c_void {
-    std::ptr::null()
+unsafe extern "C" fn extension(_: *mut abi::Ctx, id: Bytes) -> *const c_void {
+    // SAFETY: the plugin's bytes live until this returns.
+    match unsafe { id.text() } {
+        Some(abi::http::ID) => (&raw const HTTP).cast(),
+        _ => std::ptr::null(),
+    }
 }
 
 /// A line to the daemon. A daemon that is gone needs no line.
@@ -263,14 +268,14 @@ fn say(child: &Child, call: Option<u64>, level: u32, message: String, fields: Ve
 ///
 /// # Safety
 /// `place` is a place for bytes.
-unsafe fn lend(arena: &Arena, bytes: Vec<u8>, place: *mut Bytes) -> Status {
+pub(super) unsafe fn lend(arena: &Arena, bytes: Vec<u8>, place: *mut Bytes) -> Status {
     let Some((ptr, len)) = arena.lend(bytes) else { return abi::E_TOO_LARGE };
     // SAFETY: the caller's promise.
     unsafe { *place = Bytes { ptr, len } };
     abi::OK
 }
 
-fn refusal(reply: &Reply) -> Status {
+pub(super) fn refusal(reply: &Reply) -> Status {
     match reply {
         Reply::Refused(status) => *status,
         // The daemon answered another question.

@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::cli::Failure;
 use crate::model::event::Event;
+use crate::model::http_access::{HttpAccess, Origin};
 use crate::workshop::{Subject, trial};
 
 /// The event where none is given: a Checkout Session that is paid.
@@ -24,6 +25,9 @@ pub(super) struct SubjectArgs {
     /// A secret that the plugin may ask for
     #[arg(long = "secret", value_name = "NAME=VALUE", value_parser = secret)]
     secrets: Vec<(String, String)>,
+    /// A host that the plugin may ask over HTTP, written as in a handler's `allow`; without one it has no network that way
+    #[arg(long, value_name = "HOST", value_parser = host)]
+    allow: Vec<Origin>,
 }
 
 impl SubjectArgs {
@@ -32,7 +36,8 @@ impl SubjectArgs {
         let event = event_of(self.event.as_deref(), event_type)?;
         let secrets = self.secrets.into_iter().map(|(name, value)| (name, value.into())).collect();
         let settings = trial::settings_of(&self.settings).map_err(Failure::bad_data)?;
-        Ok((Subject { library: self.library, settings, secrets }, event))
+        let http = HttpAccess { allow: self.allow, ..HttpAccess::default() };
+        Ok((Subject { library: self.library, settings, secrets, http }, event))
     }
 }
 
@@ -48,4 +53,8 @@ fn event_of(file: Option<&Path>, event_type: Option<&str>) -> Result<Event, Fail
 fn secret(words: &str) -> Result<(String, String), String> {
     let (name, value) = words.split_once('=').ok_or("write NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+fn host(words: &str) -> Result<Origin, String> {
+    words.parse::<Origin>().map_err(|error| format!("{error}; {}", error.help()))
 }

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::tried::{PRINTED, log_only};
 use crate::cli::output::say;
 use crate::cli::{Common, Failure};
+use crate::model::http_access::HttpAccess;
 use crate::observe::with_causes;
 use crate::workshop::Subject;
 use crate::workshop::testkit::{Testkit, TestkitError};
@@ -84,7 +85,9 @@ async fn made(make: Make) -> Result<Testkit, Answer> {
         )));
     }
     let secrets = make.secrets.into_iter().map(|(name, value)| (name, value.into())).collect();
-    let subject = Subject { library: make.library, settings: make.settings, secrets };
+    // Whom a test's plugin asks is scripted, and only in memory.
+    let http = HttpAccess::default();
+    let subject = Subject { library: make.library, settings: make.settings, secrets, http };
     Testkit::start(subject).await.map_err(|error| match error {
         TestkitError::Refused { why } => Answer::Refused(why),
         error => failed(&error),

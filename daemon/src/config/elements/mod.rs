@@ -6,6 +6,7 @@ pub(super) mod address;
 pub(super) mod duration;
 pub(super) mod http_path;
 pub(super) mod name;
+pub(super) mod origin;
 pub(super) mod pin;
 pub(super) mod secret;
 pub(super) mod size;

@@ -1,19 +1,21 @@
 //! `[handler.x]`: a plugin set up for one purpose, with its limits, retries and secrets.
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::{DeString, DeTable};
 
-use crate::config::elements::name;
 use crate::config::elements::secret::SecretRef;
+use crate::config::elements::{name, origin};
 use crate::config::faults::Spotted;
 use crate::config::json;
 use crate::config::reader::Reader;
 use crate::config::snapshot::{CONCURRENCY_DEFAULT, CONCURRENCY_MAX, HANDLER_TIMEOUT_DEFAULT};
 use crate::model::confinement::{Account, Confinement};
+use crate::model::http_access::HttpAccess;
 use crate::model::ids::{HandlerName, PluginName};
 use crate::model::retry::RetrySchedule;
 use crate::rules::Fault;
@@ -38,6 +40,9 @@ pub(in crate::config) struct RawHandler {
     pub(in crate::config) settings: Value,
     pub(in crate::config) secrets: Vec<(String, Spotted<SecretRef>)>,
     pub(in crate::config) confine: Option<Confinement>,
+    pub(in crate::config) http: HttpAccess,
+    /// The file of `http` that has to be readable.
+    pub(in crate::config) ca: Option<Spotted<PathBuf>>,
 }
 
 pub(super) fn read_all(main: &mut Reader<'_, '_, '_>) -> Vec<RawHandler> {
@@ -55,6 +60,7 @@ fn read(main: &mut Reader<'_, '_, '_>, name: &Spanned<DeString<'_>>, table: &DeT
     let settings = read_settings(&mut section);
     let secrets = read_secrets(&mut section);
     let confine = read_confine(&mut section);
+    let (http, ca) = read_http(&mut section);
     section.not_yet("serialize");
     section.finish();
     RawHandler {
@@ -66,6 +72,8 @@ fn read(main: &mut Reader<'_, '_, '_>, name: &Spanned<DeString<'_>>, table: &DeT
         settings,
         secrets,
         confine,
+        http,
+        ca,
     }
 }
 
@@ -131,4 +139,19 @@ fn read_account(table: &mut Reader<'_, '_, '_>) -> Option<Account> {
         }
         (None, None) => None,
     }
+}
+
+/// `http = { allow = ["api.example.com"], networks = ["10.1.0.0/16"], ca = "ca.pem" }`
+fn read_http(section: &mut Reader<'_, '_, '_>) -> (HttpAccess, Option<Spotted<PathBuf>>) {
+    let Some(mut table) = section.table("http") else { return (HttpAccess::default(), None) };
+    table.require("allow", "write allow = [\"api.example.com\"]: what is not listed is refused");
+    let allow = values(table.list("allow", false, origin::parse));
+    let networks = values(table.list("networks", false, origin::parse_network));
+    let ca = table.path("ca");
+    table.finish();
+    (HttpAccess { allow, networks, ca: ca.as_ref().map(|ca| ca.value.clone()) }, ca)
+}
+
+fn values<T>(list: Option<Spotted<Vec<Spotted<T>>>>) -> Vec<T> {
+    list.map_or_else(Vec::new, |list| list.value.into_iter().map(|entry| entry.value).collect())
 }

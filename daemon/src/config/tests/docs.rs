@@ -1,4 +1,5 @@
-//! `docs/rules.md` says what is so: its configurations load, and its tables are asked.
+//! `docs/rules.md` says what is so: its configurations load, and its tables are asked. So does the `http` of
+//! `docs/plugins/http.md`.
 
 use super::Config;
 use crate::rules::{Parser, Paths, Watch, extract, holds};
@@ -53,4 +54,17 @@ fn every_row_of_the_page_is_so() {
         rows += 1;
     }
     assert_eq!(rows, 46);
+}
+
+#[test]
+fn the_http_table_of_its_page_loads() {
+    let page = include_str!("../../../../docs/plugins/http.md");
+    let block = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    // The file is the operator's.
+    let (before, after) = block.split_once("ca       =").unwrap();
+    let block = [before, after.split_once('\n').unwrap().1].concat();
+    let loaded = Config::new(&format!("{AROUND}{block}")).load(true);
+    let loaded = loaded.unwrap_or_else(|error| panic!("{}", error.render(false)));
+    let handler = &loaded.snapshot.handlers[&crate::model::ids::HandlerName::new("sumo")];
+    assert_eq!((handler.http.allow.len(), handler.http.networks.len()), (4, 1));
 }

@@ -107,6 +107,23 @@ confine = { group = "shop" }
             ],
         ),
         (
+            r#"[handler.two]
+plugin = "sumo"
+http = { alow = [], networks = ["10.1"], ca = "no/such.pem" }
+[handler.three]
+plugin = "sumo"
+http = { allow = ["api.example.com/v1", "*"] }
+"#,
+            &[
+                "18:1 `http` of [handler.two] has no `allow` | write allow = [\"api.example.com\"]: what is not listed is refused",
+                "18:10 unknown key `alow` in `http` of [handler.two] | did you mean `allow`?",
+                "18:33 `10.1` is no network | write it as 10.1.0.0/16 or fd00::/8",
+                "18:47 cannot read no/such.pem: No such file or directory (os error 2) | the daemon's user must be able to read it",
+                "21:19 `api.example.com/v1` is no host that can be allowed: it is more than a host | write the host alone: paths are not looked at",
+                "21:41 `*` is no host that can be allowed: a `*` stands only at its beginning, as `*.` | write a host, such as \"api.example.com\", \"*.example.org\" or \"https://host:8443\"",
+            ],
+        ),
+        (
             r#"[handler]
 x = 1
 "#,

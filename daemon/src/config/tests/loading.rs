@@ -37,6 +37,7 @@ fn what_is_not_written_has_its_default() {
     assert_eq!((handler.concurrency, handler.timeout), (8, Duration::from_secs(30)));
     assert_eq!(handler.retry, RetrySchedule::default());
     assert_eq!((&handler.settings, &handler.confine), (&serde_json::json!({}), &None));
+    assert_eq!(handler.http.allow, [], "nothing is allowed that is not listed");
     assert_eq!(snapshot.sources[0].rate_limit, None);
 }
 
@@ -77,6 +78,7 @@ fn what_is_written_holds() {
         settings = { n = 3, f = 1.5, list = ["a", true], when = 2026-12-01T00:00:00Z, deep = { x = "y" } }
         secrets = { smtp_password = "env:SECRET" }
         confine = { write = ["var/shop", "/tmp/x"], network = false, user = "shop", group = 33 }
+        http = { allow = ["api.example.com", "http://*.inside.example:8080"], networks = ["10.1.0.0/16", "fd00::1"] }
         [default]
         handlers = ["h"]
         "#,
@@ -114,6 +116,13 @@ fn what_is_written_holds() {
     let write = vec!["var/shop".into(), "/tmp/x".into()];
     let user = Some(Account { user: "shop".to_owned(), group: Some("33".to_owned()) });
     assert_eq!(handler.confine, Some(Confinement { read: None, write, user, network: false }));
+    let allow: Vec<String> = handler.http.allow.iter().map(ToString::to_string).collect();
+    assert_eq!(allow, ["https://api.example.com:443", "http://*.inside.example:8080"]);
+    let networks: Vec<String> = handler.http.networks.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        (networks, &handler.http.ca),
+        (vec!["10.1.0.0/16".to_owned(), "fd00::1/128".to_owned()], &None)
+    );
     let pin = snapshot.plugins.values().next().unwrap().sha256.clone();
     assert_eq!(pin, ["0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"]);
 }

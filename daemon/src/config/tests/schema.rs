@@ -71,6 +71,7 @@ fn its_keys_are_those_that_the_readers_take() {
         ("[handler.x]", "/properties/handler/additionalProperties"),
         ("[handler.x.retry]", "/properties/handler/additionalProperties/properties/retry"),
         ("[handler.x.confine]", "/properties/handler/additionalProperties/properties/confine"),
+        ("[handler.x.http]", "/properties/handler/additionalProperties/properties/http"),
         ("[[rule]]", "/properties/rule/items"),
         ("[[test]]", "/properties/test/items"),
         ("[default]", "/properties/default"),

@@ -1,0 +1,143 @@
+//! The extension `hookyard.http/1`: a table of one function, which copies the plugin's request, has the daemon make it, and
+//! lends the answer from the call's arena.
+
+use hookyard_plugin::abi::{self, Bytes, Pair, Status, http};
+
+use super::calls::CallState;
+use super::table::{call_of, lend, refusal};
+use crate::protocol::{
+    Ask, Blob, HTTP_BODY_BYTES_MAX, HTTP_HEADER_BYTES_MAX, HTTP_HEADERS_MAX, HTTP_URL_BYTES_MAX, HttpAnswer,
+    HttpFault, HttpRequest, Reply,
+};
+
+pub(super) static HTTP: http::Http =
+    http::Http { size: abi::size_of_u32::<http::Http>(), reserved0: 0, request: Some(request) };
+
+/// The pairs that an answer's headers are lent as.
+#[derive(Debug)]
+pub(super) struct Pairs(Box<[Pair]>);
+
+// SAFETY: the host only keeps and drops them; who reads them is the plugin, while what they point at is lent to it.
+unsafe impl Send for Pairs {}
+// SAFETY: as above.
+unsafe impl Sync for Pairs {}
+
+unsafe extern "C" fn request(
+    _: *mut abi::Ctx,
+    call: *mut abi::Call,
+    request: *const http::Request,
+    response: *mut http::Response,
+) -> Status {
+    let Some((child, call)) = call_of(call) else { return abi::E_INVALID };
+    // SAFETY: NULL, or a request that lives, as what it points at does, until this returns (ABI).
+    let asked = match unsafe { asked(request) } {
+        Ok(asked) => asked,
+        Err(status) => return status,
+    };
+    if call.remaining().is_zero() {
+        return abi::E_CANCELLED;
+    }
+    let (status, answer) = match child.link.ask(Some(call.wire.call), Ask::Http(asked)) {
+        Reply::Http(answer) => match answered(&call, answer) {
+            Some(answer) => (abi::OK, answer),
+            None => {
+                (http::E_ANSWER_TOO_LARGE, failed(&call, "the call has been lent all that it may be lent"))
+            }
+        },
+        Reply::NoAnswer { fault, words } => (status_of(fault), failed(&call, &words)),
+        other => (refusal(&other), http::Response::EMPTY),
+    };
+    // SAFETY: NULL, or a place for a response that begins with its size (ABI).
+    if unsafe { abi::write(response, &answer) } { status } else { abi::E_INVALID }
+}
+
+/// Copies the request, held to the limits.
+///
+/// # Safety
+/// `request` is NULL or a request as the header describes.
+unsafe fn asked(request: *const http::Request) -> Result<HttpRequest, Status> {
+    // SAFETY: the caller's promise, for this and for each field.
+    unsafe {
+        let raw = abi::read(request).filter(|raw| raw.reserved0 == 0).ok_or(abi::E_INVALID)?;
+        let too_large = raw.method.len > HTTP_URL_BYTES_MAX
+            || raw.url.len > HTTP_URL_BYTES_MAX
+            || raw.header_count > HTTP_HEADERS_MAX
+            || raw.body.len > HTTP_BODY_BYTES_MAX;
+        if too_large {
+            return Err(abi::E_TOO_LARGE);
+        }
+        let pairs = match raw.header_count {
+            0 => &[][..],
+            _ if raw.headers.is_null() => return Err(abi::E_INVALID),
+            count => std::slice::from_raw_parts(raw.headers, count),
+        };
+        if pairs.iter().fold(0, |sum, pair| pair.key.len.saturating_add(pair.val.len).saturating_add(sum))
+            > HTTP_HEADER_BYTES_MAX
+        {
+            return Err(abi::E_TOO_LARGE);
+        }
+        Ok(HttpRequest {
+            method: text(raw.method)?,
+            url: text(raw.url)?,
+            headers: pairs
+                .iter()
+                .map(|pair| Ok((text(pair.key)?, text(pair.val)?)))
+                .collect::<Result<_, Status>>()?,
+            body: Blob(raw.body.get().ok_or(abi::E_INVALID)?.to_vec()),
+            timeout_ms: raw.timeout_ms,
+        })
+    }
+}
+
+/// # Safety
+/// As [`Bytes::get`].
+unsafe fn text(bytes: Bytes) -> Result<String, Status> {
+    // SAFETY: the caller's promise.
+    unsafe { bytes.text() }.map(str::to_owned).ok_or(abi::E_INVALID)
+}
+
+/// The answer, lent; `None` where the call's arena is full.
+fn answered(call: &CallState, answer: HttpAnswer) -> Option<http::Response> {
+    let mut pairs = Vec::with_capacity(answer.headers.len());
+    for (key, val) in answer.headers {
+        pairs.push(Pair { key: lent(call, key.into_bytes())?, val: lent(call, val.into_bytes())? });
+    }
+    let body = lent(call, answer.body.0)?;
+    let pairs = Pairs(pairs.into_boxed_slice());
+    let (headers, header_count) = (pairs.0.as_ptr(), pairs.0.len());
+    call.arena.keep(pairs, header_count * size_of::<Pair>()).then_some(http::Response {
+        status: answer.status.into(),
+        headers,
+        header_count,
+        body,
+        ..http::Response::EMPTY
+    })
+}
+
+/// No answer, with its sentence; without one where even that is too much.
+fn failed(call: &CallState, words: &str) -> http::Response {
+    let error = lent(call, words.as_bytes().to_vec()).unwrap_or(Bytes::EMPTY);
+    http::Response { error, ..http::Response::EMPTY }
+}
+
+fn lent(call: &CallState, bytes: Vec<u8>) -> Option<Bytes> {
+    let mut place = Bytes::EMPTY;
+    // SAFETY: the place is a local.
+    (unsafe { lend(&call.arena, bytes, &raw mut place) } == abi::OK).then_some(place)
+}
+
+fn status_of(fault: HttpFault) -> Status {
+    match fault {
+        HttpFault::Invalid => abi::E_INVALID,
+        HttpFault::TooLarge => abi::E_TOO_LARGE,
+        HttpFault::Refused => http::E_REFUSED,
+        HttpFault::Resolve => http::E_RESOLVE,
+        HttpFault::Connect => http::E_CONNECT,
+        HttpFault::Tls => http::E_TLS,
+        HttpFault::Busy => http::E_BUSY,
+        HttpFault::Timeout => http::E_TIMEOUT,
+        HttpFault::Broken => http::E_BROKEN,
+        HttpFault::AnswerTooLarge => http::E_ANSWER_TOO_LARGE,
+        HttpFault::Cancelled => abi::E_CANCELLED,
+    }
+}
