@@ -188,3 +188,40 @@ impl Service<Uri> for Connector {
         Box::pin(async move { connector.connect(uri).await.map(TokioIo::new) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn names_wait_for_a_place_and_addresses_need_none() {
+        let connector = Connector::new(Guard::default(), "`networks`", Duration::from_secs(1));
+        let every = u32::try_from(LOOKUPS_MAX).unwrap();
+        let held = Arc::clone(&connector.lookups).acquire_many_owned(every).await.unwrap();
+        assert!(timeout(Duration::ZERO, connector.resolve("localhost", 1)).await.is_err());
+        assert_eq!(connector.resolve("127.0.0.1", 1).await.unwrap(), [SocketAddr::from(([127, 0, 0, 1], 1))]);
+        drop(held);
+        assert!(!connector.resolve("localhost", 1).await.unwrap().is_empty());
+        assert_eq!(connector.lookups.available_permits(), LOOKUPS_MAX, "each gave its place back");
+    }
+
+    #[test]
+    fn a_list_admits_plain_http_and_the_addresses_that_it_names_itself() {
+        let guarded = Connector::new(Guard::default(), "`networks`", Duration::from_secs(1));
+        let listed = guarded.clone().behind_a_list();
+        let judge = |connector: &Connector, host: &str, address: &str, plain| {
+            connector.judge(host, address.parse().unwrap(), plain).is_ok()
+        };
+        for (host, address, plain, alone, behind) in [
+            ("api.example.com", "1.1.1.1", false, true, true),
+            ("api.example.com", "1.1.1.1", true, false, true),
+            ("api.example.com", "10.1.2.3", false, false, false),
+            ("10.1.2.3", "10.1.2.3", false, false, true),
+            ("::1", "::1", true, false, true),
+            ("10.1.2.3", "10.1.2.4", false, false, false),
+        ] {
+            assert_eq!(judge(&guarded, host, address, plain), alone, "{host} {address}");
+            assert_eq!(judge(&listed, host, address, plain), behind, "{host} {address}");
+        }
+    }
+}

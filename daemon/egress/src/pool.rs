@@ -52,6 +52,8 @@ pub enum NoAnswer<'a> {
     Connect(&'a ConnectError),
     /// The far side's certificate is not believed, or TLS failed otherwise.
     Tls(&'a rustls::Error),
+    /// The answer's headers are too many, or too long.
+    HeadTooLarge,
     /// The connection broke; the far side may have the request.
     Broken(String),
 }
@@ -66,6 +68,9 @@ pub fn why<'a>(error: &'a (dyn Error + 'static)) -> NoAnswer<'a> {
         }
         if let Some(tls) = error.downcast_ref::<io::Error>().and_then(tls_error) {
             return NoAnswer::Tls(tls);
+        }
+        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse_too_large) {
+            return NoAnswer::HeadTooLarge;
         }
         words = error.to_string();
         cause = error.source();

@@ -92,6 +92,9 @@ fn failed(error: &(dyn Error + 'static)) -> Failure {
     match pool::why(error) {
         NoAnswer::Connect(connect) => Failure::retry(word(connect), chain(connect)),
         NoAnswer::Tls(tls) => Failure::retry("tls", format!("no TLS connection: {tls}")),
+        NoAnswer::HeadTooLarge => {
+            Failure::retry("connection", "the answer's headers are too many or too long")
+        }
         NoAnswer::Broken(words) => {
             Failure::retry("connection", format!("the connection broke before an answer came: {words}"))
         }

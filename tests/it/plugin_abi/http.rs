@@ -270,6 +270,9 @@ async fn what_is_too_large_is_told_both_ways_and_what_just_fits_passes() {
     let far = FarSide::serve(|number| match number {
         0 => status("200 OK", "", &"y".repeat(ANSWER_BYTES_MAX)),
         1 => status("200 OK", "", &"y".repeat(ANSWER_BYTES_MAX + 1)),
+        3 => status("200 OK", &"X-Many: 1\r\n".repeat(100), ""),
+        4 => status("200 OK", &format!("X-Long: {}\r\n", "y".repeat(64 * 1024)), ""),
+        5.. => status("200 OK", "", &"y".repeat(ANSWER_BYTES_MAX)),
         _ => {
             // Without a length, so that only reading shows it.
             let chunk = format!("100000\r\n{}\r\n", "y".repeat(0x10_0000)).repeat(5);
@@ -281,15 +284,26 @@ async fn what_is_too_large_is_told_both_ways_and_what_just_fits_passes() {
     let largest = json!({ "method": "PUT", "url": far.url("/"), "body_bytes": BODY_BYTES_MAX });
     assert_eq!(answered(&host, &largest).await["bytes"], ANSWER_BYTES_MAX);
     assert_eq!(far.receiver.requests()[0].body.len(), BODY_BYTES_MAX);
-    for _ in 0..2 {
+    for words in ["above 4194304 bytes", "above 4194304 bytes", "too long headers", "too long headers"] {
         let (code, message) = failed(&host, &get(&far.url("/"))).await;
-        assert_eq!(code, "http_answer_too_large", "{message}");
+        assert!(code == "http_answer_too_large" && message.contains(words), "{code}: {message}");
     }
+    // All that one call is lent is bounded too; the next call has it anew.
+    let mut four = get(&far.url("/"));
+    four["times"] = 4.into();
+    let (code, message) = failed(&host, &four).await;
+    assert!(
+        code == "http_answer_too_large" && message.contains("all that it may be lent"),
+        "{code}: {message}"
+    );
+    four["times"] = 3.into();
+    assert_eq!(answered(&host, &four).await["bytes"], ANSWER_BYTES_MAX);
+    let sent = far.receiver.requests().len();
     let larger = json!({ "method": "PUT", "url": far.url("/"), "body_bytes": BODY_BYTES_MAX + 1 });
     assert_eq!(failed(&host, &larger).await.0, "http_too_large");
     let long = format!("{}{}", far.url("/"), "a".repeat(8 * 1024));
     assert_eq!(failed(&host, &get(&long)).await.0, "http_too_large");
-    assert_eq!(far.receiver.requests().len(), 3, "what was too large was not sent");
+    assert_eq!(far.receiver.requests().len(), sent, "what was too large was not sent");
 }
 
 #[tokio::test(flavor = "multi_thread")]

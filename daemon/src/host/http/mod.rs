@@ -151,11 +151,17 @@ fn failed(error: &(dyn Error + 'static), host: &str) -> NoAnswer {
             NoAnswer::new(fault, crate::observe::with_causes(error))
         }
         Cause::Tls(error) => NoAnswer::new(HttpFault::Tls, format!("no TLS connection to {host}: {error}")),
+        Cause::HeadTooLarge => head_too_large(host),
         Cause::Broken(words) => {
             let words = format!("the connection to {host} broke before an answer came: {words}");
             NoAnswer::new(HttpFault::Broken, words)
         }
     }
+}
+
+fn head_too_large(host: &str) -> NoAnswer {
+    let words = format!("the answer of {host} has too many or too long headers, and was not kept");
+    NoAnswer::new(HttpFault::AnswerTooLarge, words)
 }
 
 async fn read(response: Response<Incoming>, host: &str) -> Result<HttpAnswer, NoAnswer> {
@@ -165,6 +171,11 @@ async fn read(response: Response<Incoming>, host: &str) -> Result<HttpAnswer, No
             format!("the answer of {host} is above {HTTP_ANSWER_BODY_BYTES_MAX} bytes, and was not kept");
         NoAnswer::new(HttpFault::AnswerTooLarge, words)
     };
+    // The client's own bound is by what it reads at once.
+    let head_bytes: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if head_bytes > pool::ANSWER_HEADER_BYTES_MAX as usize {
+        return Err(head_too_large(host));
+    }
     // What says so is not read at all.
     if incoming.size_hint().lower() > HTTP_ANSWER_BODY_BYTES_MAX as u64 {
         return Err(too_large());
