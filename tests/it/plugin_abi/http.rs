@@ -193,6 +193,10 @@ async fn what_is_not_listed_is_refused_with_the_line_to_write_and_never_sent() {
     );
     assert!(far.receiver.requests().is_empty());
     assert_eq!(host.figures().http, [("refused".to_owned(), 4)].into());
+    // A reload that changes what may be asked starts another host.
+    let spec = HostSpec { http: far.access(), ..bench.spec(&asker()) };
+    assert!(!host.differs_from(&spec).await.unwrap());
+    assert!(host.differs_from(&HostSpec { http: HttpAccess::default(), ..spec }).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
