@@ -21,8 +21,8 @@
 //! - After a panic the process is replaced, and the handler made anew.
 //! - Attempts at one event are made one after the other, and eight at once of different events, as hookyard makes them.
 //! - Settings are first held against the library's schema, whose sentences are hookyard's.
-//! - [`Delivered::log`] is what hookyard keeps: the last 20 lines, without their level, e-mail addresses masked. What is
-//!   logged outside of deliveries goes to standard error, and [`Bench::log`] is empty.
+//! - [`Delivered::log`] is what hookyard keeps: the last 20 lines from `info` on, without their level, e-mail addresses masked.
+//!   Warnings and errors go to standard error too, also those from outside of deliveries; [`Bench::log`] is empty.
 //!
 //! # Example
 //!

@@ -1,6 +1,6 @@
-//! A `handle` that returns nothing. These words are the compiler's own: they name what is expected.
+//! A `handle` that returns nothing. No trait of ours is in play: the compiler itself names the type that is expected.
 
-//~ expected `Result<Outcome, Failure>`, found `()`
+//~ `Result<Outcome, Failure>`
 
 use hookyard_plugin::{CreateError, Cx, Event, Failure, Handler, Host, Outcome};
 

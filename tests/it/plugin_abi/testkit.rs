@@ -24,6 +24,7 @@ fn within_a_process(program: &Path, tests: &str) -> (bool, String) {
 fn a_bench_in_a_process_does_what_one_in_memory_does_and_more() {
     let (passed, said) = within_a_process(&profile_dir().join("hookyard"), "");
     assert!(passed && said.contains(" 9 passed"), "{said}");
+    assert!(said.contains("plugin: with a newline"), "its warnings are seen: {said}");
 }
 
 #[test]

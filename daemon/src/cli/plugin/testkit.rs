@@ -8,7 +8,7 @@ use hookyard_plugin::testkit::wire::{Answer, Answered, Ask, Asked, Make, VERSION
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::tried::{PRINTED, log_only};
+use super::tried::log_only;
 use crate::cli::output::say;
 use crate::cli::{Common, Failure};
 use crate::model::http_access::HttpAccess;
@@ -16,13 +16,15 @@ use crate::observe::with_causes;
 use crate::workshop::Subject;
 use crate::workshop::testkit::{Testkit, TestkitError};
 
+/// What a test's author sees on standard error: what the plugin prints and warns of, also while it is made.
+const TOLD: &str = "off,hookyard::host::process=warn,hookyard::host::drive=warn";
 /// One question: an event of some megabytes, each byte as a number.
 const LINE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Questions that were read and not yet begun.
 const QUESTIONS_MAX: usize = 64;
 
 pub(super) async fn run(common: &Common) -> Result<(), Failure> {
-    log_only(common, PRINTED)?;
+    log_only(common, TOLD)?;
     let (read, mut questions) = mpsc::channel(QUESTIONS_MAX);
     // Reading blocks, and nobody waits for this thread at the end.
     std::thread::spawn(move || {
