@@ -30,6 +30,7 @@ mod outage;
 mod plugin_abi;
 mod plugin_exchange;
 mod plugin_faults;
+mod plugin_signature;
 mod power_cut;
 mod privacy;
 mod reload;

@@ -296,7 +296,11 @@ async fn next_host(
 
 /// What the plugin's file has to show where `user` runs the daemon.
 pub(crate) fn trust(plugin: &Plugin, user: u32) -> Trust {
-    Trust { sha256: plugin.sha256.clone(), owner: plugin.owner_counts.then_some(user) }
+    Trust {
+        sha256: plugin.sha256.clone(),
+        owner: plugin.owner_counts.then_some(user),
+        signed_by: plugin.signed_by.clone(),
+    }
 }
 
 fn spec(snapshot: &Snapshot, handler: &Handler, held: Option<&Held>) -> HostSpec {

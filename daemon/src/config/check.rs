@@ -7,6 +7,8 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use minisign_verify::PublicKey;
+
 use super::LoadOptions;
 use super::faults::{Faults, Spot, Spotted};
 use super::outline::Outline;
@@ -16,6 +18,7 @@ use super::snapshot::{Admin, Handler, Plugin, Scheme, Server, Snapshot, Source};
 use super::testing::RuleTest;
 use super::{rule_cost, rule_findings};
 use crate::model::ids::{HandlerName, PluginName, RuleName, SnapshotHash, SourceName};
+use crate::model::signed_by::SignedBy;
 use crate::rules::{Fault, Path, RuleSet, nearest};
 
 /// The snapshot that `raw` describes. To be used only if `faults` stayed empty.
@@ -25,7 +28,7 @@ pub(super) fn check(
     options: LoadOptions<'_>,
     faults: &mut Faults<'_>,
 ) -> (Snapshot, Vec<RuleTest>) {
-    let plugins = check_plugins(&raw.plugins, options, faults);
+    let plugins = check_plugins(&raw.plugins, raw.trusted_keys.as_deref(), options, faults);
     check_handler_references(&raw, faults);
     check_test_references(&raw, faults);
     if faults.is_sound() {
@@ -113,6 +116,7 @@ fn check_sources(raw: Vec<RawSource>, options: LoadOptions<'_>, faults: &mut Fau
 
 fn check_plugins(
     raw: &[RawPlugin],
+    trusted_keys: Option<&[PublicKey]>,
     options: LoadOptions<'_>,
     faults: &mut Faults<'_>,
 ) -> BTreeMap<PluginName, Plugin> {
@@ -133,10 +137,35 @@ fn check_plugins(
             path: plugin.path.clone(),
             sha256: plugin.sha256.clone(),
             owner_counts: !options.dev,
+            signed_by: check_signature(plugin, trusted_keys, options.dev, faults),
         };
         plugins.insert(name, checked);
     }
     plugins
+}
+
+/// Where keys are trusted each plugin has to be signed; a developer's only where its signature is written.
+fn check_signature(
+    plugin: &RawPlugin,
+    trusted_keys: Option<&[PublicKey]>,
+    dev: bool,
+    faults: &mut Faults<'_>,
+) -> Option<SignedBy> {
+    match (&plugin.signature, trusted_keys) {
+        (Some(signature), None) => {
+            let message = format!("[plugin.{}] has a `signature` and no key is trusted", plugin.name.value);
+            let help =
+                "write a section [plugins] with trusted_keys = [\"RW…\"], the second line of minisign.pub";
+            faults.fault(signature.spot.file, Fault::new(signature.spot.span.clone(), message).help(help));
+            None
+        }
+        (None, None) => None,
+        (None, Some(_)) if dev => None,
+        (signature, Some(keys)) => {
+            let written = signature.as_ref().map(|signature| signature.value.as_path());
+            Some(SignedBy::beside(&plugin.path, written, keys.to_vec()))
+        }
+    }
 }
 
 fn check_handler(

@@ -15,6 +15,8 @@ pub enum Part {
     Server,
     Store,
     Source,
+    /// `[plugins]`: what holds for all of them.
+    Plugins,
     Plugin,
     Handler,
     Rule,
@@ -49,6 +51,7 @@ impl Part {
             Self::Server => "server",
             Self::Store => "store",
             Self::Source => "source",
+            Self::Plugins => "plugins",
             Self::Plugin => "plugin",
             Self::Handler => "handler",
             Self::Rule => "rule",
@@ -73,7 +76,7 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = self.part.word();
         match self.part {
-            Part::Server | Part::Store => write!(f, "{word}.{}", self.name)?,
+            Part::Server | Part::Store | Part::Plugins => write!(f, "{word}.{}", self.name)?,
             Part::Default => f.write_str(word)?,
             Part::Rule => write!(f, "{word} \"{}\"", self.name)?,
             Part::Source | Part::Plugin | Part::Handler => write!(f, "{word} {}", self.name)?,

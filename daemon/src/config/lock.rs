@@ -3,9 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
+use minisign_verify::PublicKey;
 use toml_edit::{Array, DocumentMut, Item, TableLike, Value};
 
+use super::elements::key;
 use crate::model::limits::PINS_MAX;
+use crate::model::signed_by::SignedBy;
 
 /// Why nothing was pinned.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +19,8 @@ pub enum LockError {
     NoPlugin(String),
     #[error("[plugin.{0}] has no `path`")]
     NoPath(String),
+    #[error("[plugins]: what stands in `trusted_keys` are not public keys of minisign")]
+    NotKeys,
     #[error("[plugin.{name}]: {why}")]
     Library { name: String, why: String },
 }
@@ -29,24 +34,25 @@ pub struct Locked {
     pub after: Vec<String>,
 }
 
-/// Pins the plugins of these names (without names, all) to what `hash` says of their files. With `keep`, what was pinned
-/// stays pinned beside it. Returns the new text.
+/// Pins the plugins of these names (without names, all) to what `hash` says of their files, where they bear the signature
+/// that it is told of. With `keep`, what was pinned stays pinned beside it. Returns the new text.
 pub fn lock(
     text: &str,
     names: &[String],
     keep: bool,
-    hash: impl Fn(&Path) -> Result<String, String>,
+    hash: impl Fn(&Path, Option<&SignedBy>) -> Result<String, String>,
 ) -> Result<(String, Vec<Locked>), LockError> {
     let mut document: DocumentMut =
         text.parse().map_err(|error: toml_edit::TomlError| LockError::NotToml(error.to_string()))?;
     let mut locked = Vec::new();
+    let keys = trusted_keys(&document)?;
     let plugins = document.get_mut("plugin").and_then(Item::as_table_like_mut);
     let mut known = Vec::new();
     for (name, section) in plugins.into_iter().flat_map(TableLike::iter_mut) {
         let name = name.get().to_owned();
         let wanted = names.is_empty() || names.contains(&name);
         if let (true, Some(section)) = (wanted, section.as_table_like_mut()) {
-            locked.push(pin(&name, section, keep, &hash)?);
+            locked.push(pin(&name, section, keep, keys.as_deref(), &hash)?);
         }
         known.push(name);
     }
@@ -60,11 +66,15 @@ fn pin(
     name: &str,
     section: &mut dyn TableLike,
     keep: bool,
-    hash: impl Fn(&Path) -> Result<String, String>,
+    keys: Option<&[PublicKey]>,
+    hash: impl Fn(&Path, Option<&SignedBy>) -> Result<String, String>,
 ) -> Result<Locked, LockError> {
     let path = section.get("path").and_then(Item::as_str).map(PathBuf::from);
     let path = path.ok_or_else(|| LockError::NoPath(name.to_owned()))?;
-    let found = hash(&path).map_err(|why| LockError::Library { name: name.to_owned(), why })?;
+    let signature = section.get("signature").and_then(Item::as_str).map(Path::new);
+    let signed_by = keys.map(|keys| SignedBy::beside(&path, signature, keys.to_vec()));
+    let found =
+        hash(&path, signed_by.as_ref()).map_err(|why| LockError::Library { name: name.to_owned(), why })?;
     let before = pins(section.get("sha256"));
     let mut after = vec![found];
     if keep {
@@ -75,6 +85,14 @@ fn pin(
         write(section, &after);
     }
     Ok(Locked { plugin: name.to_owned(), path, before, after })
+}
+
+/// `[plugins] trusted_keys`. `None` where it is not written.
+fn trusted_keys(document: &DocumentMut) -> Result<Option<Vec<PublicKey>>, LockError> {
+    let keys = document.get("plugins").and_then(Item::as_table_like).and_then(|it| it.get("trusted_keys"));
+    let Some(keys) = keys.and_then(Item::as_array) else { return Ok(None) };
+    let parsed = |key: &Value| key::parse(key.as_str().unwrap_or_default()).map_err(|_| LockError::NotKeys);
+    keys.iter().map(parsed).collect::<Result<_, _>>().map(Some)
 }
 
 fn pins(written: Option<&Item>) -> Vec<String> {
@@ -125,7 +143,14 @@ mod tests {
     const TEXT: &str = "# top\n[plugin.sumo] # fulfils\npath = \"sumo.so\"   # built by CI\nsha256 = \"0000\" # old\n\n\
                         [plugin]\ndirect = { path = \"direct.so\" }\n";
 
-    fn hash(path: &Path) -> Result<String, String> {
+    fn hash(path: &Path, signed_by: Option<&SignedBy>) -> Result<String, String> {
+        if let Some(signed_by) = signed_by {
+            return Ok(format!(
+                "hash where {} is of {} keys",
+                signed_by.file.display(),
+                signed_by.keys.len()
+            ));
+        }
         match path.to_str() {
             Some("none.so") => Err("it is not there".to_owned()),
             _ => Ok(format!("hash of {}", path.display())),
@@ -152,6 +177,18 @@ mod tests {
         assert_eq!(locked.len(), 1);
         let (again, locked) = lock(&text, &["sumo".to_owned()], true, hash).unwrap();
         assert_eq!((again, locked[0].before.len()), (text, 2));
+    }
+
+    #[test]
+    fn what_has_to_be_signed_is_pinned_only_where_it_is() {
+        let key = minisign::KeyPair::generate_unencrypted_keypair().unwrap().pk.to_base64();
+        let text = format!("{TEXT}[plugins]\ntrusted_keys = [\"{key}\"]\n")
+            .replace("# old", "# old\nsignature = \"by-us.minisig\"");
+        let (_, locked) = lock(&text, &[], false, hash).unwrap();
+        assert_eq!(locked[0].after, ["hash where by-us.minisig is of 1 keys"]);
+        assert_eq!(locked[1].after, ["hash where direct.so.minisig is of 1 keys"]);
+        let said = lock(&text.replace(&key, "RW"), &[], false, hash).unwrap_err().to_string();
+        assert!(said.contains("are not public keys of minisign"), "{said}");
     }
 
     #[test]

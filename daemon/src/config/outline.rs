@@ -33,6 +33,7 @@ impl Outline {
                 "server" => Part::Server,
                 "store" => Part::Store,
                 "source" => Part::Source,
+                "plugins" => Part::Plugins,
                 "plugin" => Part::Plugin,
                 "handler" => Part::Handler,
                 _ => {

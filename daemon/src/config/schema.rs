@@ -4,10 +4,11 @@
 //! another holds the keys that stand here to those that the readers of `raw` take. It knows kinds and words; what only
 //! `hookyard check` can know (names, ranges, secrets) it leaves to that.
 
+mod plugins;
+
 use serde_json::{Map, Value, json};
 
-use super::snapshot::{CONCURRENCY_DEFAULT, CONCURRENCY_MAX, STORE_PATH_DEFAULT};
-use crate::model::limits::PINS_MAX;
+use super::snapshot::STORE_PATH_DEFAULT;
 use crate::rules::{Kind, OPERATORS};
 
 const DRAFT: &str = "http://json-schema.org/draft-07/schema#";
@@ -25,8 +26,9 @@ pub fn main() -> Value {
             "server": server(),
             "store": store(),
             "source": named("Where events come from: [source.stripe]", source()),
-            "plugin": named("A shared library: [plugin.sumo]", plugin()),
-            "handler": named("A plugin set up for one purpose: [handler.sumo]", handler()),
+            "plugins": plugins::all(),
+            "plugin": named("A shared library: [plugin.sumo]", plugins::plugin()),
+            "handler": named("A plugin set up for one purpose: [handler.sumo]", plugins::handler()),
             "rule": { "type": "array", "items": rule() },
             "test": { "type": "array", "items": test() },
             "default": default(),
@@ -159,75 +161,6 @@ fn source() -> Value {
                 "type": "object", "additionalProperties": { "type": "string" },
                 "description": "Short names for the beginnings of paths in rules",
             },
-        }),
-    )
-}
-
-fn plugin() -> Value {
-    let pin = json!({ "type": "string", "pattern": "^[0-9A-Fa-f]{64}$" });
-    let pin = json!({
-        "description": "What sha256sum prints for the file; several while one takes another's place; required but with --dev",
-        "anyOf": [pin, { "type": "array", "items": pin, "minItems": 1, "maxItems": PINS_MAX }],
-    });
-    table(
-        "A shared library and its pin",
-        &["path"],
-        json!({ "path": text("The library's file"), "sha256": pin }),
-    )
-}
-
-fn handler() -> Value {
-    let retry = table(
-        "When a failed attempt is made again",
-        &[],
-        json!({
-            "first": duration("The first wait"),
-            "factor": { "type": "number", "minimum": 1, "description": "Each wait is so many times the one before" },
-            "max": duration("The longest wait"),
-            "attempts": count("Then it is a dead letter"),
-            "jitter": { "type": "number", "minimum": 0, "maximum": 1, "description": "The share by which waits vary" },
-        }),
-    );
-    let concurrency = json!({
-        "type": "integer", "minimum": 1, "maximum": CONCURRENCY_MAX, "default": CONCURRENCY_DEFAULT,
-        "description": "Attempts at the same time",
-    });
-    let secrets = json!({
-        "type": "object", "additionalProperties": { "$ref": "#/definitions/secret" },
-        "description": "What the plugin may ask for by name",
-    });
-    let confine = table(
-        "What its plugin may reach; without this all that the daemon may",
-        &[],
-        json!({
-            "read": names("What may be read, beside what the system's libraries need; without it everything", 0),
-            "write": names("What may be changed: directories with all below them, and files", 0),
-            "user": account("Who its process is, where the daemon is root: a name or a number; without it the daemon's user"),
-            "group": account("The user's group, where it is not the user's own"),
-            "network": { "type": "boolean", "default": true, "description": "Whether it may speak to other machines" },
-        }),
-    );
-    let http = table(
-        "What hookyard asks over HTTP for its plugin",
-        &["allow"],
-        json!({
-            "allow": names("The hosts that may be asked: \"api.example.com\", \"*.example.org\", \"http://10.1.2.3:8080\"", 0),
-            "networks": names("Where these hosts may lead although it is no public address: \"10.1.0.0/16\"", 0),
-            "ca": text("A PEM file with the authorities that are believed, instead of the public ones"),
-        }),
-    );
-    table(
-        "A plugin set up for one purpose",
-        &["plugin"],
-        json!({
-            "plugin": text("The x of a [plugin.x]"),
-            "concurrency": concurrency,
-            "timeout": duration("An attempt that takes longer is ended, and counts as failed"),
-            "retry": retry,
-            "settings": { "type": "object", "description": "The plugin's own" },
-            "secrets": secrets,
-            "confine": confine,
-            "http": http,
         }),
     )
 }
@@ -370,10 +303,6 @@ fn operand(operator: &str) -> Value {
 /// TOML's own date and time, which editors show as a string.
 fn moment(description: &str) -> Value {
     json!({ "type": "string", "format": "date-time", "description": description })
-}
-
-fn account(description: &str) -> Value {
-    json!({ "type": ["string", "integer"], "description": description })
 }
 
 fn text(description: &str) -> Value {

@@ -17,6 +17,7 @@ use crate::model::http_access::HttpAccess;
 use crate::model::ids::{HandlerName, PluginName, SnapshotHash, SourceName};
 use crate::model::retention::Retention;
 use crate::model::retry::RetrySchedule;
+use crate::model::signed_by::SignedBy;
 use crate::rules::{Livemode, Path, RuleSet};
 
 /// Only this machine: whoever wants the world to come in says so.
@@ -135,6 +136,8 @@ pub struct Plugin {
     pub sha256: Vec<String>,
     /// Nobody but root and the daemon's user may be able to change its file. Not under `--dev`.
     pub owner_counts: bool,
+    /// Whose signature its file has to bear.
+    pub signed_by: Option<SignedBy>,
 }
 
 /// `[handler.x]`

@@ -56,8 +56,9 @@ fn user(store: &Path) -> u32 {
 fn told(plugin: &Plugin, found: &Inspected, running: &[HandlerView]) -> Vec<Check> {
     let Inspected { id, version, abi_minor, sha256 } = found;
     let pin = if plugin.sha256.is_empty() { "not pinned: --dev" } else { "as pinned" };
+    let signed = if plugin.signed_by.is_some() { ", signed" } else { "" };
     let words = format!(
-        "`{}` loads: {id} {version}, ABI 1.{abi_minor}, SHA-256 {}… ({pin})",
+        "`{}` loads: {id} {version}, ABI 1.{abi_minor}, SHA-256 {}… ({pin}{signed})",
         plugin.name,
         &sha256[..12]
     );
@@ -135,6 +136,7 @@ mod tests {
             path: PathBuf::new(),
             sha256: Vec::new(),
             owner_counts: false,
+            signed_by: None,
         };
         let found =
             Inspected { id: "x".to_owned(), version: "1".to_owned(), abi_minor: 0, sha256: "ab".repeat(32) };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use hookyard_egress::tls::TlsError;
 
 use super::account::AccountError;
+use super::signature::Unsigned;
 
 /// Why a host did not start.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,12 @@ pub enum HostError {
     Exposed { path: PathBuf, why: String },
     #[error("the library {} is not a file", path.display())]
     NotAFile { path: PathBuf },
+    #[error("the library {} is not signed by who is trusted", path.display())]
+    Unsigned {
+        path: PathBuf,
+        #[source]
+        reason: Unsigned,
+    },
     #[error("the library {} is {bytes} bytes; at most {max} are loaded", path.display())]
     TooLarge { path: PathBuf, bytes: u64, max: u64 },
     #[error("the library {} cannot be loaded here: {why}", path.display())]

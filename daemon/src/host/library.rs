@@ -13,9 +13,10 @@ use sha2::{Digest, Sha256};
 
 use super::error::HostError;
 use super::place::{self, PlaceError};
-use super::{Trust, elf, sealed};
+use super::{Trust, elf, sealed, signature};
 use crate::artifact::{Artifact, ArtifactError, Schema};
 use crate::model::limits::LIBRARY_BYTES_MAX;
+use crate::model::signed_by::SignedBy;
 
 /// The beginnings of the names of what every system has: the C library's parts, and the compiler's.
 const SYSTEM: [&str; 9] = [
@@ -50,6 +51,9 @@ pub(super) fn load(library: &Path, trust: &Trust, cache: &Path) -> Result<Checke
     let bytes = read(library, trust.owner)?;
     let sha256 = hex::encode(Sha256::digest(&bytes));
     check_pin(library, &sha256, &trust.sha256)?;
+    if let Some(signed_by) = &trust.signed_by {
+        signature::check(library, &bytes, signed_by)?;
+    }
     elf::check(&bytes).map_err(|why| HostError::NotALibrary { path: library.to_owned(), why })?;
     let settings =
         settings_of(&bytes).map_err(|why| HostError::NotALibrary { path: library.to_owned(), why })?;
@@ -120,9 +124,14 @@ pub(super) fn check_pin(library: &Path, sha256: &str, pins: &[String]) -> Result
     }
 }
 
-/// The SHA-256 of the library at the path now, 64 lower-case hex digits. Blocks.
-pub fn hash(library: &Path) -> Result<String, HostError> {
-    Ok(hex::encode(Sha256::digest(read(library, None)?)))
+/// The SHA-256 of the library at the path now, 64 lower-case hex digits, where it bears the signature that is asked for.
+/// Blocks.
+pub fn hash(library: &Path, signed_by: Option<&SignedBy>) -> Result<String, HostError> {
+    let bytes = read(library, None)?;
+    if let Some(signed_by) = signed_by {
+        signature::check(library, &bytes, signed_by)?;
+    }
+    Ok(hex::encode(Sha256::digest(bytes)))
 }
 
 /// The file's bytes; with an `owner`, only where nobody but root and that user could have changed them.
@@ -204,7 +213,7 @@ mod tests {
     }
 
     fn pinned(pins: &[String]) -> Trust {
-        Trust { sha256: pins.to_vec(), owner: None }
+        Trust { sha256: pins.to_vec(), ..Trust::default() }
     }
 
     fn files(cache: &Path) -> Vec<String> {

@@ -5,10 +5,10 @@
 //! [`Services`], which the store answers, durably. Nothing here is kept: a host that dies loses only the attempts that
 //! it held, and is started again.
 //!
-//! In the order of the way down: `place` (who could change a library), `library` (the bytes that were checked are the bytes
-//! that run), `sealed` (those bytes in memory), `account` (who the child becomes), `process` (the child), `start` (its first
-//! message), `child` (its end of the conversation), `upcall` (what plugins ask for), `http` (requests made for them), `call`
-//! (one attempt, with its deadline),
+//! In the order of the way down: `place` (who could change a library), `signature` (who made it), `library` (the bytes that
+//! were checked are the bytes that run), `sealed` (those bytes in memory), `account` (who the child becomes), `process` (the
+//! child), `start` (its first message), `child` (its end of the conversation), `upcall` (what plugins ask for), `http`
+//! (requests made for them), `call` (one attempt, with its deadline),
 //! `report` (the ABI's words into the model's), `supervise` (start, watch, start again), `circuit` (when to start again), `figures`
 //! and `usage` (what metrics say);
 //! `inspect` only loads a library and asks what it is.
@@ -29,6 +29,7 @@ mod place;
 mod process;
 mod report;
 mod sealed;
+mod signature;
 mod start;
 mod supervise;
 mod upcall;
@@ -53,12 +54,14 @@ use crate::model::http_access::HttpAccess;
 use crate::model::ids::{HandlerName, PluginId, RuleName, StepId};
 use crate::model::limits::{HOST_EXIT_MAX, HOST_SETTLE_MAX};
 use crate::model::memory::{Expect, KvPut, KvValue, StepState};
+use crate::model::signed_by::SignedBy;
 
 pub use account::AccountError;
 pub use error::HostError;
 pub use figures::{Figures, Times};
 pub use inspect::{Inspected, inspect};
 pub use library::hash as library_hash;
+pub use signature::Unsigned;
 use supervise::Shared;
 pub use usage::Usage;
 
@@ -93,6 +96,8 @@ pub struct Trust {
     /// The user beside root who may be able to change the file; `None` where nobody asks (`--dev`, and libraries out of the
     /// cache).
     pub owner: Option<u32>,
+    /// Whose signature it has to bear, if any.
+    pub signed_by: Option<SignedBy>,
 }
 
 impl HostSpec {
@@ -111,6 +116,7 @@ impl HostSpec {
             && self.timeout == other.timeout
             && self.confine == other.confine
             && self.http == other.http
+            && self.trust.signed_by == other.trust.signed_by
             && secrets(self) == secrets(other)
     }
 }
@@ -178,7 +184,7 @@ pub async fn check_pin(library: &Path, pins: &[String]) -> Result<(), HostError>
 
 async fn hash_beside(library: &Path) -> Result<String, HostError> {
     let path = library.to_owned();
-    tokio::task::spawn_blocking(move || library_hash(&path)).await.map_err(HostError::Task)?
+    tokio::task::spawn_blocking(move || library_hash(&path, None)).await.map_err(HostError::Task)?
 }
 
 /// How a host is.

@@ -168,6 +168,10 @@ pub const DETAIL_BYTES_MAX: usize = 2 * 1024;
 pub const LIBRARY_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// Pins of one plugin: the old and the new file during a rollout, each for a few kinds of machine.
 pub const PINS_MAX: usize = 8;
+/// Keys that may sign plugins: a few people's, and the old and the new while one is rolled.
+pub const TRUSTED_KEYS_MAX: usize = 16;
+/// A minisign signature: four lines, of which two are comments.
+pub const SIGNATURE_BYTES_MAX: u64 = 8 * 1024;
 /// The last libraries of each plugin that ran here are kept, so that it can be rolled back.
 pub const LIBRARIES_KEPT_MAX: usize = 3;
 /// Records of which library took whose place; the oldest go. Years of weekly releases.

@@ -16,4 +16,5 @@ pub mod limits;
 pub mod memory;
 pub mod retention;
 pub mod retry;
+pub mod signed_by;
 pub mod verdict;

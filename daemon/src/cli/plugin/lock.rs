@@ -10,6 +10,7 @@ use super::{Common, Failure, output};
 use crate::app::library_hash;
 use crate::cli::output::say;
 use crate::config::lock::{Locked, lock};
+use crate::model::signed_by::SignedBy;
 use crate::observe::with_causes;
 
 #[derive(Debug, Args)]
@@ -29,7 +30,9 @@ pub(super) fn run(common: &Common, args: &LockArgs) -> Result<(), Failure> {
     let text = fs::read_to_string(path)
         .map_err(|error| Failure::no_input(format!("{} cannot be read: {error}", path.display())))?;
     // Relative paths start here, as the daemon's do where it is started.
-    let hash = |path: &Path| library_hash(path).map_err(|error| with_causes(&error));
+    let hash = |path: &Path, signed_by: Option<&SignedBy>| {
+        library_hash(path, signed_by).map_err(|error| with_causes(&error))
+    };
     let (new, locked) = lock(&text, &args.plugins, args.keep, hash)
         .map_err(|error| Failure::config(format!("{}: {error}", path.display())))?;
     if common.json {

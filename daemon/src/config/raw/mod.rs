@@ -10,6 +10,8 @@ mod source;
 mod store;
 mod test;
 
+use minisign_verify::PublicKey;
+
 use super::faults::{Faults, Spotted};
 use super::files::Document;
 use super::reader::Reader;
@@ -31,6 +33,8 @@ pub(super) struct RawConfig {
     pub(super) store: StoreSettings,
     pub(super) sources: Vec<RawSource>,
     pub(super) plugins: Vec<RawPlugin>,
+    /// `None` where none are written.
+    pub(super) trusted_keys: Option<Vec<PublicKey>>,
     pub(super) handlers: Vec<RawHandler>,
     /// The main file's, then those of the other files in the order of their names.
     pub(super) rules: Vec<RawRule>,
@@ -57,6 +61,7 @@ impl RawConfig {
             server: server::read(&mut reader),
             store: store::read(&mut reader),
             plugins: plugin::read_all(&mut reader),
+            trusted_keys: plugin::read_trusted_keys(&mut reader),
             handlers: handler::read_all(&mut reader),
             fallback: rule::read_default(&mut reader),
             rules: rule::read_all(&mut reader, &mut terms),
@@ -73,7 +78,7 @@ impl RawConfig {
         let mut reader = Reader::new(document.file, "a rules file", 0..0, &document.table, faults);
         self.rules.extend(rule::read_all(&mut reader, &mut self.terms));
         self.tests.extend(test::read_all(&mut reader, &self.sources));
-        for section in ["server", "store", "source", "plugin", "handler", "default"] {
+        for section in ["server", "store", "source", "plugin", "plugins", "handler", "default"] {
             let message = format!("[{section}] stands in a rules file");
             reader.refuse(
                 section,

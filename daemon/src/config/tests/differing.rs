@@ -21,13 +21,16 @@ fn each_part_is_told_by_its_name() {
         |name: &str| format!("[[rule]]\nname = \"{name}\"\nwhen = {{ x = 1 }}\nhandlers = [\"sumo\"]\n");
     let old = snapshot(&sound_and(&rule("x")), "s");
     assert_eq!(told(&old, &snapshot(&(sound_and(&rule("x")) + "# a comment\n"), "s")), [""; 0]);
+    let key = minisign::KeyPair::generate_unencrypted_keypair().unwrap().pk.to_base64();
     let more = "[plugin.p]\npath = \"p.so\"\n[handler.h]\nplugin = \"p\"\n[server]\ndrain_timeout = \"9s\"\n";
-    let new = sound_and(&(rule("y") + more))
+    let keys = format!("[plugins]\ntrusted_keys = [\"{key}\"]\n");
+    let new = sound_and(&(rule("y") + more + &keys))
         .replace("/webhooks/stripe", "/stripe")
         .replace("unrouted = true", "handlers = [\"h\"]");
     let expected = [
         "server.drain_timeout added",
         "source stripe changed",
+        "plugins.trusted_keys added",
         "plugin p added",
         "handler h added",
         "rule \"y\" added",

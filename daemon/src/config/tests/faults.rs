@@ -124,6 +124,36 @@ http = { allow = ["api.example.com/v1", "*"] }
             ],
         ),
         (
+            r#"[plugin.two]
+path = "two.so"
+signature = "two.so.minisig"
+"#,
+            &[
+                "16:9 [plugin.two] is not pinned: whatever lies at its path would be run \
+                 | write sha256 = \"…\", what sha256sum prints for two.so; only with --dev is no pin needed",
+                "18:13 [plugin.two] has a `signature` and no key is trusted \
+                 | write a section [plugins] with trusted_keys = [\"RW…\"], the second line of minisign.pub",
+            ],
+        ),
+        (
+            r#"[plugins]
+trusted_keys = ["RWno", 3]
+trusted = []
+"#,
+            &[
+                "17:17 this is no public key of minisign | write the second line of minisign.pub, \"RW…\"",
+                "17:25 `trusted_keys` takes a list of strings, and this is an integer | put the value in quotes",
+                "18:1 unknown key `trusted` in [plugins] | it takes `trusted_keys`",
+            ],
+        ),
+        (
+            r#"[plugins]
+trusted_keys = []
+"#,
+            &["17:16 `trusted_keys` is a list of nothing: no file would be right \
+               | write the second line of minisign.pub, or take it away"],
+        ),
+        (
             r#"[handler]
 x = 1
 "#,

@@ -10,6 +10,7 @@ use crate::model::clock::UnixMillis;
 use crate::model::confinement::{Account, Confinement};
 use crate::model::ids::{HandlerName, SourceName};
 use crate::model::retry::RetrySchedule;
+use crate::model::signed_by::SignedBy;
 use crate::model::verdict::Verdict;
 use crate::rules::Livemode;
 
@@ -322,4 +323,26 @@ fn what_cannot_be_read_is_unrouted_even_with_a_default() {
         assert_eq!(decide(BY_SOURCE, "shop", Some(true), body), format!("unrouted: {reason}"));
     }
     assert_eq!(decide(BY_SOURCE, "shop", Some(true), r#"{"y": 1, "y": 2}"#), "c:default");
+}
+
+#[test]
+fn where_keys_are_trusted_each_library_has_to_be_signed_and_a_developers_only_where_it_says_so() {
+    let key = || minisign::KeyPair::generate_unencrypted_keypair().unwrap().pk.to_base64();
+    let keys = format!("[plugins]\ntrusted_keys = [\"{}\", \"{}\"]\n", key(), key());
+    let files = |main: &str, dev: bool| -> Vec<Option<String>> {
+        let loaded = Config::new(main).load(dev).unwrap_or_else(|error| panic!("{}", error.render(false)));
+        let signed_by = loaded.snapshot.plugins.values().map(|plugin| plugin.signed_by.as_ref());
+        let file =
+            |signed_by: &SignedBy| (signed_by.keys.len() == 2).then(|| signed_by.file.display().to_string());
+        signed_by.map(|signed_by| signed_by.and_then(file)).collect()
+    };
+    assert_eq!(files(SOUND, false), [None]);
+    let main = sound_and(&keys);
+    assert_eq!(files(&main, false), [Some("libsumo.so.minisig".to_owned())]);
+    assert_eq!(files(&main, true), [None]);
+    let written =
+        main.replace("path = \"libsumo.so\"", "path = \"lib/libsumo.so\"\nsignature = \"s.minisig\"");
+    for dev in [false, true] {
+        assert_eq!(files(&written, dev), [Some("lib/s.minisig".to_owned())]);
+    }
 }

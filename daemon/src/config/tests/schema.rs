@@ -68,6 +68,7 @@ fn its_keys_are_those_that_the_readers_take() {
         ("[source.x]", "/properties/source/additionalProperties"),
         ("[source.x.rate_limit]", "/properties/source/additionalProperties/properties/rate_limit"),
         ("[plugin.x]", "/properties/plugin/additionalProperties"),
+        ("[plugins]", "/properties/plugins"),
         ("[handler.x]", "/properties/handler/additionalProperties"),
         ("[handler.x.retry]", "/properties/handler/additionalProperties/properties/retry"),
         ("[handler.x.confine]", "/properties/handler/additionalProperties/properties/confine"),
