@@ -79,6 +79,7 @@ async fn start(dir: &Path) -> Host {
         settings_json: "{}".to_owned(),
         secrets: Default::default(),
         concurrency: PIPELINED as usize,
+        processes: 1,
         timeout: Duration::from_secs(30),
         confine: None,
         http: hookyard::model::http_access::HttpAccess::default(),

@@ -11,5 +11,6 @@ mod golden;
 mod http;
 mod lifecycle;
 mod loading;
+mod processes;
 mod steps;
 mod testkit;

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::stripe::fixture;
-use crate::yard::Yard;
+use crate::stripe::{another_purchase, fixture};
+use crate::yard::{Yard, found};
 
 const FAULTS: [&str; 4] = ["segfault", "panic", "abort", "hang"];
 
@@ -106,6 +106,39 @@ async fn an_event_that_a_plugin_dies_of_is_a_dead_letter_and_its_siblings_are_de
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn with_two_processes_one_that_dies_leaves_the_other_and_a_reload_drains_both() {
+    let mut yard = Yard::shipped();
+    yard.edit_config(|text| text.replace("concurrency = 8", "concurrency = 8\nprocesses = 2"));
+    let poster = yard.start().await;
+    let before = pids(&yard);
+    assert!(before.len() == 2 && before[0] != before[1], "{before:?}");
+    let shown = String::from_utf8(yard.run(&["status"]).stdout).unwrap();
+    assert!(shown.contains(&format!("up, 2 of 2 processes  {} {}", before[0], before[1])), "{shown}");
+    for number in 0..4 {
+        assert_eq!(poster.post(&another_purchase("01", number)).await.status, 200);
+    }
+    let killed = rustix::process::Pid::from_raw(before[0].try_into().unwrap()).unwrap();
+    rustix::process::kill_process(killed, rustix::process::Signal::KILL).unwrap();
+    let after = found(|| Some(pids(&yard)).filter(|it| it.len() == 2 && it[0] != before[0])).await.unwrap();
+    assert_eq!(after[1], before[1], "the other lives on");
+    assert_eq!(
+        (&handler(&yard, "sumo")["restarts"], &handler(&yard, "sumo")["crashes"]),
+        (&1.into(), &1.into())
+    );
+    yard.edit_config(|text| text.replace("concurrency = 8", "concurrency = 4"));
+    yard.ask(&["reload"]);
+    let fresh = pids(&yard);
+    assert!(fresh.len() == 2 && fresh.iter().all(|pid| !after.contains(pid)), "{fresh:?}");
+    let gone =
+        || after.iter().all(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists()).then_some(());
+    found(gone).await.expect("both processes of before are drained and gone");
+    let counts = yard.wait_until_settled(4).await;
+    assert_eq!(counts["delivered"], 4, "{counts}");
+    assert_eq!(yard.mails().len(), 4, "each purchase once");
+    assert_eq!(yard.terminate().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn steps_are_shown_with_what_they_remember_or_the_key_to_ask_the_far_side_by() {
     let mut yard = Yard::shipped();
     bad_handler(&yard, "30s", 20);
@@ -162,6 +195,12 @@ fn says_what_happened(fault: &str, attempt: &Value) -> bool {
         "panic" => outcome == "retry" && message.contains("made to panic"),
         _ => outcome == "timed out" && message.contains("3s"),
     }
+}
+
+/// The processes of sumo.
+fn pids(yard: &Yard) -> Vec<u64> {
+    let sumo = handler(yard, "sumo");
+    sumo["processes"].as_array().unwrap().iter().filter_map(|process| process["pid"].as_u64()).collect()
 }
 
 fn handler(yard: &Yard, name: &str) -> Value {

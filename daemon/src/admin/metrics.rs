@@ -88,6 +88,10 @@ fn of_handler(handler: &HandlerView) {
 /// What a handler has that is in the configuration.
 fn of_host(handler: &HandlerView) {
     let name = || handler.handler.clone();
+    let up = handler.processes.iter().filter(|process| process.up).count();
+    for (state, count) in [("up", up), ("down", handler.processes.len() - up)] {
+        gauge!(names::HANDLER_PROCESSES, "handler" => name(), "state" => state).set(float(count as u64));
+    }
     gauge!(names::HANDLER_CIRCUIT_OPEN, "handler" => name()).set(truth(handler.circuit_open));
     gauge!(names::HANDLER_IN_FLIGHT, "handler" => name()).set(float(handler.in_flight as u64));
     gauge!(names::HANDLER_RESIDENT_BYTES, "handler" => name()).set(float(handler.resident_bytes));

@@ -77,7 +77,11 @@ pub struct HandlerView {
     pub up: bool,
     /// Why it is not up; empty where it is.
     pub why_down: String,
+    /// Of the first process that is up.
     pub pid: Option<u32>,
+    /// One for each process that it is to have.
+    #[serde(default)]
+    pub processes: Vec<ProcessView>,
     pub in_flight: usize,
     pub restarts: u64,
     pub crashes: u64,
@@ -86,7 +90,7 @@ pub struct HandlerView {
     pub breaches: u64,
     #[serde(default)]
     pub abi: String,
-    /// Of the plugin's process; 0 where there is none.
+    /// Of the plugin's processes together; 0 where there is none.
     #[serde(default)]
     pub resident_bytes: u64,
     #[serde(default)]
@@ -119,6 +123,20 @@ pub struct HandlerView {
     pub circuit_open: bool,
     /// Deliveries that are pending or under way.
     pub waiting: u64,
+}
+
+/// One of a handler's processes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ProcessView {
+    pub pid: Option<u32>,
+    pub up: bool,
+    /// Why it is not up; empty where it is.
+    pub why_down: String,
+    pub in_flight: usize,
+    /// It died too often in a short time, and is asked by one call at a time until one is answered.
+    pub circuit_open: bool,
+    pub resident_bytes: u64,
+    pub cpu_seconds: f64,
 }
 
 /// A page of rows.

@@ -18,12 +18,13 @@ use tokio_util::task::TaskTracker;
 use tracing::info;
 
 use super::StartError;
+use super::handler_view::{abi, view};
 use super::library_record::Library;
 use crate::admin::view::HandlerView;
 use crate::config::{Handler, Plugin, Snapshot};
 use crate::dispatch::services::StoreServices;
 use crate::dispatch::{HandlerLoop, Lane};
-use crate::host::{Host, HostSpec, HostStatus, Services, Times, Trust};
+use crate::host::{Host, HostSpec, Services, Trust};
 use crate::model::clock::Clock;
 use crate::model::ids::{HandlerName, PluginName};
 use crate::model::limits::SETTLING_MAX;
@@ -218,8 +219,8 @@ impl Handlers {
     }
 
     fn begin(&self, state: &mut State, handler: Handler, host: Arc<Host>) -> Running {
-        // Deliveries of a serial plugin wait in the store, not in front of its one worker.
-        let width = if host.status().serial { 1 } else { handler.concurrency };
+        // Deliveries of a serial plugin wait in the store, not in front of its workers.
+        let width = host.width();
         let lane = state.lanes.entry(handler.name.clone()).or_insert_with(|| Lane::new(width)).clone();
         lane.resize(width);
         let stop = self.work.child_token();
@@ -317,46 +318,9 @@ fn spec(snapshot: &Snapshot, handler: &Handler, held: Option<&Held>) -> HostSpec
         settings_json: handler.settings.to_string(),
         secrets: handler.secrets.clone(),
         concurrency: handler.concurrency,
+        processes: handler.processes,
         timeout: handler.timeout,
         confine: handler.confine.clone(),
         http: handler.http.clone(),
-    }
-}
-
-/// The ABI that a library was built against, as it is shown.
-fn abi(status: &HostStatus) -> String {
-    format!("1.{}", status.abi_minor)
-}
-
-fn view(name: &HandlerName, host: &Host) -> HandlerView {
-    let (status, figures, usage) = (host.status(), host.figures(), host.usage());
-    let within = |times: &Times| -> Vec<(f64, u64)> {
-        times.within.iter().map(|(upper, count)| (upper.as_secs_f64(), *count)).collect()
-    };
-    HandlerView {
-        handler: name.to_string(),
-        plugin_id: status.plugin.to_string(),
-        abi: abi(&status),
-        plugin_version: status.version,
-        sha256: status.sha256,
-        up: status.up,
-        why_down: status.why_down.unwrap_or_default(),
-        pid: status.pid,
-        in_flight: status.calls_in_flight,
-        restarts: status.restarts,
-        crashes: status.crashes,
-        circuit_open: status.circuit_open,
-        breaches: status.breaches,
-        resident_bytes: usage.map_or(0, |usage| usage.resident_bytes),
-        cpu_seconds: usage.map_or(0.0, |usage| usage.cpu.as_secs_f64()),
-        within_seconds: within(&figures.call_times),
-        took_seconds: figures.call_times.sum.as_secs_f64(),
-        http_within_seconds: within(&figures.http_times),
-        http_took_seconds: figures.http_times.sum.as_secs_f64(),
-        http: figures.http,
-        outcomes: figures.outcomes,
-        deaths: figures.deaths,
-        // `waiting` is known to the store; `admin` fills it in.
-        ..HandlerView::default()
     }
 }

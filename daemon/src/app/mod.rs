@@ -12,6 +12,7 @@ pub mod descriptors;
 mod door;
 pub mod dry_run;
 pub mod explain;
+mod handler_view;
 mod handlers;
 mod kept;
 mod library_record;

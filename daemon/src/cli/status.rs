@@ -95,7 +95,7 @@ fn deliveries_words(counts: &CountsView) -> String {
 }
 
 fn handler_row(handler: &HandlerView) -> Vec<String> {
-    let mut state = if handler.up { "up".to_owned() } else { format!("down: {}", handler.why_down) };
+    let mut state = state_words(handler);
     if handler.draining > 0 {
         state.push_str(", the one before still finishes");
     }
@@ -105,13 +105,28 @@ fn handler_row(handler: &HandlerView) -> Vec<String> {
             handler.plugin
         ));
     }
+    let pids: Vec<String> =
+        handler.processes.iter().filter_map(|process| Some(process.pid?.to_string())).collect();
     vec![
         handler.handler.clone(),
         format!("{} {}", handler.plugin_id, handler.plugin_version),
         state,
-        handler.pid.map(|pid| pid.to_string()).unwrap_or_default(),
+        pids.join(" "),
         handler.waiting.to_string(),
         handler.crashes.to_string(),
         output::short(&handler.sha256).to_owned(),
     ]
+}
+
+/// `up`; of several processes, how many; and why one is not.
+fn state_words(handler: &HandlerView) -> String {
+    if !handler.up {
+        return format!("down: {}", handler.why_down);
+    }
+    let (all, up) = (handler.processes.len(), handler.processes.iter().filter(|process| process.up).count());
+    match handler.processes.iter().find(|process| !process.up) {
+        Some(down) => format!("up, {up} of {all} processes: {}", down.why_down),
+        None if all > 1 => format!("up, {up} of {all} processes"),
+        None => "up".to_owned(),
+    }
 }

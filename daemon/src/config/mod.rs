@@ -41,8 +41,8 @@ pub use outline::Outline;
 pub use diagnostic::{ConfigError, Diagnostic, Severity};
 pub use snapshot::{
     Admin, CONCURRENCY_DEFAULT, CONCURRENCY_MAX, DRAIN_TIMEOUT_DEFAULT, HANDLER_TIMEOUT_DEFAULT, Handler,
-    LISTEN_DEFAULT, Plugin, RateLimit, STORE_PATH_DEFAULT, Scheme, Server, Snapshot, Source, StoreSettings,
-    TOLERANCE_DEFAULT, Tls,
+    LISTEN_DEFAULT, PROCESSES_DEFAULT, PROCESSES_MAX, Plugin, RateLimit, STORE_PATH_DEFAULT, Scheme, Server,
+    Snapshot, Source, StoreSettings, TOLERANCE_DEFAULT, Tls,
 };
 pub use testing::{RuleTest, TestRun, Tested};
 

@@ -32,6 +32,10 @@ pub const TOLERANCE_DEFAULT: Duration = Duration::from_secs(5 * 60);
 pub const CONCURRENCY_DEFAULT: usize = 8;
 /// One host process serves no more calls at once.
 pub const CONCURRENCY_MAX: usize = 64;
+/// Processes of one handler where nothing else is asked.
+pub const PROCESSES_DEFAULT: usize = 1;
+/// Each is a whole plugin, with its memory and its connections to a database; beyond this a second machine is due.
+pub const PROCESSES_MAX: usize = 16;
 /// Database, mail and a slow far side.
 pub const HANDLER_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 
@@ -147,6 +151,9 @@ pub struct Handler {
     pub plugin: PluginName,
     /// 1 to [`CONCURRENCY_MAX`].
     pub concurrency: usize,
+    /// Of the same library and settings, which share the handler's calls. 1 to [`PROCESSES_MAX`], and no more than
+    /// `concurrency`.
+    pub processes: usize,
     /// How long one attempt may take.
     pub timeout: Duration,
     pub retry: RetrySchedule,

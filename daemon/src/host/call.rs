@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookyard_plugin_host::protocol::{Blob, Call as WireCall, ToChild};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep, timeout};
 
-use super::child::{CallEnd, CallName, Child, How};
+use super::child::{CallEnd, CallName, How};
 use super::death::Cause;
 use super::http::Trace;
+use super::pool::{NoPlace, Place};
 use super::report;
-use super::supervise::{Shared, Slot};
+use super::shared::Shared;
 use super::{Company, Report};
 use crate::model::attempt::Outcome;
 use crate::model::clock::Stopwatch;
@@ -32,19 +33,10 @@ pub(super) struct Job {
 
 /// A call that a child holds.
 struct Held {
-    /// The worker; freed when the call has ended.
-    _permit: OwnedSemaphorePermit,
-    child: Arc<Child>,
+    /// Freed when the call has ended.
+    place: Place,
     id: u64,
     ended: oneshot::Receiver<CallEnd>,
-}
-
-/// Why no child holds the call.
-enum NotHeld {
-    /// The plugin was not asked, and may be later.
-    NotAsked,
-    /// The host is stopped.
-    Stopped,
 }
 
 /// What came of an attempt.
@@ -67,7 +59,7 @@ pub(super) async fn call(shared: Arc<Shared>, job: Job) -> Option<Report> {
     let held = tokio::select! {
         biased;
         held = hold(&shared, &name, job.company) => held,
-        () = &mut deadline => Err(NotHeld::NotAsked),
+        () = &mut deadline => Err(NoPlace::AllRest),
     };
     let came = match held {
         Ok(held) => {
@@ -75,38 +67,21 @@ pub(super) async fn call(shared: Arc<Shared>, job: Job) -> Option<Report> {
             let message = ToChild::Call(wire_call(&job, held.id, remaining));
             wait(&shared, held, &message, name.delivery, deadline).await
         }
-        Err(NotHeld::Stopped) => Came { outcome: Outcome::Interrupted, log: Vec::new() },
-        Err(NotHeld::NotAsked) => return None,
+        Err(NoPlace::Stopped) => Came { outcome: Outcome::Interrupted, log: Vec::new() },
+        Err(NoPlace::AllRest) => return None,
     };
     let report = Report { outcome: came.outcome, log: came.log, duration: watch.elapsed() };
     shared.counters.call(&report);
     Some(report)
 }
 
-/// Waits for a worker (for all of them where the call is to be alone), then for a child that takes the call.
-async fn hold(shared: &Shared, name: &CallName, mut company: Company) -> Result<Held, NotHeld> {
-    let mut slot = shared.slot.subscribe();
+/// Waits for a place in a child that takes the call.
+async fn hold(shared: &Shared, name: &CallName, company: Company) -> Result<Held, NoPlace> {
     loop {
-        if shared.is_circuit_open() {
-            company = Company::Nobody;
-        }
-        let permit = shared.worker(company).await.ok_or(NotHeld::Stopped)?;
-        let usable = slot.wait_for(|slot| match slot {
-            Slot::Up(child) => child.is_open(),
-            Slot::Down { .. } => shared.is_circuit_open(),
-            Slot::Stopped => true,
-        });
-        let child = match usable.await.map(|slot| slot.clone()) {
-            Ok(Slot::Up(child)) => child,
-            Ok(Slot::Down { .. }) => return Err(NotHeld::NotAsked),
-            Ok(Slot::Stopped) | Err(_) => return Err(NotHeld::Stopped),
-        };
-        if shared.is_circuit_open() && company == Company::Others {
-            continue;
-        }
-        // A child that just closed is followed by another word in the slot.
-        if let Some((id, ended)) = child.begin(name.clone()) {
-            return Ok(Held { _permit: permit, child, id, ended });
+        let place = shared.pool.place(company).await?;
+        // A child that just closed takes no more; the pool knows the next one.
+        if let Some((id, ended)) = place.child.begin(name.clone()) {
+            return Ok(Held { place, id, ended });
         }
     }
 }
@@ -119,7 +94,8 @@ async fn wait(
     deadline: std::pin::Pin<&mut Sleep>,
 ) -> Came {
     let limit = shared.spec.timeout;
-    let Held { _permit, child, id, ended } = held;
+    let Held { place, id, ended } = held;
+    let child = &place.child;
     let handed = async {
         match child.send(message).await {
             Ok(()) => ended.await.unwrap_or_else(|_| unwatched()),

@@ -17,7 +17,8 @@ use super::child::{CallName, Child};
 use super::death::{self, Cause};
 use super::error::HostError;
 use super::process::Process;
-use super::supervise::Shared;
+use super::shared::Shared;
+use super::supervise::Seat;
 use super::{report, upcall, wire};
 use crate::model::limits::{HOST_EXIT_MAX, HOST_LAST_WORDS_MAX, HOST_SETTLE_MAX, LOG_LINE_BYTES_MAX};
 use crate::observe::with_causes;
@@ -36,15 +37,16 @@ pub(super) struct Ended {
 
 /// Follows the child to its end.
 pub(super) async fn drive(
-    shared: Arc<Shared>,
+    seat: Seat,
     child: Arc<Child>,
     mut process: Process,
     reader: OwnedReadHalf,
     ready: Ready,
 ) -> Ended {
+    let shared = &seat.shared;
     let mut reader = BufReader::new(reader);
     let (cause, status) = {
-        let talk = talk(&shared, &child, &mut reader, ready);
+        let talk = talk(&seat, &child, &mut reader, ready);
         tokio::pin!(talk);
         tokio::select! {
             said = &mut talk => after_talk(said, &mut process).await,
@@ -66,7 +68,7 @@ pub(super) async fn drive(
     };
     let status = match status {
         Some(status) => Some(status),
-        None => kill(&shared, &mut process).await,
+        None => kill(shared, &mut process).await,
     };
     child.end_requests();
     // A step that was being recorded is recorded, or is not, before the next attempt asks.
@@ -115,12 +117,12 @@ async fn kill(shared: &Shared, process: &mut Process) -> Option<io::Result<ExitS
 
 /// Listens until the connection ends. An error is a breach of the protocol.
 async fn talk(
-    shared: &Arc<Shared>,
+    seat: &Seat,
     child: &Arc<Child>,
     reader: &mut BufReader<OwnedReadHalf>,
     ready: Ready,
 ) -> Result<(), String> {
-    let mut ready = Some(ready);
+    let (shared, mut ready) = (&seat.shared, Some(ready));
     if !agree(shared, child, reader, &mut ready).await? {
         return Ok(());
     }
@@ -146,7 +148,7 @@ async fn talk(
                     return Err("it ended a call that it did not have".to_owned());
                 }
                 if child.is_first_answer() {
-                    shared.answered();
+                    seat.answered();
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Hosts: each handler's plugin in a child process of its own, so that a bad plugin costs an attempt, not the daemon.
+//! Hosts: each handler's plugin in child processes of its own, so that a bad plugin costs an attempt, not the daemon.
 //!
 //! `dispatch` makes a [`Host`] for each handler and asks it to [`Host::call`] the plugin once for each attempt. A call
 //! never fails: whatever went wrong is the attempt's outcome. What a plugin asks for while it works comes back through
@@ -8,10 +8,10 @@
 //! In the order of the way down: `place` (who could change a library), `signature` (who made it), `library` (the bytes that
 //! were checked are the bytes that run), `sealed` (those bytes in memory), `account` (who the child becomes), `process` (the
 //! child), `start` (its first message), `child` (its end of the conversation), `upcall` (what plugins ask for), `http`
-//! (requests made for them), `call` (one attempt, with its deadline),
-//! `report` (the ABI's words into the model's), `supervise` (start, watch, start again), `circuit` (when to start again), `figures`
-//! and `usage` (what metrics say);
-//! `inspect` only loads a library and asks what it is.
+//! (requests made for them), `call` (one attempt, with its deadline), `report` (the ABI's words into the model's), `pool`
+//! (which child takes a call), `shared` (what the children have in common), `supervise` (start, watch, start again),
+//! `circuit` (when to start again), `figures` and `usage` (what metrics say); `inspect` only loads a library and asks what
+//! it is.
 
 mod account;
 mod call;
@@ -26,9 +26,11 @@ mod http;
 mod inspect;
 mod library;
 mod place;
+mod pool;
 mod process;
 mod report;
 mod sealed;
+mod shared;
 mod signature;
 mod start;
 mod supervise;
@@ -61,8 +63,8 @@ pub use error::HostError;
 pub use figures::{Figures, Times};
 pub use inspect::{Inspected, inspect};
 pub use library::hash as library_hash;
+use shared::Shared;
 pub use signature::Unsigned;
-use supervise::Shared;
 pub use usage::Usage;
 
 /// What a host is made of.
@@ -78,8 +80,10 @@ pub struct HostSpec {
     pub settings_json: String,
     /// What the plugin may ask for by name.
     pub secrets: BTreeMap<String, SecretString>,
-    /// Calls at once; at least 1. One for a plugin that says it is serial.
+    /// Calls at once in one process; at least 1. One for a plugin that says it is serial.
     pub concurrency: usize,
+    /// Processes of the same library and settings; at least 1.
+    pub processes: usize,
     /// How long one call may take, waiting for the host included.
     pub timeout: Duration,
     /// What it may reach; without one, all that this process may.
@@ -113,6 +117,7 @@ impl HostSpec {
             && self.library == other.library
             && self.settings_json == other.settings_json
             && self.concurrency == other.concurrency
+            && self.processes == other.processes
             && self.timeout == other.timeout
             && self.confine == other.confine
             && self.http == other.http
@@ -160,7 +165,7 @@ pub enum ServiceError {
     Failed(String),
 }
 
-/// Who else may be in the plugin's process during a call.
+/// Who else may be in the same process during a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Company {
     Others,
@@ -192,27 +197,51 @@ async fn hash_beside(library: &Path) -> Result<String, HostError> {
 pub struct HostStatus {
     pub plugin: PluginId,
     pub version: String,
-    /// The plugin takes one call at a time, whatever the handler's concurrency.
+    /// The plugin takes one call at a time in each process, whatever the handler's concurrency.
     pub serial: bool,
     /// The ABI minor that it was built for.
     pub abi_minor: u16,
     /// Of the library that runs, 64 hex digits.
     pub sha256: String,
+    /// Of the first process that is up.
     pub pid: Option<u32>,
+    /// Those that wait for a process too.
     pub calls_in_flight: usize,
-    /// Times that the child was started again.
+    /// Times that a child was started again.
     pub restarts: u64,
-    /// Times that the child died, or had to be killed.
+    /// Times that a child died, or had to be killed.
     pub crashes: u64,
     /// Outcomes that are none, panics, and breaches of the protocol.
     pub breaches: u64,
+    /// At least one process is up.
     pub up: bool,
-    /// Events wait: the child died too often in a short time.
+    /// Events wait: every child died too often in a short time.
+    pub circuit_open: bool,
+    /// Where none is up.
+    pub why_down: Option<String>,
+    /// One for each, in the order of their seats.
+    pub processes: Vec<ProcessStatus>,
+}
+
+/// How one of a host's processes is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessStatus {
+    pub pid: Option<u32>,
+    pub up: bool,
+    pub calls_in_flight: usize,
+    /// It died too often in a short time, and is asked by one call at a time once it is up.
     pub circuit_open: bool,
     pub why_down: Option<String>,
 }
 
-/// A handler's plugin in its child process. Dropping it kills the child; [`Host::stop`] is the gentle way.
+impl ProcessStatus {
+    /// What it uses of the machine; `None` where it is down.
+    pub fn usage(&self) -> Option<Usage> {
+        usage::of(self.pid?)
+    }
+}
+
+/// A handler's plugin in its child processes. Dropping it kills them; [`Host::stop`] is the gentle way.
 #[derive(Debug)]
 pub struct Host {
     shared: Arc<Shared>,
@@ -228,7 +257,7 @@ impl Default for HostProgram {
 }
 
 impl Host {
-    /// Checks the library, starts the child, loads, and makes the plugin. The error is a sentence for the operator.
+    /// Checks the library, starts its children, loads, and makes the plugin in each. The error is a sentence for the operator.
     pub async fn start(spec: HostSpec, services: Arc<dyn Services>) -> Result<Self, HostError> {
         Self::start_with(HostProgram::default(), spec, services).await
     }
@@ -241,19 +270,14 @@ impl Host {
     ) -> Result<Self, HostError> {
         let shared = Shared::new(program, spec, services).await?;
         let kill_on_drop = shared.gone.clone().drop_guard();
-        let first = supervise::start_child(&shared).await?;
-        if shared.is_serial() {
-            shared.make_serial();
-        }
-        shared.up(&first.child);
-        let supervisor = tokio::spawn(supervise::supervise(Arc::clone(&shared), first));
+        let supervisor = supervise::start(&shared).await?;
         let supervisor = tokio::sync::Mutex::new(Some(supervisor));
         Ok(Self { shared, supervisor, _kill_on_drop: kill_on_drop })
     }
 
     /// Waits until the plugin takes calls, or never will again.
     pub async fn ready(&self) {
-        self.shared.ready().await;
+        self.shared.pool.ready().await;
     }
 
     /// One attempt: hands the event to the plugin and waits for its outcome, its deadline, or its death. While the child
@@ -299,9 +323,15 @@ impl Host {
         self.shared.counters.figures()
     }
 
-    /// What its child uses of the machine; `None` where there is none.
+    /// What its children use of the machine together; `None` where there is none.
     pub fn usage(&self) -> Option<Usage> {
-        usage::of(self.status().pid?)
+        self.status().processes.iter().filter_map(ProcessStatus::usage).reduce(Usage::and)
+    }
+
+    /// Calls that it works on at once, where it is handed so many.
+    pub fn width(&self) -> usize {
+        let HostSpec { concurrency, processes, .. } = self.shared.spec;
+        if self.shared.is_serial() { concurrency.min(processes.max(1)) } else { concurrency }
     }
 
     /// Whether [`Self::stop`] was called.
@@ -309,7 +339,7 @@ impl Host {
         self.shared.is_stopped()
     }
 
-    /// Takes no more calls, waits up to `grace` for those that run, then ends the child; what still runs is reported as
+    /// Takes no more calls, waits up to `grace` for those that run, then ends the children; what still runs is reported as
     /// crashed. Idempotent.
     pub async fn stop(&self, grace: Duration) {
         self.shared.close(grace).await;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ServiceError;
 use super::child::{CallName, Child};
-use super::supervise::Shared;
+use super::shared::Shared;
 use crate::model::ids::{PluginId, StepId};
 use crate::model::memory::{Expect, KvPut, StepState};
 use crate::observe::with_causes;

@@ -1,13 +1,21 @@
-//! What a child uses of the machine, as the kernel tells at the moment.
+//! What children use of the machine, as the kernel tells at the moment.
 
 use std::time::Duration;
 
-/// Memory and time of one process.
+/// Memory and time of one process, or of several together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
     pub resident_bytes: u64,
     /// In the program and in the kernel for it, since it began.
     pub cpu: Duration,
+}
+
+impl Usage {
+    /// Both together.
+    pub(super) fn and(self, other: Self) -> Self {
+        let resident_bytes = self.resident_bytes + other.resident_bytes;
+        Self { resident_bytes, cpu: self.cpu + other.cpu }
+    }
 }
 
 /// Where the fields stand behind the process's name, counted from its state on.

@@ -10,6 +10,7 @@ pub const DELIVERIES: &str = "hookyard_deliveries";
 pub const HANDLER_UP: &str = "hookyard_handler_up";
 pub const HANDLER_WAITING: &str = "hookyard_handler_waiting";
 pub const HANDLER_CRASHES: &str = "hookyard_handler_crashes_total";
+pub const HANDLER_PROCESSES: &str = "hookyard_handler_processes";
 pub const HANDLER_CIRCUIT_OPEN: &str = "hookyard_handler_circuit_open";
 pub const HANDLER_IN_FLIGHT: &str = "hookyard_handler_in_flight";
 pub const HANDLER_RESIDENT_BYTES: &str = "hookyard_handler_resident_bytes";
@@ -39,11 +40,12 @@ pub const GAUGES: &[(&str, &str)] = &[
     (EVENTS, "Events in the store, all of them and by how far routing came"),
     (DELIVERIES, "Deliveries in the store by their state"),
     (HANDLER_UP, "Whether the handler's plugin runs"),
+    (HANDLER_PROCESSES, "Processes of the handler's plugin, by whether they are up"),
     (HANDLER_WAITING, "Deliveries that are pending or under way"),
     (HANDLER_CIRCUIT_OPEN, "Whether the handler's events wait because its plugin died too often"),
     (HANDLER_IN_FLIGHT, "Calls that the handler's plugin works on"),
-    (HANDLER_RESIDENT_BYTES, "Memory of the handler's process"),
-    (HANDLER_CPU, "Processor time of the handler's process since it began"),
+    (HANDLER_RESIDENT_BYTES, "Memory of the handler's processes"),
+    (HANDLER_CPU, "Processor time of the handler's processes since they began"),
     (HANDLER_CALL_SUM, "How long all calls took together, since the host was started"),
     (HANDLER_HTTP_SUM, "How long all HTTP requests took together, since the host was started"),
     (PLUGIN_INFO, "The plugin that the handler runs"),
@@ -60,7 +62,7 @@ pub const COUNTERS: &[(&str, &str)] = &[
     (HANDLER_HTTP_BUCKET, "HTTP requests that took at most `le` seconds, since the host was started"),
     (HANDLER_HTTP_COUNT, "HTTP requests, since the host was started"),
     (HANDLER_DEATHS, "Processes by what they died of, since the host was started"),
-    (HANDLER_RESTARTS, "Times that the handler's process was started again"),
+    (HANDLER_RESTARTS, "Times that one of the handler's processes was started again"),
     (HANDLER_BREACHES, "Outcomes that are none, panics, and breaches of the protocol"),
     (RULE_MATCHED, "Events that the rule took, copied or dropped since it is counted"),
 ];

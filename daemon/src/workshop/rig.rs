@@ -78,6 +78,7 @@ impl Rig {
             settings_json: settings.to_string(),
             secrets: self.subject.secrets.clone(),
             concurrency,
+            processes: 1,
             timeout,
             confine: None,
             http: self.subject.http.clone(),

@@ -52,6 +52,7 @@ impl Bench {
             settings_json: "{}".to_owned(),
             secrets: [("token".to_owned(), "s3cret".to_owned().into())].into(),
             concurrency: 4,
+            processes: 1,
             timeout: PATIENCE,
             confine: None,
             http: hookyard::model::http_access::HttpAccess::default(),

@@ -13,7 +13,9 @@ use crate::config::elements::{name, origin};
 use crate::config::faults::Spotted;
 use crate::config::json;
 use crate::config::reader::Reader;
-use crate::config::snapshot::{CONCURRENCY_DEFAULT, CONCURRENCY_MAX, HANDLER_TIMEOUT_DEFAULT};
+use crate::config::snapshot::{
+    CONCURRENCY_DEFAULT, CONCURRENCY_MAX, HANDLER_TIMEOUT_DEFAULT, PROCESSES_DEFAULT, PROCESSES_MAX,
+};
 use crate::model::confinement::{Account, Confinement};
 use crate::model::http_access::HttpAccess;
 use crate::model::ids::{HandlerName, PluginName};
@@ -35,6 +37,7 @@ pub(in crate::config) struct RawHandler {
     pub(in crate::config) name: Spotted<HandlerName>,
     pub(in crate::config) plugin: Option<Spotted<PluginName>>,
     pub(in crate::config) concurrency: usize,
+    pub(in crate::config) processes: usize,
     pub(in crate::config) timeout: Duration,
     pub(in crate::config) retry: RetrySchedule,
     pub(in crate::config) settings: Value,
@@ -55,6 +58,7 @@ fn read(main: &mut Reader<'_, '_, '_>, name: &Spanned<DeString<'_>>, table: &DeT
     section.require("plugin", "write plugin = \"…\", the name of a [plugin.x]");
     let plugin = section.text("plugin");
     let concurrency = section.count("concurrency", CONCURRENCY_DEFAULT, 1..=CONCURRENCY_MAX);
+    let processes = read_processes(&mut section, concurrency);
     let timeout = section.duration("timeout", HANDLER_TIMEOUT_DEFAULT, TIMEOUT_RANGE);
     let retry = read_retry(&mut section);
     let settings = read_settings(&mut section);
@@ -67,6 +71,7 @@ fn read(main: &mut Reader<'_, '_, '_>, name: &Spanned<DeString<'_>>, table: &DeT
         name: name.map(|name| HandlerName::new(&name)),
         plugin: plugin.map(|plugin| plugin.map(|name| PluginName::new(&name))),
         concurrency,
+        processes,
         timeout,
         retry,
         settings,
@@ -75,6 +80,19 @@ fn read(main: &mut Reader<'_, '_, '_>, name: &Spanned<DeString<'_>>, table: &DeT
         http,
         ca,
     }
+}
+
+/// A process that is never called would only look like a safeguard.
+fn read_processes(section: &mut Reader<'_, '_, '_>, concurrency: usize) -> usize {
+    let processes = section.count("processes", PROCESSES_DEFAULT, 1..=PROCESSES_MAX);
+    if processes > concurrency
+        && let Some(written) = section.whole().get("processes").map(Spanned::span)
+    {
+        let message = format!("`processes` is {processes}, and only {concurrency} calls run at once");
+        let help = "make `concurrency` as large, or `processes` smaller: the handler's calls are shared out among them";
+        section.fault(Fault::new(written, message).help(help));
+    }
+    processes
 }
 
 fn read_retry(section: &mut Reader<'_, '_, '_>) -> RetrySchedule {

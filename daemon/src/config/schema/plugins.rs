@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{count, duration, names, table, text};
-use crate::config::snapshot::{CONCURRENCY_DEFAULT, CONCURRENCY_MAX};
+use crate::config::snapshot::{CONCURRENCY_DEFAULT, CONCURRENCY_MAX, PROCESSES_DEFAULT, PROCESSES_MAX};
 use crate::model::limits::{PINS_MAX, TRUSTED_KEYS_MAX};
 
 /// What holds for all of them.
@@ -48,6 +48,10 @@ pub(super) fn handler() -> Value {
         "type": "integer", "minimum": 1, "maximum": CONCURRENCY_MAX, "default": CONCURRENCY_DEFAULT,
         "description": "Attempts at the same time",
     });
+    let processes = json!({
+        "type": "integer", "minimum": 1, "maximum": PROCESSES_MAX, "default": PROCESSES_DEFAULT,
+        "description": "Processes that share the handler's calls; one that dies or hangs takes only its own with it",
+    });
     let secrets = json!({
         "type": "object", "additionalProperties": { "$ref": "#/definitions/secret" },
         "description": "What the plugin may ask for by name",
@@ -78,6 +82,7 @@ pub(super) fn handler() -> Value {
         json!({
             "plugin": text("The x of a [plugin.x]"),
             "concurrency": concurrency,
+            "processes": processes,
             "timeout": duration("An attempt that takes longer is ended, and counts as failed"),
             "retry": retry,
             "settings": { "type": "object", "description": "The plugin's own" },

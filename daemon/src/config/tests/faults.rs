@@ -66,6 +66,21 @@ retry = { first = "1d", max = "1h", attempts = 0, jitter = 2 }
         ),
         (
             r#"[handler.two]
+plugin = "sumo"
+concurrency = 2
+processes = 3
+[handler.three]
+plugin = "sumo"
+processes = 17
+"#,
+            &[
+                "19:13 `processes` is 3, and only 2 calls run at once | make `concurrency` as large, or `processes` \
+                 smaller: the handler's calls are shared out among them",
+                "22:13 `processes` is 17; it lies between 1 and 16 | the default is 1",
+            ],
+        ),
+        (
+            r#"[handler.two]
 plugin = "other"
 serialize = "customer"
 settings = { x = inf }

@@ -35,7 +35,7 @@ fn what_is_not_written_has_its_default() {
     assert_eq!(timeouts.map(|timeout| timeout.as_secs()), [10, 10, 60, 30]);
     assert_eq!((snapshot.store.cache_bytes, snapshot.store.free_bytes_min), (64 << 20, 1 << 30));
     let handler = &snapshot.handlers[&HandlerName::new("sumo")];
-    assert_eq!((handler.concurrency, handler.timeout), (8, Duration::from_secs(30)));
+    assert_eq!((handler.concurrency, handler.processes, handler.timeout), (8, 1, Duration::from_secs(30)));
     assert_eq!(handler.retry, RetrySchedule::default());
     assert_eq!((&handler.settings, &handler.confine), (&serde_json::json!({}), &None));
     assert_eq!(handler.http.allow, [], "nothing is allowed that is not listed");
@@ -74,6 +74,7 @@ fn what_is_written_holds() {
         [handler.h]
         plugin = "p"
         concurrency = 64
+        processes = 16
         timeout = "1m"
         retry = { first = "1s", factor = 2, max = "1h", attempts = 3, jitter = 0 }
         settings = { n = 3, f = 1.5, list = ["a", true], when = 2026-12-01T00:00:00Z, deep = { x = "y" } }
@@ -108,7 +109,8 @@ fn what_is_written_holds() {
     let handler = &snapshot.handlers[&HandlerName::new("h")];
     let second = Duration::from_secs(1);
     let retry = RetrySchedule { first: second, factor: 2.0, max: 3600 * second, attempts: 3, jitter: 0.0 };
-    assert_eq!((handler.concurrency, handler.timeout, handler.retry), (64, 60 * second, retry));
+    assert_eq!((handler.concurrency, handler.processes), (64, 16));
+    assert_eq!((handler.timeout, handler.retry), (60 * second, retry));
     let settings = serde_json::json!({
         "n": 3, "f": 1.5, "list": ["a", true], "when": "2026-12-01T00:00:00Z", "deep": { "x": "y" }
     });
