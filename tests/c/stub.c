@@ -1,6 +1,10 @@
 /* The smallest plugin, with one thing wrong: which, the command line says (-DOUTCOME=0, -DMAJOR=2, -DSIZE=64,
- * -DNO_SYMBOL, -DNO_HANDLE, -DID=..., -DNULL_DESCRIPTOR). */
+ * -DNO_SYMBOL, -DNO_HANDLE, -DID=..., -DNULL_DESCRIPTOR, -DABORT). */
 #include "hookyard_plugin.h"
+
+#ifdef ABORT
+#include <stdlib.h>
+#endif
 
 #ifndef OUTCOME
 #define OUTCOME HOOKYARD_DONE
@@ -31,6 +35,9 @@ hookyard_outcome handle(void *instance, hookyard_call *call, const hookyard_even
 hookyard_outcome handle(void *instance, hookyard_call *call, const hookyard_event *event)
 {
     (void)instance; (void)call; (void)event;
+#ifdef ABORT
+    abort();
+#endif
     return OUTCOME;
 }
 

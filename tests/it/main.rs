@@ -28,6 +28,7 @@ mod lifecycle;
 mod load;
 mod outage;
 mod plugin_abi;
+mod plugin_canary;
 mod plugin_exchange;
 mod plugin_faults;
 mod plugin_signature;

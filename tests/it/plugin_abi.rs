@@ -3,7 +3,7 @@
 
 mod asynchronous;
 mod authors;
-mod bench;
+pub(crate) mod bench;
 pub(crate) mod confine;
 mod notes;
 mod faults;

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
+use tokio::task::JoinHandle;
 
-use crate::stripe::{another_purchase, fixture};
+use crate::stripe::{Poster, another_purchase, fixture};
 use crate::yard::{Yard, profile_dir, rows};
 
 /// sumo's library in the yard, pinned, so that each test may replace it.
-fn own_library(yard: &Yard) {
+pub(crate) fn own_library(yard: &Yard) {
     fs::create_dir(yard.path("plugins")).unwrap();
     replace(yard, 0);
     yard.edit_config(|text| {
@@ -23,30 +24,30 @@ fn own_library(yard: &Yard) {
 }
 
 /// Another build of sumo: it does the same, and its bytes are others.
-fn replace(yard: &Yard, build: u32) {
+pub(crate) fn replace(yard: &Yard, build: u32) {
     let mut bytes = fs::read(profile_dir().join("libhookyard_sumo.so")).unwrap();
     bytes.extend(build.to_le_bytes());
     write(&yard.path("plugins/libsumo.so"), &bytes);
 }
 
 /// As an installer does: beside it, then in its place.
-fn write(library: &Path, bytes: &[u8]) {
+pub(crate) fn write(library: &Path, bytes: &[u8]) {
     let beside = library.with_extension("new");
     fs::write(&beside, bytes).unwrap();
     fs::rename(beside, library).unwrap();
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn sumo(yard: &Yard) -> Value {
+pub(crate) fn sumo(yard: &Yard) -> Value {
     let status = yard.ask(&["status"]);
     status["handlers"].as_array().unwrap().iter().find(|it| it["handler"] == "sumo").unwrap().clone()
 }
 
 /// A command that must be refused: its words. What runs is what ran.
-fn refused(yard: &Yard, args: &[&str]) -> String {
+pub(crate) fn refused(yard: &Yard, args: &[&str]) -> String {
     let before = sumo(yard);
     let output = yard.run(args);
     assert!(!output.status.success(), "{}", text(&output.stdout));
@@ -55,36 +56,37 @@ fn refused(yard: &Yard, args: &[&str]) -> String {
     text(&output.stderr)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn fifty_replacements_under_traffic_lose_and_double_nothing() {
-    const REPLACEMENTS: u32 = 50;
-    let mut yard = Yard::shipped();
-    own_library(&yard);
-    let poster = yard.start().await;
-    let enough = Arc::new(AtomicBool::new(false));
-    let until = Arc::clone(&enough);
-    let posting = tokio::spawn(async move {
-        let mut posted = 0;
-        while !until.load(Ordering::Relaxed) {
-            assert_eq!(poster.post(&another_purchase("01", posted)).await.status, 200);
-            posted += 1;
-        }
-        posted
-    });
-    for build in 1..=REPLACEMENTS {
-        replace(&yard, build);
-        let locked = yard.run(&["plugin", "lock", "sumo"]);
-        assert!(locked.status.success(), "{}", text(&locked.stderr));
-        let change = yard.ask(&["plugin", "reload", "sumo"]);
-        assert_eq!(change["handlers"], serde_json::json!(["sumo"]), "{change}");
-        assert_eq!(sumo(&yard)["sha256"], change["sha256"]);
-        assert_ne!(change["before"], change["sha256"]);
+/// Purchases that are posted one after the other until there are enough.
+pub(crate) struct Traffic {
+    enough: Arc<AtomicBool>,
+    posting: JoinHandle<usize>,
+}
+
+impl Traffic {
+    /// From the purchase of this number on.
+    pub(crate) fn begin(poster: Poster, first: usize) -> Self {
+        let enough = Arc::new(AtomicBool::new(false));
+        let until = Arc::clone(&enough);
+        let posting = tokio::spawn(async move {
+            let mut posted = first;
+            while !until.load(Ordering::Relaxed) {
+                assert_eq!(poster.post(&another_purchase("01", posted)).await.status, 200);
+                posted += 1;
+            }
+            posted
+        });
+        Self { enough, posting }
     }
-    enough.store(true, Ordering::Relaxed);
-    let posted = posting.await.unwrap();
-    println!("{posted} purchases were made while a plugin was replaced {REPLACEMENTS} times");
-    let counts = yard.wait_until_settled(posted as u64).await;
-    assert_eq!(counts["delivered"], posted, "{counts}");
+
+    /// How many were posted, those before the first too.
+    pub(crate) async fn end(self) -> usize {
+        self.enough.store(true, Ordering::Relaxed);
+        self.posting.await.unwrap()
+    }
+}
+
+/// All deliveries, which are so many.
+pub(crate) fn deliveries(yard: &Yard, count: usize) -> Vec<Value> {
     let mut deliveries = Vec::new();
     let mut after = String::new();
     loop {
@@ -97,12 +99,41 @@ async fn fifty_replacements_under_traffic_lose_and_double_nothing() {
             None => break,
         }
     }
-    assert_eq!(deliveries.len(), posted);
-    let odd: Vec<&Value> = deliveries.iter().filter(|delivery| delivery["attempts"] != 1).collect();
-    assert!(odd.is_empty(), "each is delivered at its first attempt: {odd:#?}");
+    assert_eq!(deliveries.len(), count);
+    deliveries
+}
+
+/// One row and one mail for each purchase.
+pub(crate) async fn each_fulfilled_once(yard: &Yard, purchases: usize) {
     let database = yard.database().await;
-    assert_eq!(rows(&database, "SELECT count(*) FROM purchases").await, [posted.to_string()]);
-    assert_eq!(yard.mails().len(), posted);
+    assert_eq!(rows(&database, "SELECT count(*) FROM purchases").await, [purchases.to_string()]);
+    assert_eq!(yard.mails().len(), purchases);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_replacements_under_traffic_lose_and_double_nothing() {
+    const REPLACEMENTS: u32 = 50;
+    let mut yard = Yard::shipped();
+    own_library(&yard);
+    let poster = yard.start().await;
+    let traffic = Traffic::begin(poster, 0);
+    for build in 1..=REPLACEMENTS {
+        replace(&yard, build);
+        let locked = yard.run(&["plugin", "lock", "sumo"]);
+        assert!(locked.status.success(), "{}", text(&locked.stderr));
+        let change = yard.ask(&["plugin", "reload", "sumo"]);
+        assert_eq!(change["handlers"], serde_json::json!(["sumo"]), "{change}");
+        assert_eq!(sumo(&yard)["sha256"], change["sha256"]);
+        assert_ne!(change["before"], change["sha256"]);
+    }
+    let posted = traffic.end().await;
+    println!("{posted} purchases were made while a plugin was replaced {REPLACEMENTS} times");
+    let counts = yard.wait_until_settled(posted as u64).await;
+    assert_eq!(counts["delivered"], posted, "{counts}");
+    let odd: Vec<Value> =
+        deliveries(&yard, posted).into_iter().filter(|delivery| delivery["attempts"] != 1).collect();
+    assert!(odd.is_empty(), "each is delivered at its first attempt: {odd:#?}");
+    each_fulfilled_once(&yard, posted).await;
 
     let record = yard.ask(&["plugin", "history", "sumo"]);
     let record = record.as_array().unwrap();

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dry_run::{DryRunRequest, DryRunView};
 use super::explain::ExplainView;
-use super::plugins::{LibraryRecordView, PluginChangeView};
+use super::plugins::{LibraryRecordView, LibraryReload, PluginChangeView};
 use super::rules::{MatchedView, ReplayView};
 use super::view::{HandlerView, RefusalView};
 use crate::model::event::Event;
@@ -44,10 +44,14 @@ pub trait Control: Send + Sync + fmt::Debug + 'static {
     /// Replaces what runs by what the request names.
     async fn reload(&self, request: ReloadRequest) -> Result<ReloadView, Refused>;
 
-    /// Has the library that stands at a plugin's path now take the place of the one that runs.
-    async fn reload_plugin(&self, plugin: &str, by: &str) -> Result<PluginChangeView, Refused>;
+    /// Has the library that stands at a plugin's path now take the place of the one that runs, or a share beside it.
+    async fn reload_plugin(&self, plugin: &str, request: LibraryReload) -> Result<PluginChangeView, Refused>;
 
-    /// Has a library that ran before (the one whose hash begins so, or the last) take the place of the one that runs.
+    /// Has a library that has a share take the place of the one that it runs beside.
+    async fn promote_plugin(&self, plugin: &str, by: &str) -> Result<PluginChangeView, Refused>;
+
+    /// Has a library that ran before (the one whose hash begins so, or the last) take the place of the one that runs; ends
+    /// a canary where one runs.
     async fn roll_back_plugin(
         &self,
         plugin: &str,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use metrics::{counter, gauge};
+use metrics::{Label, counter, gauge};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 use super::Admin;
@@ -85,61 +85,70 @@ fn of_handler(handler: &HandlerView) {
     }
 }
 
-/// What a handler has that is in the configuration.
+/// What a handler has that is in the configuration; its canary's host too, marked as that.
 fn of_host(handler: &HandlerView) {
-    let name = || handler.handler.clone();
+    of_side(handler, None);
+    if let Some(canary) = &handler.canary {
+        of_side(&canary.host, Some("canary"));
+    }
+}
+
+fn of_side(handler: &HandlerView, side: Option<&'static str>) {
+    let mut common = vec![Label::new("handler", handler.handler.clone())];
+    common.extend(side.map(|side| Label::new("side", side)));
+    let with = |more: &[(&'static str, &str)]| -> Vec<Label> {
+        let more = more.iter().map(|(name, value)| Label::new(*name, (*value).to_owned()));
+        common.iter().cloned().chain(more).collect()
+    };
     let up = handler.processes.iter().filter(|process| process.up).count();
     for (state, count) in [("up", up), ("down", handler.processes.len() - up)] {
-        gauge!(names::HANDLER_PROCESSES, "handler" => name(), "state" => state).set(float(count as u64));
+        gauge!(names::HANDLER_PROCESSES, with(&[("state", state)])).set(float(count as u64));
     }
-    gauge!(names::HANDLER_CIRCUIT_OPEN, "handler" => name()).set(truth(handler.circuit_open));
-    gauge!(names::HANDLER_IN_FLIGHT, "handler" => name()).set(float(handler.in_flight as u64));
-    gauge!(names::HANDLER_RESIDENT_BYTES, "handler" => name()).set(float(handler.resident_bytes));
-    gauge!(names::HANDLER_CPU, "handler" => name()).set(handler.cpu_seconds);
-    gauge!(names::HANDLER_CALL_SUM, "handler" => name()).set(handler.took_seconds);
-    counter!(names::HANDLER_RESTARTS, "handler" => name()).absolute(handler.restarts);
-    counter!(names::HANDLER_BREACHES, "handler" => name()).absolute(handler.breaches);
+    gauge!(names::HANDLER_CIRCUIT_OPEN, with(&[])).set(truth(handler.circuit_open));
+    gauge!(names::HANDLER_IN_FLIGHT, with(&[])).set(float(handler.in_flight as u64));
+    gauge!(names::HANDLER_RESIDENT_BYTES, with(&[])).set(float(handler.resident_bytes));
+    gauge!(names::HANDLER_CPU, with(&[])).set(handler.cpu_seconds);
+    gauge!(names::HANDLER_CALL_SUM, with(&[])).set(handler.took_seconds);
+    counter!(names::HANDLER_RESTARTS, with(&[])).absolute(handler.restarts);
+    counter!(names::HANDLER_BREACHES, with(&[])).absolute(handler.breaches);
     for (outcome, count) in &handler.outcomes {
-        counter!(names::HANDLER_CALLS, "handler" => name(), "outcome" => outcome.clone()).absolute(*count);
+        counter!(names::HANDLER_CALLS, with(&[("outcome", outcome)])).absolute(*count);
     }
     for (of, count) in &handler.deaths {
-        counter!(names::HANDLER_DEATHS, "handler" => name(), "of" => of.clone()).absolute(*count);
+        counter!(names::HANDLER_DEATHS, with(&[("of", of)])).absolute(*count);
     }
     let calls = handler.outcomes.values().sum();
     for (upper, count) in &handler.within_seconds {
-        counter!(names::HANDLER_CALL_BUCKET, "handler" => name(), "le" => upper.to_string()).absolute(*count);
+        counter!(names::HANDLER_CALL_BUCKET, with(&[("le", &upper.to_string())])).absolute(*count);
     }
-    counter!(names::HANDLER_CALL_BUCKET, "handler" => name(), "le" => "+Inf").absolute(calls);
-    counter!(names::HANDLER_CALL_COUNT, "handler" => name()).absolute(calls);
-    of_http(handler);
-    gauge!(
-        names::PLUGIN_INFO,
-        "handler" => name(),
-        "id" => handler.plugin_id.clone(),
-        "version" => handler.plugin_version.clone(),
-        "sha256" => handler.sha256.clone(),
-        "abi" => handler.abi.clone(),
-        "isolation" => "process",
-    )
-    .set(1.0);
+    counter!(names::HANDLER_CALL_BUCKET, with(&[("le", "+Inf")])).absolute(calls);
+    counter!(names::HANDLER_CALL_COUNT, with(&[])).absolute(calls);
+    of_http(handler, &with);
+    let info = [
+        ("id", &*handler.plugin_id),
+        ("version", &handler.plugin_version),
+        ("sha256", &handler.sha256),
+        ("abi", &handler.abi),
+        ("isolation", "process"),
+    ];
+    gauge!(names::PLUGIN_INFO, with(&info)).set(1.0);
 }
 
 /// What a handler's plugin asked over HTTP; nothing of one that asked nothing.
-fn of_http(handler: &HandlerView) {
-    let name = || handler.handler.clone();
+fn of_http(handler: &HandlerView, with: impl Fn(&[(&'static str, &str)]) -> Vec<Label>) {
     let requests: u64 = handler.http.values().sum();
     if requests == 0 {
         return;
     }
     for (code, count) in &handler.http {
-        counter!(names::HANDLER_HTTP, "handler" => name(), "code" => code.clone()).absolute(*count);
+        counter!(names::HANDLER_HTTP, with(&[("code", code)])).absolute(*count);
     }
     for (upper, count) in &handler.http_within_seconds {
-        counter!(names::HANDLER_HTTP_BUCKET, "handler" => name(), "le" => upper.to_string()).absolute(*count);
+        counter!(names::HANDLER_HTTP_BUCKET, with(&[("le", &upper.to_string())])).absolute(*count);
     }
-    counter!(names::HANDLER_HTTP_BUCKET, "handler" => name(), "le" => "+Inf").absolute(requests);
-    counter!(names::HANDLER_HTTP_COUNT, "handler" => name()).absolute(requests);
-    gauge!(names::HANDLER_HTTP_SUM, "handler" => name()).set(handler.http_took_seconds);
+    counter!(names::HANDLER_HTTP_BUCKET, with(&[("le", "+Inf")])).absolute(requests);
+    counter!(names::HANDLER_HTTP_COUNT, with(&[])).absolute(requests);
+    gauge!(names::HANDLER_HTTP_SUM, with(&[])).set(handler.http_took_seconds);
 }
 
 fn of_rule(rule: &MatchedView) {

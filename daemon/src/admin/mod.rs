@@ -96,6 +96,7 @@ pub async fn serve(listener: TcpListener, admin: Admin, shutdown: CancellationTo
         .route("/v1/config/{hash}/rollback", post(config::rollback))
         .route("/v1/plugins/record", get(plugins::record))
         .route("/v1/plugins/{name}/reload", post(plugins::reload))
+        .route("/v1/plugins/{name}/promote", post(plugins::promote))
         .route("/v1/plugins/{name}/rollback", post(plugins::rollback))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&admin), refuse_while_loading))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&admin), auth::require_token));

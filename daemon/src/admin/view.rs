@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::plugins::CanaryView;
 use super::rules::MatchedView;
 use crate::model::attempt::Attempt;
 use crate::model::clock::UnixMillis;
@@ -118,6 +119,12 @@ pub struct HandlerView {
     /// A library from before runs, and not the configured one.
     #[serde(default)]
     pub rolled_back: bool,
+    /// Why, where a canary was rolled back by itself or by somebody.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub rolled_back_why: String,
+    /// A new library that has a share beside this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanaryView>,
     /// Events wait: the plugin died too often in a short time.
     #[serde(default)]
     pub circuit_open: bool,

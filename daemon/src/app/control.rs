@@ -8,17 +8,18 @@ use super::dry_run::{self, Demand};
 use super::explain::{Subject, explain};
 use super::kept::Kept;
 use super::library_record::Entry;
-use super::reload::plugin::PluginChange;
+use super::reload::plugin::{PluginChange, Wish};
 use super::reload::{Origin, ReloadError, Reloaded, Reloader};
 use crate::admin::control::{
     ChangeView, Control, FileView, KeptFilesView, KeptView, Refused, ReloadRequest, ReloadView, WaitingView,
 };
 use crate::admin::dry_run::{DryRunRequest, DryRunView};
 use crate::admin::explain::ExplainView;
-use crate::admin::plugins::{LibraryRecordView, PluginChangeView};
+use crate::admin::plugins::{LibraryRecordView, LibraryReload, PluginChangeView};
 use crate::admin::rules::{MatchedView, ReplayView};
 use crate::admin::view::{HandlerView, RefusalView, time};
 use crate::config::{Change, ConfigFile, Diagnostic};
+use crate::model::canary::{NoShare, Share};
 use crate::model::clock::UnixMillis;
 use crate::model::event::Event;
 use crate::model::ids::{EventId, PluginName, RuleName};
@@ -41,7 +42,9 @@ impl Control for Operations {
         let held = self.reloader.held();
         let mut views = self.reloader.handlers.views();
         for view in &mut views {
-            view.rolled_back = held.contains_key(&PluginName::new(&view.plugin));
+            let Some(held) = held.get(&PluginName::new(&view.plugin)) else { continue };
+            view.rolled_back = view.canary.is_none();
+            view.rolled_back_why = held.why.clone().unwrap_or_default();
         }
         views
     }
@@ -111,8 +114,16 @@ impl Control for Operations {
         }
     }
 
-    async fn reload_plugin(&self, plugin: &str, by: &str) -> Result<PluginChangeView, Refused> {
-        let change = self.reloader.reload_plugin(plugin, by).await;
+    async fn reload_plugin(&self, plugin: &str, request: LibraryReload) -> Result<PluginChangeView, Refused> {
+        let LibraryReload { by, canary, promote_after, whole } = request;
+        let share = canary.map(|share| share.parse()).transpose();
+        let share: Option<Share> = share.map_err(|error: NoShare| refused_words(error.to_string()))?;
+        let change = self.reloader.reload_plugin(plugin, Wish { share, promote_after, whole }, &by).await;
+        change.map(|change| plugin_change(&change)).map_err(|error| refused(&error))
+    }
+
+    async fn promote_plugin(&self, plugin: &str, by: &str) -> Result<PluginChangeView, Refused> {
+        let change = self.reloader.promote_plugin(plugin, by).await;
         change.map(|change| plugin_change(&change)).map_err(|error| refused(&error))
     }
 
@@ -167,6 +178,8 @@ impl Operations {
 fn plugin_change(change: &PluginChange) -> PluginChangeView {
     PluginChangeView {
         plugin: change.plugin.to_string(),
+        how: change.how.to_owned(),
+        share: change.share.map(|share| share.to_string()),
         before: change.before.clone(),
         sha256: change.after.sha256.clone(),
         version: change.after.version.clone(),
@@ -185,6 +198,7 @@ fn record_view(entry: Entry) -> LibraryRecordView {
         sha256: entry.sha256,
         version: entry.version,
         abi: entry.abi,
+        why: entry.why,
     }
 }
 

@@ -1,11 +1,19 @@
 //! A handler and its host in the words of the operator API.
 
+use super::library_record::Library;
 use crate::admin::view::{HandlerView, ProcessView};
 use crate::host::{Host, HostStatus, ProcessStatus, Times};
 use crate::model::ids::HandlerName;
 
+/// The library of a host.
+pub(super) fn library(host: &Host) -> Library {
+    let status = host.status();
+    let abi = abi(&status);
+    Library { sha256: status.sha256, version: status.version, abi }
+}
+
 /// The ABI that a library was built against, as it is shown.
-pub(super) fn abi(status: &HostStatus) -> String {
+fn abi(status: &HostStatus) -> String {
     format!("1.{}", status.abi_minor)
 }
 

@@ -4,7 +4,10 @@
 //! run; where one cannot start, the others are stopped again and nothing has changed. [`Handlers::adopt`] cannot fail: it
 //! begins the new loops, and tells the old ones to lease no more. An old loop finishes the attempts that it began, with the
 //! host that it had, and then that host is stopped. What is pending is leased by whoever holds the handler's name then; a
-//! handler that is gone leaves its deliveries in the store, where they wait and are shown.
+//! handler that is gone leaves its deliveries in the store, where they wait and are shown. `trial` has what is particular to
+//! a canary: two hosts under one loop.
+
+mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -18,17 +21,19 @@ use tokio_util::task::TaskTracker;
 use tracing::info;
 
 use super::StartError;
-use super::handler_view::{abi, view};
+use super::handler_view::{library, view};
 use super::library_record::Library;
 use crate::admin::view::HandlerView;
 use crate::config::{Handler, Plugin, Snapshot};
 use crate::dispatch::services::StoreServices;
-use crate::dispatch::{HandlerLoop, Lane};
+use crate::dispatch::{Attempts, HandlerLoop, Lane};
 use crate::host::{Host, HostSpec, Services, Trust};
 use crate::model::clock::Clock;
 use crate::model::ids::{HandlerName, PluginName};
 use crate::model::limits::SETTLING_MAX;
 use crate::store::Store;
+use trial::OnTrial;
+pub(super) use trial::{PluginTrial, Side};
 
 /// The directory, below the store's, where libraries are kept by their content.
 pub const LIBRARY_CACHE: &str = "plugins";
@@ -59,6 +64,8 @@ struct State {
 struct Running {
     handler: Handler,
     host: Arc<Host>,
+    /// A new library beside it.
+    on_trial: Option<OnTrial>,
     stop: CancellationToken,
     finished: JoinHandle<()>,
 }
@@ -66,17 +73,19 @@ struct Running {
 /// Which libraries are to run.
 #[derive(Debug)]
 pub(super) struct Libraries<'a> {
-    /// Plugins that were rolled back, with the kept library that runs in place of the configured one.
+    /// Plugins that were rolled back, or have a canary, with the kept library that runs in place of the configured one.
     pub(super) held: &'a BTreeMap<PluginName, Held>,
     /// Only handlers of this plugin get another host.
     pub(super) only: Option<&'a PluginName>,
 }
 
-/// A library that was rolled back to.
+/// A library that runs in place of the configured one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Held {
     pub(super) library: PathBuf,
     pub(super) sha256: String,
+    /// Why the configured one does not run, where more is known than that somebody said so.
+    pub(super) why: Option<String>,
 }
 
 /// What a snapshot's handlers need, started and not yet used.
@@ -150,16 +159,14 @@ impl Handlers {
                     Running { handler, ..same }
                 }
                 (earlier, NextHost::Same(host)) => {
-                    if let Some(earlier) = earlier {
-                        self.end_loop(earlier);
-                    }
-                    self.begin(&mut state, handler, host)
+                    let on_trial = earlier.and_then(|earlier| self.end_loop(&mut state, earlier, []).1);
+                    self.begin(&mut state, handler, host, on_trial)
                 }
                 (earlier, NextHost::Fresh(host)) => {
                     if let Some(earlier) = earlier {
                         self.retire(&mut state, earlier);
                     }
-                    self.begin(&mut state, handler, host)
+                    self.begin(&mut state, handler, host, None)
                 }
             };
             state.running.insert(name, running);
@@ -180,7 +187,8 @@ impl Handlers {
             .map(|(name, running)| {
                 let draining = state.draining.iter().filter(|(earlier, _)| earlier == name).count();
                 let plugin = running.handler.plugin.to_string();
-                HandlerView { draining, plugin, ..view(name, &running.host) }
+                let canary = running.on_trial.as_ref().map(|on_trial| on_trial.view(name));
+                HandlerView { draining, plugin, canary, ..view(name, &running.host) }
             })
             .collect()
     }
@@ -188,45 +196,43 @@ impl Handlers {
     /// The library that runs of each plugin.
     pub(super) fn libraries(&self) -> BTreeMap<PluginName, Library> {
         let state = self.state();
-        let of = |running: &Running| {
-            let status = running.host.status();
-            let abi = abi(&status);
-            let library = Library { sha256: status.sha256, version: status.version, abi };
-            (running.handler.plugin.clone(), library)
-        };
+        let of = |running: &Running| (running.handler.plugin.clone(), library(&running.host));
         state.running.values().map(of).collect()
     }
 
     /// The hashes of the libraries that run, or still finish: a child that dies is started from them.
     pub(super) fn libraries_in_use(&self) -> BTreeSet<String> {
-        let state = self.state();
-        let hosts = state.running.values().map(|running| &running.host);
-        hosts.chain(state.draining.iter().map(|(_, host)| host)).map(|host| host.status().sha256).collect()
+        self.state().hosts().map(|host| host.status().sha256).collect()
     }
 
     /// Stops every host, those that drain too, once their loops have ended.
     pub(super) async fn stop(&self) {
         let mut stopping = JoinSet::new();
-        let hosts: Vec<Arc<Host>> = {
-            let state = self.state();
-            let running = state.running.values().map(|running| &running.host);
-            running.chain(state.draining.iter().map(|(_, host)| host)).cloned().collect()
-        };
+        let hosts: Vec<Arc<Host>> = self.state().hosts().cloned().collect();
         for host in hosts {
             stopping.spawn(async move { host.stop(HOST_STOP_GRACE).await });
         }
         stopping.join_all().await;
     }
 
-    fn begin(&self, state: &mut State, handler: Handler, host: Arc<Host>) -> Running {
+    fn begin(
+        &self,
+        state: &mut State,
+        handler: Handler,
+        host: Arc<Host>,
+        on_trial: Option<OnTrial>,
+    ) -> Running {
         // Deliveries of a serial plugin wait in the store, not in front of its workers.
-        let width = host.width();
+        let width = on_trial.iter().map(|it| it.host.width()).fold(host.width(), usize::min);
         let lane = state.lanes.entry(handler.name.clone()).or_insert_with(|| Lane::new(width)).clone();
         lane.resize(width);
         let stop = self.work.child_token();
         let handler_loop = HandlerLoop {
             name: handler.name.clone(),
-            attempts: Arc::clone(&host) as Arc<dyn crate::dispatch::Attempts>,
+            attempts: match &on_trial {
+                None => Arc::clone(&host) as Arc<dyn Attempts>,
+                Some(on_trial) => on_trial.beside(&host, &handler.retry),
+            },
             lane,
             timeout: handler.timeout,
             retry: handler.retry,
@@ -235,31 +241,52 @@ impl Handlers {
             settling: Arc::new(Semaphore::new(SETTLING_MAX)),
         };
         let finished = self.tasks.spawn(handler_loop.run(stop.clone()));
-        Running { handler, host, stop, finished }
+        Running { handler, host, on_trial, stop, finished }
     }
 
-    /// The loop finishes; its host goes on under another.
-    fn end_loop(&self, earlier: Running) {
-        earlier.stop.cancel();
-        let finished = earlier.finished;
-        self.tasks.spawn(async move { drop(finished.await) });
-    }
-
-    /// The loop finishes, then its host ends.
-    fn retire(&self, state: &mut State, earlier: Running) {
-        let Running { handler, host, stop, finished } = earlier;
+    /// The loop finishes, then these hosts end. Its own, which it returns, go on under another where they are not among them.
+    fn end_loop(
+        &self,
+        state: &mut State,
+        earlier: Running,
+        ending: impl IntoIterator<Item = Arc<Host>>,
+    ) -> (Arc<Host>, Option<OnTrial>) {
+        let Running { handler, host, on_trial, stop, finished } = earlier;
         stop.cancel();
         state.draining.retain(|(_, host)| !host.is_stopped());
-        state.draining.push((handler.name.clone(), Arc::clone(&host)));
+        let ending: Vec<Arc<Host>> = ending.into_iter().collect();
+        state.draining.extend(ending.iter().map(|host| (handler.name.clone(), Arc::clone(host))));
         self.tasks.spawn(async move {
             drop(finished.await);
-            host.stop(HOST_STOP_GRACE).await;
-            info!(handler = %handler.name, "the host before has finished and is stopped");
+            for host in ending {
+                host.stop(HOST_STOP_GRACE).await;
+                info!(handler = %handler.name, "the host before has finished and is stopped");
+            }
         });
+        (host, on_trial)
+    }
+
+    /// The loop finishes, then its hosts end.
+    fn retire(&self, state: &mut State, earlier: Running) {
+        let hosts: Vec<Arc<Host>> = earlier.hosts().cloned().collect();
+        self.end_loop(state, earlier, hosts);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Those that run, and those that still finish.
+    fn hosts(&self) -> impl Iterator<Item = &Arc<Host>> {
+        self.running.values().flat_map(Running::hosts).chain(self.draining.iter().map(|(_, host)| host))
+    }
+}
+
+impl Running {
+    fn hosts(&self) -> impl Iterator<Item = &Arc<Host>> {
+        std::iter::once(&self.host).chain(self.on_trial.iter().map(|on_trial| &on_trial.host))
     }
 }
 
@@ -268,6 +295,15 @@ impl Prepared {
     pub(super) fn fresh(&self) -> impl Iterator<Item = &HandlerName> {
         let fresh = |host: &NextHost| matches!(host, NextHost::Fresh(_));
         self.0.iter().filter(move |(_, host)| fresh(host)).map(|(handler, _)| &handler.name)
+    }
+
+    /// The library of the fresh hosts, where they are all of one plugin; empty where there are none.
+    pub(super) fn fresh_hash(&self) -> String {
+        let hash = |(_, host): &(Handler, NextHost)| match host {
+            NextHost::Fresh(host) => Some(host.status().sha256),
+            NextHost::Same(_) => None,
+        };
+        self.0.iter().find_map(hash).unwrap_or_default()
     }
 
     /// Stops what was started for nothing.

@@ -39,7 +39,7 @@ pub(super) struct Entry {
     /// Unix milliseconds.
     pub(super) at: u64,
     pub(super) plugin: String,
-    /// `start`, `reload`, `plugin reload`, `plugin rollback`.
+    /// `start`, `reload`, `plugin reload`, `plugin rollback`, `canary`, `promote`, `canary rollback`.
     pub(super) how: String,
     /// Who asked, as far as they said.
     pub(super) by: String,
@@ -48,7 +48,13 @@ pub(super) struct Entry {
     pub(super) sha256: String,
     pub(super) version: String,
     pub(super) abi: String,
+    /// Why, where there is more to say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) why: String,
 }
+
+/// A library that gets a share beside the one that runs, and takes nobody's place by that.
+pub(super) const CANARY: &str = "canary";
 
 impl LibraryRecord {
     /// In the directory that libraries are cached in.
@@ -80,6 +86,7 @@ impl LibraryRecord {
                 sha256: library.sha256.clone(),
                 version: library.version.clone(),
                 abi: library.abi.clone(),
+                why: String::new(),
             });
         }
         if entries.len() > known {
@@ -87,6 +94,14 @@ impl LibraryRecord {
             self.write(&entries)?;
         }
         self.remove_old(&entries, in_use)
+    }
+
+    /// Records what is no change of the library that runs: a canary's beginning, and its end without success. Blocks.
+    pub(super) fn note(&self, entry: Entry) -> io::Result<()> {
+        let mut entries = self.entries();
+        entries.push(entry);
+        entries.drain(..entries.len().saturating_sub(LIBRARY_RECORDS_MAX));
+        self.write(&entries)
     }
 
     /// Oldest first.
@@ -140,13 +155,13 @@ impl LibraryRecord {
 }
 
 fn last<'entries>(entries: &'entries [Entry], plugin: &str) -> Option<&'entries Entry> {
-    entries.iter().rev().find(|entry| entry.plugin == plugin)
+    entries.iter().rev().find(|entry| entry.plugin == plugin && entry.how != CANARY)
 }
 
-/// The last few libraries that the plugin ran, newest first.
+/// The last few libraries that the plugin ran, newest first; not those that were only tried.
 fn kept(entries: &[Entry], plugin: &str) -> Vec<String> {
     let mut kept: Vec<String> = Vec::new();
-    for entry in entries.iter().rev().filter(|entry| entry.plugin == plugin) {
+    for entry in entries.iter().rev().filter(|entry| entry.plugin == plugin && entry.how != CANARY) {
         if kept.len() < LIBRARIES_KEPT_MAX && !kept.contains(&entry.sha256) {
             kept.push(entry.sha256.clone());
         }
@@ -185,6 +200,37 @@ mod tests {
         run(&record, "cc", 9);
         assert_eq!(record.before("sumo", "cc", None).as_deref(), Some("dd"), "back and forth");
         assert_eq!(record.before("direct", "cc", None), None);
+    }
+
+    #[test]
+    fn a_library_that_was_only_tried_took_no_place_and_is_not_gone_back_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let record = LibraryRecord::of(directory.path());
+        run(&record, "aa", 1);
+        run(&record, "bb", 2);
+        let entry = |how: &str, before: &str, sha256: &str| Entry {
+            at: 3,
+            plugin: "sumo".to_owned(),
+            how: how.to_owned(),
+            by: "ann".to_owned(),
+            before: Some(before.to_owned()),
+            sha256: sha256.to_owned(),
+            version: "2".to_owned(),
+            abi: "1.0".to_owned(),
+            why: "it crashed".to_owned(),
+        };
+        record.note(entry(CANARY, "bb", "cc")).unwrap();
+        run(&record, "bb", 4);
+        assert_eq!(record.entries().len(), 3, "a reload of something else meanwhile is no change");
+        record.note(entry("canary rollback", "cc", "bb")).unwrap();
+        run(&record, "bb", 5);
+        assert_eq!(record.entries().len(), 4);
+        assert_eq!(record.before("sumo", "bb", None).as_deref(), Some("aa"));
+        record.note(entry(CANARY, "bb", "dd")).unwrap();
+        run(&record, "dd", 6);
+        let promoted = record.entries().pop().unwrap();
+        assert_eq!((promoted.before.as_deref(), &*promoted.sha256), (Some("bb"), "dd"));
+        assert_eq!(record.before("sumo", "dd", None).as_deref(), Some("bb"));
     }
 
     #[test]

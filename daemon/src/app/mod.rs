@@ -19,6 +19,7 @@ mod library_record;
 pub mod reload;
 pub mod runtime_file;
 mod tally_file;
+mod trial_file;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -5,6 +5,7 @@ use clap::Args;
 use super::client::Operator;
 use super::output::say;
 use super::{Common, Failure, output};
+use crate::admin::plugins::{CanaryView, TallyView};
 use crate::admin::rules::MatchedView;
 use crate::admin::view::{CountsView, HandlerView, StatusView};
 use crate::model::limits::RULES_NAMED_MAX;
@@ -40,8 +41,11 @@ pub(super) async fn run(common: &Common, args: &StatusArgs) -> Result<(), Failur
     say!("deliveries  {}", deliveries_words(&status.counts));
     say!("rules       {}", rules_words(&status.rules, status.rules_total, args.quiet_days));
     say!("");
-    let rows: Vec<Vec<String>> = status.handlers.iter().map(handler_row).collect();
+    let rows: Vec<Vec<String>> = status.handlers.iter().flat_map(handler_rows).collect();
     output::table(&["HANDLER", "PLUGIN", "STATE", "PID", "WAITING", "CRASHES", "LIBRARY"], &rows);
+    for words in status.handlers.iter().filter_map(canary_words) {
+        say!("\n{words}");
+    }
     if args.rules {
         say!("");
         let rows: Vec<Vec<String>> = status.rules.iter().map(rule_row).collect();
@@ -94,6 +98,29 @@ fn deliveries_words(counts: &CountsView) -> String {
     )
 }
 
+/// The handler; and below it its canary, where it has one.
+fn handler_rows(handler: &HandlerView) -> Vec<Vec<String>> {
+    let canary = handler.canary.as_ref();
+    let canary = canary.map(|canary| row("└ canary", &canary.host, state_words(&canary.host), String::new()));
+    std::iter::once(handler_row(handler)).chain(canary).collect()
+}
+
+/// How a handler's canary does, or why there is none any more.
+fn canary_words(handler: &HandlerView) -> Option<String> {
+    let name = &handler.handler;
+    if let Some(CanaryView { share, began, new, old, .. }) = &handler.canary {
+        let counted = |side: &TallyView| {
+            format!("{} answered, {} rejected, {} to try again", side.answered, side.rejected, side.retried)
+        };
+        let (new, old) = (counted(new), counted(old));
+        return Some(format!(
+            "the canary of {name} gets {share} of the events since {began}: {new}; beside it {old}"
+        ));
+    }
+    let why = &handler.rolled_back_why;
+    (!why.is_empty()).then(|| format!("the configured library of {name} was rolled back as a canary: {why}"))
+}
+
 fn handler_row(handler: &HandlerView) -> Vec<String> {
     let mut state = state_words(handler);
     if handler.draining > 0 {
@@ -105,14 +132,18 @@ fn handler_row(handler: &HandlerView) -> Vec<String> {
             handler.plugin
         ));
     }
+    row(&handler.handler, handler, state, handler.waiting.to_string())
+}
+
+fn row(name: &str, handler: &HandlerView, state: String, waiting: String) -> Vec<String> {
     let pids: Vec<String> =
         handler.processes.iter().filter_map(|process| Some(process.pid?.to_string())).collect();
     vec![
-        handler.handler.clone(),
+        name.to_owned(),
         format!("{} {}", handler.plugin_id, handler.plugin_version),
         state,
         pids.join(" "),
-        handler.waiting.to_string(),
+        waiting,
         handler.crashes.to_string(),
         output::short(&handler.sha256).to_owned(),
     ]

@@ -138,6 +138,7 @@ fn check_plugins(
             sha256: plugin.sha256.clone(),
             owner_counts: !options.dev,
             signed_by: check_signature(plugin, trusted_keys, options.dev, faults),
+            canary: plugin.canary,
         };
         plugins.insert(name, checked);
     }

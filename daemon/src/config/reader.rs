@@ -146,32 +146,45 @@ impl<'read, 'files, 'toml> Reader<'read, 'files, 'toml> {
     /// An integer within `range`.
     pub(super) fn count(&mut self, key: &'static str, default: usize, range: RangeInclusive<usize>) -> usize {
         let Some(value) = self.get(key) else { return default };
+        let help = the_default(&default);
         let DeValue::Integer(integer) = value.get_ref() else {
-            let help = format!("write a whole number without quotes; the default is {default}");
-            self.wrong_kind(key, value, "a whole number", &help);
+            self.wrong_kind(
+                key,
+                value,
+                "a whole number",
+                &format!("write a whole number without quotes; {help}"),
+            );
             return default;
         };
         let count = usize::from_str_radix(integer.as_str(), integer.radix()).ok();
         let place = (key, value.span());
-        self.within(place, &integer.to_string(), count, default, range, |count| count.to_string())
+        self.within(place, &integer.to_string(), count, &help, range, |count| count.to_string())
             .unwrap_or(default)
     }
 
     /// A number within `range`; `1` is `1.0`.
     pub(super) fn number(&mut self, key: &'static str, default: f64, range: RangeInclusive<f64>) -> f64 {
-        let Some(value) = self.get(key) else { return default };
+        self.number_if_any(key, &the_default(&default), range).unwrap_or(default)
+    }
+
+    /// A number within `range` that may be left out.
+    pub(super) fn number_if_any(
+        &mut self,
+        key: &'static str,
+        help: &str,
+        range: RangeInclusive<f64>,
+    ) -> Option<f64> {
+        let value = self.get(key)?;
         let written = match value.get_ref() {
             DeValue::Integer(integer) => integer.to_string(),
             DeValue::Float(float) => float.to_string(),
             _ => {
-                let help = format!("write a number without quotes; the default is {default}");
-                self.wrong_kind(key, value, "a number", &help);
-                return default;
+                self.wrong_kind(key, value, "a number", &format!("write a number without quotes; {help}"));
+                return None;
             }
         };
         let number = written.parse().ok();
-        let place = (key, value.span());
-        self.within(place, &written, number, default, range, |number| number.to_string()).unwrap_or(default)
+        self.within((key, value.span()), &written, number, help, range, |number| number.to_string())
     }
 
     /// A duration within `range`.
@@ -184,7 +197,8 @@ impl<'read, 'files, 'toml> Reader<'read, 'files, 'toml> {
         let example = format!("\"{}\"", duration::shown(default));
         let Some(read) = self.parsed(key, "a duration", &example, duration::parse) else { return default };
         let (shown, place) = (duration::shown(read.value), (key, read.spot.span));
-        self.within(place, &shown, Some(read.value), default, range, duration::shown).unwrap_or(default)
+        let help = the_default(&duration::shown(default));
+        self.within(place, &shown, Some(read.value), &help, range, duration::shown).unwrap_or(default)
     }
 
     /// A size within `range`, in bytes.
@@ -192,7 +206,8 @@ impl<'read, 'files, 'toml> Reader<'read, 'files, 'toml> {
         let example = format!("\"{}\"", size::shown(default));
         let Some(read) = self.parsed(key, "a size", &example, size::parse) else { return default };
         let (shown, place) = (size::shown(read.value), (key, read.spot.span));
-        self.within(place, &shown, Some(read.value), default, range, size::shown).unwrap_or(default)
+        let help = the_default(&size::shown(default));
+        self.within(place, &shown, Some(read.value), &help, range, size::shown).unwrap_or(default)
     }
 
     /// A list of strings that mean something, or a single one where `single_allowed`.
@@ -354,7 +369,7 @@ impl<'read, 'files, 'toml> Reader<'read, 'files, 'toml> {
         (key, span): (&str, Range<usize>),
         written: &str,
         value: Option<T>,
-        default: T,
+        help: &str,
         range: RangeInclusive<T>,
         show: impl Fn(T) -> String,
     ) -> Option<T> {
@@ -363,9 +378,13 @@ impl<'read, 'files, 'toml> Reader<'read, 'files, 'toml> {
         }
         let (low, high) = (show(*range.start()), show(*range.end()));
         let fault = Fault::new(span, format!("`{key}` is {written}; it lies between {low} and {high}"));
-        self.fault(fault.help(format!("the default is {}", show(default))));
+        self.fault(fault.help(help));
         None
     }
+}
+
+fn the_default(shown: &impl Display) -> String {
+    format!("the default is {shown}")
 }
 
 fn listed(words: &[impl Display]) -> String {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::outline::Outline;
+use crate::model::canary::Share;
 use crate::model::confinement::Confinement;
 use crate::model::http_access::HttpAccess;
 use crate::model::ids::{HandlerName, PluginName, SnapshotHash, SourceName};
@@ -142,6 +143,8 @@ pub struct Plugin {
     pub owner_counts: bool,
     /// Whose signature its file has to bear.
     pub signed_by: Option<SignedBy>,
+    /// The share of new events that a new library gets first, where `plugin reload` is not told otherwise.
+    pub canary: Option<Share>,
 }
 
 /// `[handler.x]`

@@ -5,10 +5,12 @@
 //! and runs each as a task: wait for a worker, call the host, turn the outcome into the next state, settle. What was not
 //! begun when the loop is to end is given back. The next call may begin while the last one's outcome is on its way to disk;
 //! how many of those there are is bounded too. While a handler's host is down nothing is leased for it, and what it was
-//! not asked is given back: no attempt is spent. A delivery that the host died with is alone the next time. A crash between lease and settle costs one attempt:
+//! not asked is given back: no attempt is spent. A delivery that the host died with is alone the next time. While a canary
+//! runs, `canary` has two libraries under one loop. A crash between lease and settle costs one attempt:
 //! [`Store::take_back_leases`] finds it at the next start. Dispatch never talks to routing: the store rings.
 
 mod attempt;
+pub mod canary;
 mod lane;
 mod pace;
 pub mod services;

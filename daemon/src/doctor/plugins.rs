@@ -63,7 +63,11 @@ fn told(plugin: &Plugin, found: &Inspected, running: &[HandlerView]) -> Vec<Chec
         &sha256[..12]
     );
     let mut checks = vec![Check::ok(NAME, words)];
-    for handler in running.iter().filter(|handler| handler.sha256 != *sha256) {
+    let has = |handler: &&HandlerView| {
+        let canary = handler.canary.as_ref();
+        handler.sha256 == *sha256 || canary.is_some_and(|canary| canary.host.sha256 == *sha256)
+    };
+    for handler in running.iter().filter(|handler| !has(handler)) {
         let words = format!(
             "handler `{}` of the running daemon has another file of `{}` loaded (SHA-256 {}…)",
             handler.handler,
@@ -137,6 +141,7 @@ mod tests {
             sha256: Vec::new(),
             owner_counts: false,
             signed_by: None,
+            canary: None,
         };
         let found =
             Inspected { id: "x".to_owned(), version: "1".to_owned(), abi_minor: 0, sha256: "ab".repeat(32) };

@@ -132,7 +132,7 @@ fn came(shared: &Shared, end: CallEnd, late: bool) -> Came {
         How::Returned { outcome, detail } => {
             let read = report::read(outcome, detail);
             if read.breach {
-                shared.count_breach();
+                shared.count_breach(&read.outcome.message());
             }
             log.extend(read.left_out);
             read.outcome

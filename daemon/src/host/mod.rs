@@ -105,7 +105,7 @@ pub struct Trust {
 }
 
 impl HostSpec {
-    /// Whether both make the same host, as far as they say beside the library's content.
+    /// Whether both make the same host, as far as they say beside the library: what it is, its content says.
     fn is_like(&self, other: &Self) -> bool {
         let secrets = |spec: &Self| -> Vec<(String, String)> {
             spec.secrets
@@ -114,7 +114,6 @@ impl HostSpec {
                 .collect()
         };
         self.handler == other.handler
-            && self.library == other.library
             && self.settings_json == other.settings_json
             && self.concurrency == other.concurrency
             && self.processes == other.processes
@@ -332,6 +331,11 @@ impl Host {
     pub fn width(&self) -> usize {
         let HostSpec { concurrency, processes, .. } = self.shared.spec;
         if self.shared.is_serial() { concurrency.min(processes.max(1)) } else { concurrency }
+    }
+
+    /// Waits until its plugin dies, hangs, panics or breaks the contract for the first time, and says what it was.
+    pub async fn faulted(&self) -> String {
+        self.shared.faulted().await
     }
 
     /// Whether [`Self::stop`] was called.

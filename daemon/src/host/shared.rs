@@ -42,8 +42,10 @@ pub(super) struct Shared {
     /// Since the host began.
     pub(super) age: Stopwatch,
     pub(super) restarts: AtomicU64,
-    pub(super) crashes: AtomicU64,
+    crashes: AtomicU64,
     breaches: AtomicU64,
+    /// The first time that the plugin died, hung, or broke the contract.
+    fault: watch::Sender<Option<String>>,
 }
 
 /// Counts a call while it lives.
@@ -84,6 +86,7 @@ impl Shared {
             restarts: AtomicU64::new(0),
             crashes: AtomicU64::new(0),
             breaches: AtomicU64::new(0),
+            fault: watch::Sender::new(None),
             spec,
         }))
     }
@@ -100,8 +103,32 @@ impl Shared {
     }
 
     /// The plugin broke the contract.
-    pub(super) fn count_breach(&self) {
+    pub(super) fn count_breach(&self, what: &str) {
         self.breaches.fetch_add(1, Ordering::Relaxed);
+        self.tell_fault(what);
+    }
+
+    /// A child died, or had to be killed.
+    pub(super) fn count_crash(&self, what: &str) {
+        self.crashes.fetch_add(1, Ordering::Relaxed);
+        self.tell_fault(what);
+    }
+
+    /// Waits for the first fault of the plugin's, and says what it was.
+    pub(super) async fn faulted(&self) -> String {
+        let mut fault = self.fault.subscribe();
+        let told = fault.wait_for(Option::is_some).await;
+        told.ok().and_then(|told| told.clone()).expect("the sender lives in self, and one was waited for")
+    }
+
+    fn tell_fault(&self, what: &str) {
+        self.fault.send_if_modified(|fault| {
+            let first = fault.is_none();
+            if first {
+                *fault = Some(what.to_owned());
+            }
+            first
+        });
     }
 
     pub(super) fn status(&self) -> HostStatus {

@@ -132,7 +132,7 @@ impl Seat {
             Ok(ended) => {
                 let Ended { what, cause, of } = ended;
                 if matches!(cause, Cause::Itself | Cause::Breach(_) | Cause::Hung { .. }) {
-                    shared.crashes.fetch_add(1, Ordering::Relaxed);
+                    shared.count_crash(&what);
                     shared.counters.death(of);
                     tracing::error!(handler = %shared.spec.handler, pid = child.pid, "{what}");
                 }
@@ -141,7 +141,7 @@ impl Seat {
                     self.died();
                 }
                 if matches!(cause, Cause::Breach(_)) {
-                    shared.count_breach();
+                    shared.count_breach(&what);
                 }
                 what
             }

@@ -220,6 +220,19 @@ pub const CODE_BYTES_MAX: usize = 64;
 /// The longest wait that a plugin may ask for: a delivery must not sleep for ever by an arithmetic slip.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// The smallest share of a canary: one delivery of ten thousand would take a busy shop a day.
+pub const CANARY_SHARE_MIN: f64 = 0.0001;
+/// The largest: what it is compared with must be as much.
+pub const CANARY_SHARE_MAX: f64 = 0.5;
+/// Fewer failures than this never end a canary: one bad event, sent twice, is no evidence.
+pub const CANARY_FAILED_MIN: u64 = 3;
+/// How far from its count a side's true rate is allowed to lie, in standard errors, before the two sides are said to differ.
+/// They are looked at after each answer, so it is more than the usual two.
+pub const CANARY_SIGMAS: f64 = 3.0;
+/// Deliveries that a canary rejected whose next attempt is remembered to be the other library's; the oldest go, and the
+/// canary may be asked once more.
+pub const CANARY_REJECTED_MAX: usize = 10_000;
+
 /// Deliveries are leased ahead for this long of a handler's work: a lease takes a commit, some milliseconds.
 pub const AHEAD: Duration = Duration::from_millis(100);
 /// Deliveries leased ahead at the most, however fast the handler is: with those under way, a commit's worth.

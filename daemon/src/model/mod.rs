@@ -5,6 +5,7 @@
 //! the ones at an edge (store codec, operator API, host protocol) mirror them there.
 
 pub mod attempt;
+pub mod canary;
 pub mod clock;
 pub mod confinement;
 pub mod crashes;

@@ -32,13 +32,13 @@ pub(super) struct Memory {
 
 /// A directory for libraries and the cache, and the store.
 #[derive(Debug)]
-pub(super) struct Bench {
+pub(crate) struct Bench {
     pub(super) dir: TempDir,
     pub(super) memory: Arc<Memory>,
 }
 
 impl Bench {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap(), memory: Arc::default() }
     }
 
@@ -78,7 +78,7 @@ impl Bench {
     }
 
     /// Compiles a plugin in C, strictly.
-    pub(super) fn compile(&self, name: &str, defines: &[&str]) -> PathBuf {
+    pub(crate) fn compile(&self, name: &str, defines: &[&str]) -> PathBuf {
         self.compile_with(name, defines, &[])
     }
 

@@ -36,6 +36,19 @@ pub enum ReloadError {
         "no library of `{plugin}` to roll back to is kept; `hookyard plugin history {plugin}` shows what ran"
     )]
     NothingBefore { plugin: String },
+    #[error(
+        "a canary of `{plugin}` runs: `hookyard plugin promote {plugin}` gives it everything, \
+         `hookyard plugin rollback {plugin}` ends it"
+    )]
+    CanaryRuns { plugin: String },
+    #[error("no canary of `{plugin}` runs; `hookyard plugin reload {plugin} --canary 5%` begins one")]
+    NoCanary { plugin: String },
+    #[error("the canary of `{plugin}` is being rolled back: {why}")]
+    GivenUp { plugin: String, why: String },
+    #[error(
+        "the canary could not be written down, so a start would take its library whole; it has not begun"
+    )]
+    TrialFile { source: std::io::Error },
     #[error("the daemon is stopping")]
     Stopping,
     #[error("the daemon's own task for the reload failed: {0}")]

@@ -12,7 +12,9 @@
 //! host that it began with. A kill before the exchange leaves the old snapshot, after it the new one, since a start reads
 //! the files.
 
+pub(super) mod canary;
 mod error;
+mod exchange;
 mod loader;
 pub(super) mod plugin;
 
@@ -30,17 +32,18 @@ use super::handlers::{Handlers, Held, Libraries, Prepared};
 use super::kept::{Kept, KeptSnapshots};
 use super::library_record::LibraryRecord;
 use super::runtime_file::RuntimeFile;
-use super::{LIBRARY_CACHE, StartError, door};
-use crate::config::{Change, ConfigFile, Diagnostic, Loaded, Part, Snapshot, diff, restart};
+use super::trial_file::TrialFile;
+use super::{LIBRARY_CACHE, StartError};
+use crate::config::{Change, ConfigFile, Diagnostic, Loaded, Snapshot, restart};
 use crate::ingest::Sources;
 use crate::model::clock::{Clock, UnixMillis};
 use crate::model::ids::{HandlerName, PluginName};
-use crate::observe::with_causes;
 use crate::replay::dry_run::DryRun;
 use crate::retain;
 use crate::route::{RoutingTable, Tally};
 use crate::store::{Store, StoreError};
 pub use error::ReloadError;
+use exchange::{Next, Way};
 pub use loader::{Env, Loader};
 
 /// Where a reload takes the configuration from.
@@ -65,19 +68,6 @@ pub struct Reloaded {
     pub dry_run: Option<DryRun>,
     /// Handlers that the new snapshot does not name, with how many deliveries wait for each.
     pub unnamed: Vec<(HandlerName, u64)>,
-}
-
-/// What is to take the running configuration's place.
-struct Next {
-    snapshot: Arc<Snapshot>,
-    files: Vec<ConfigFile>,
-    warnings: Vec<Diagnostic>,
-}
-
-impl From<Loaded> for Next {
-    fn from(loaded: Loaded) -> Self {
-        Self { snapshot: Arc::new(loaded.snapshot), files: loaded.files, warnings: loaded.warnings }
-    }
 }
 
 /// The last reload that was refused.
@@ -114,6 +104,7 @@ pub struct Reloader {
     refusal: Mutex<Option<Refusal>>,
     pub(super) record: Arc<LibraryRecord>,
     held: Mutex<BTreeMap<PluginName, Held>>,
+    trial_file: TrialFile,
     one_at_a_time: tokio::sync::Mutex<()>,
 }
 
@@ -134,7 +125,8 @@ impl Reloader {
     /// Of a daemon whose door is open already, with the first snapshot's sources; nothing else runs yet.
     pub(super) fn new(snapshot: Arc<Snapshot>, parts: Parts) -> Self {
         let Parts { loader, clock, store, sources, token, tally, runtime_file, work, tasks } = parts;
-        let record = Arc::new(LibraryRecord::of(&snapshot.store.path.join(LIBRARY_CACHE)));
+        let libraries = snapshot.store.path.join(LIBRARY_CACHE);
+        let record = Arc::new(LibraryRecord::of(&libraries));
         Self {
             handlers: Handlers::new(Arc::clone(&store), Arc::clone(&clock), work.clone(), tasks.clone()),
             tables: Arc::new(ArcSwap::from_pointee(table(&snapshot))),
@@ -144,6 +136,7 @@ impl Reloader {
             refusal: Mutex::default(),
             record,
             held: Mutex::default(),
+            trial_file: TrialFile::of(&libraries),
             one_at_a_time: tokio::sync::Mutex::default(),
             loader,
             clock,
@@ -159,16 +152,20 @@ impl Reloader {
 
     /// Starts the first snapshot's hosts.
     pub(super) async fn prepare_first(&self) -> Result<Prepared, StartError> {
-        self.handlers.prepare(&self.snapshot(), Libraries { held: &BTreeMap::new(), only: None }).await
+        let held = self.held_by_trials().await;
+        let prepared = self.handlers.prepare(&self.snapshot(), Libraries { held: &held, only: None }).await?;
+        self.hold(held);
+        Ok(prepared)
     }
 
     /// Begins with the first snapshot: its hosts are started, and it is kept.
-    pub(super) async fn begin(&self, files: &[ConfigFile], prepared: Prepared) {
+    pub(super) async fn begin(self: &Arc<Self>, files: &[ConfigFile], prepared: Prepared) {
         let snapshot = self.snapshot();
         self.keep(&snapshot, files);
         self.tally.follow(&snapshot.rules);
         self.handlers.adopt(prepared);
         self.record_libraries("start", "").await;
+        self.resume_trials().await;
         self.retain(&snapshot);
     }
 
@@ -214,50 +211,14 @@ impl Reloader {
         if !needed.is_empty() {
             return Err(ReloadError::NeedsRestart(needed));
         }
+        self.refuse_where_on_trial(&before, &next.snapshot)?;
         let dry_run = self.meet(demand, &next.snapshot).await?;
         // A plugin that was rolled back stays so until its own section says something else.
         let mut held = self.held();
         held.retain(|plugin, _| before.plugins.get(plugin) == next.snapshot.plugins.get(plugin));
-        let reloaded = self.put_in_place(next, from, held, None).await?;
+        let reloaded = self.put_in_place(next, from, Way { held, only: None, canary: None }).await?;
         self.record_libraries("reload", "").await;
         Ok(Reloaded { dry_run, ..reloaded })
-    }
-
-    /// Starts what is new beside what runs, then exchanges the two.
-    async fn put_in_place(
-        self: &Arc<Self>,
-        next: Next,
-        from: Origin,
-        held: BTreeMap<PluginName, Held>,
-        only: Option<&PluginName>,
-    ) -> Result<Reloaded, ReloadError> {
-        let Next { snapshot: after, files, warnings } = next;
-        let before = self.snapshot();
-        let sources = door::sources(&after)?;
-        let prepared = self.prepare(&after, Libraries { held: &held, only }).await?;
-        let fresh = prepared.fresh().cloned().collect();
-        self.keep(&after, &files);
-        self.hold(held);
-        self.take_over(&before, &after, from, sources, prepared);
-        Ok(Reloaded {
-            changes: diff::between(&before, &after),
-            fresh,
-            warnings,
-            dry_run: None,
-            unnamed: self.unnamed(&after).await,
-            before,
-            after,
-        })
-    }
-
-    /// Starts the hosts that `snapshot` needs and that do not run, unless the daemon stops meanwhile.
-    async fn prepare(&self, snapshot: &Snapshot, libraries: Libraries<'_>) -> Result<Prepared, ReloadError> {
-        let prepared = self.handlers.prepare(snapshot, libraries).await?;
-        if self.work.is_cancelled() {
-            prepared.abandon().await;
-            return Err(ReloadError::Stopping);
-        }
-        Ok(prepared)
     }
 
     /// Tries the new rules against history, where that is demanded.
@@ -267,34 +228,6 @@ impl Reloader {
         match dry_run.changed > demand.changes_max {
             true => Err(ReloadError::Changes { dry_run: Box::new(dry_run), max: demand.changes_max }),
             false => Ok(Some(dry_run)),
-        }
-    }
-
-    /// The exchange itself. Handlers first: what the new rules say is then delivered at once.
-    fn take_over(
-        &self,
-        before: &Snapshot,
-        after: &Arc<Snapshot>,
-        from: Origin,
-        sources: Sources,
-        prepared: Prepared,
-    ) {
-        self.handlers.adopt(prepared);
-        self.tally.follow(&after.rules);
-        self.tables.store(Arc::new(table(after)));
-        // A source's spent rate starts anew, so it is left alone where nothing of it changed.
-        if diff::between(before, after).iter().any(|change| change.part == Part::Source) {
-            self.sources.store(Arc::new(sources));
-        }
-        if let (Some(token), Some(admin)) = (&self.token, &after.server.admin) {
-            token.store(Arc::new(admin.token.clone()));
-        }
-        if before.store.retention != after.store.retention {
-            self.retain(after);
-        }
-        self.current.store(Arc::new(Current { snapshot: Arc::clone(after), from }));
-        if let Err(error) = self.runtime_file.write(after) {
-            warn!("`hookyard send` may sign with an old secret: {}", with_causes(&error));
         }
     }
 

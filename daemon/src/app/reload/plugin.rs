@@ -10,17 +10,39 @@ use std::sync::{Arc, PoisonError};
 
 use tracing::{error, info};
 
+use super::canary::Canary;
+use super::exchange::Way;
 use super::{Origin, ReloadError, Reloader};
 use crate::app::handlers::{Held, Libraries};
 use crate::app::library_record::Library;
+use crate::app::trial_file::Row;
 use crate::config::{Part, Snapshot, diff};
 use crate::host::check_pin;
+use crate::model::canary::Share;
 use crate::model::ids::{HandlerName, PluginName};
+
+/// Why a canary ended that somebody ended.
+const ASKED_FOR: &str = "asked for by";
+
+/// What an operator asks of a plugin's reload.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::app) struct Wish {
+    /// The share that the library gets first.
+    pub(in crate::app) share: Option<Share>,
+    /// It gets everything once it was done with so many deliveries.
+    pub(in crate::app) promote_after: Option<u64>,
+    /// It gets everything at once, whatever the configuration says.
+    pub(in crate::app) whole: bool,
+}
 
 /// What an exchange did.
 #[derive(Debug)]
 pub(in crate::app) struct PluginChange {
     pub(in crate::app) plugin: PluginName,
+    /// As the record has it.
+    pub(in crate::app) how: &'static str,
+    /// Of a canary.
+    pub(in crate::app) share: Option<Share>,
     pub(in crate::app) before: String,
     pub(in crate::app) after: Library,
     /// Handlers whose host was exchanged; none where the same library runs on.
@@ -28,16 +50,18 @@ pub(in crate::app) struct PluginChange {
 }
 
 impl Reloader {
-    /// Has the library at the plugin's path take the place of the one that runs. Goes on though its caller goes away.
+    /// Has the library at the plugin's path take the place of the one that runs, or a share beside it. Goes on though its
+    /// caller goes away.
     pub(in crate::app) async fn reload_plugin(
         self: &Arc<Self>,
         plugin: &str,
+        wish: Wish,
         by: &str,
     ) -> Result<PluginChange, ReloadError> {
         let (this, plugin, by) = (Arc::clone(self), PluginName::new(plugin), by.to_owned());
         let reloading = async move {
             let _one_at_a_time = this.one_at_a_time.lock().await;
-            let changed = this.take_from_path(&plugin).await;
+            let changed = this.take_from_path(&plugin, wish, &by).await;
             this.tell_of_plugin(&plugin, "plugin reload", &by, changed).await
         };
         tokio::spawn(reloading).await?
@@ -54,23 +78,49 @@ impl Reloader {
         let to = to.map(str::to_owned);
         let reloading = async move {
             let _one_at_a_time = this.one_at_a_time.lock().await;
-            let changed = this.take_from_cache(&plugin, to.as_deref()).await;
+            let changed = match this.is_on_trial(&plugin) {
+                true if to.is_some() => Err(this.canary_runs(&plugin)),
+                true => this.give_up(&plugin, &format!("{ASKED_FOR} {by}"), &by).await,
+                false => this.take_from_cache(&plugin, to.as_deref()).await,
+            };
             this.tell_of_plugin(&plugin, "plugin rollback", &by, changed).await
         };
         tokio::spawn(reloading).await?
     }
 
-    async fn take_from_path(self: &Arc<Self>, plugin: &PluginName) -> Result<PluginChange, ReloadError> {
+    async fn take_from_path(
+        self: &Arc<Self>,
+        plugin: &PluginName,
+        wish: Wish,
+        by: &str,
+    ) -> Result<PluginChange, ReloadError> {
         let before = self.running_library(plugin)?;
         let loaded = self.load(Origin::Files).await?;
         self.refuse_more_changes(plugin, &loaded.snapshot)?;
         let configured = &loaded.snapshot.plugins[plugin];
         let library = |source| ReloadError::Library { plugin: plugin.to_string(), source };
         check_pin(&configured.path, &configured.sha256).await.map_err(library)?;
+        if self.is_on_trial(plugin) {
+            return match wish.share.is_none() && self.stands_at(plugin, &configured.path).await? {
+                true => self.promote(plugin, by).await,
+                false => Err(self.canary_runs(plugin)),
+            };
+        }
+        let share = wish.share.or(configured.canary).filter(|_| !wish.whole);
+        let canary = share.map(|share| Canary {
+            plugin: plugin.clone(),
+            old: before.sha256.clone(),
+            share,
+            promote_after: wish.promote_after,
+        });
         let mut held = self.held();
         held.remove(plugin);
-        let reloaded = self.put_in_place(loaded.into(), Origin::Files, held, Some(plugin)).await?;
-        self.changed(plugin, before, reloaded.fresh)
+        let way = Way { held, only: Some(plugin), canary };
+        let reloaded = self.put_in_place(loaded.into(), Origin::Files, way).await?;
+        match self.is_on_trial(plugin) {
+            true => self.begun(plugin, before, reloaded.fresh, by).await,
+            false => self.changed(plugin, "plugin reload", before, reloaded.fresh),
+        }
     }
 
     async fn take_from_cache(
@@ -85,13 +135,13 @@ impl Reloader {
         let sha256 = tokio::task::spawn_blocking(looking).await?;
         let sha256 = sha256.ok_or_else(|| ReloadError::NothingBefore { plugin: plugin.to_string() })?;
         let mut held = self.held();
-        held.insert(plugin.clone(), Held { library: self.record.library(&sha256), sha256 });
+        held.insert(plugin.clone(), Held { library: self.record.library(&sha256), sha256, why: None });
         let libraries = Libraries { held: &held, only: Some(plugin) };
         let prepared = self.prepare(&self.snapshot(), libraries).await?;
         let fresh = prepared.fresh().cloned().collect();
         self.hold(held);
         self.handlers.adopt(prepared);
-        self.changed(plugin, before, fresh)
+        self.changed(plugin, "plugin rollback", before, fresh)
     }
 
     /// Nothing but the plugin's own section may be new.
@@ -111,7 +161,7 @@ impl Reloader {
         }
     }
 
-    fn running_library(&self, plugin: &PluginName) -> Result<Library, ReloadError> {
+    pub(super) fn running_library(&self, plugin: &PluginName) -> Result<Library, ReloadError> {
         let libraries = self.handlers.libraries();
         libraries.get(plugin).cloned().ok_or_else(|| {
             let known: Vec<String> = libraries.keys().map(ToString::to_string).collect();
@@ -119,32 +169,34 @@ impl Reloader {
         })
     }
 
-    fn changed(
+    pub(super) fn changed(
         &self,
         plugin: &PluginName,
+        how: &'static str,
         before: Library,
         handlers: Vec<HandlerName>,
     ) -> Result<PluginChange, ReloadError> {
         let after = self.running_library(plugin)?;
-        Ok(PluginChange { plugin: plugin.clone(), before: before.sha256, after, handlers })
+        let (plugin, before) = (plugin.clone(), before.sha256);
+        Ok(PluginChange { plugin, how, share: None, before, after, handlers })
     }
 
-    async fn tell_of_plugin(
+    pub(super) async fn tell_of_plugin(
         &self,
         plugin: &PluginName,
-        how: &'static str,
+        asked: &'static str,
         by: &str,
         changed: Result<PluginChange, ReloadError>,
     ) -> Result<PluginChange, ReloadError> {
         match &changed {
-            Ok(PluginChange { before, after, handlers, .. }) => {
+            Ok(PluginChange { how, before, after, handlers, .. }) => {
                 let (after, exchanged) = (&after.sha256, handlers.len());
                 info!(%plugin, %before, %after, exchanged, by, "{how}");
                 self.record_libraries(how, by).await;
             }
             Err(error) => {
                 let why = error.sentences();
-                error!(%plugin, by, "the {how} is refused, and the library before runs on: {why}");
+                error!(%plugin, by, "the {asked} is refused, and the library before runs on: {why}");
             }
         }
         changed
@@ -167,7 +219,12 @@ impl Reloader {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// A trial whose library before is no longer held is over for good.
     pub(super) fn hold(&self, held: BTreeMap<PluginName, Held>) {
+        let holds = |plugin: &PluginName, row: &Row| held.get(plugin).is_some_and(|it| it.sha256 == row.old);
+        if let Err(error) = self.trial_file.retain(holds) {
+            error!(%error, "that a trial is over could not be written down: the next start may go on with it");
+        }
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
     }
 }

@@ -35,9 +35,11 @@ pub(super) enum PluginCommand {
     Testkit,
     /// Pin the libraries as they stand at their paths now: writes `sha256` into the configuration
     Lock(lock::LockArgs),
-    /// Have the running daemon take the library that stands at a plugin's path now
+    /// Have the running daemon take the library that stands at a plugin's path now, whole or for a share of new events
     Reload(running::ReloadArgs),
-    /// Have the running daemon take a library that ran before
+    /// Have the running daemon give everything to a library that has a share
+    Promote(running::PromoteArgs),
+    /// Have the running daemon take a library that ran before, or end a canary
     Rollback(running::RollbackArgs),
     /// Which library took whose place, when, and at whose word
     History(running::HistoryArgs),
@@ -54,6 +56,7 @@ pub(super) async fn run(common: &Common, command: PluginCommand) -> Result<(), F
         PluginCommand::Testkit => testkit::run(common).await,
         PluginCommand::Lock(args) => lock::run(common, &args),
         PluginCommand::Reload(args) => running::reload(common, &args).await,
+        PluginCommand::Promote(args) => running::promote(common, &args).await,
         PluginCommand::Rollback(args) => running::roll_back(common, &args).await,
         PluginCommand::History(args) => running::history(common, &args).await,
     }

@@ -1,4 +1,4 @@
-//! `hookyard plugin reload`, `rollback` and `history`: asked of the running daemon.
+//! `hookyard plugin reload`, `promote`, `rollback` and `history`: asked of the running daemon.
 
 use bytes::Bytes;
 use clap::Args;
@@ -8,9 +8,31 @@ use crate::admin::plugins::{LibraryRecordView, PluginChangeView};
 use crate::cli::client::Operator;
 use crate::cli::output::{say, short};
 use crate::cli::page::escape;
+use crate::model::canary::Share;
+
+/// How the daemon tells one change from another.
+const ROLLBACK: &str = "plugin rollback";
+const PROMOTE: &str = "promote";
+const CANARY_ROLLBACK: &str = "canary rollback";
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ReloadArgs {
+    /// The x of a [plugin.x]
+    plugin: String,
+    /// Give it this share of new events first, such as 5%, beside the library that runs; without it what the
+    /// configuration's `canary` says, or all
+    #[arg(long, value_name = "SHARE")]
+    canary: Option<Share>,
+    /// Give the canary everything once it was done with so many deliveries
+    #[arg(long, value_name = "DELIVERIES", value_parser = clap::value_parser!(u64).range(1..))]
+    promote_after: Option<u64>,
+    /// Give it everything at once, whatever the configuration's `canary` says
+    #[arg(long, conflicts_with_all = ["canary", "promote_after"])]
+    whole: bool,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct PromoteArgs {
     /// The x of a [plugin.x]
     plugin: String,
 }
@@ -19,7 +41,8 @@ pub(in crate::cli) struct ReloadArgs {
 pub(in crate::cli) struct RollbackArgs {
     /// The x of a [plugin.x]
     plugin: String,
-    /// The beginning of the library's hash, as `plugin history` prints it; without it the one that ran before
+    /// The beginning of the library's hash, as `plugin history` prints it; without it the one that ran before, or that a
+    /// canary runs beside
     #[arg(long, value_name = "HASH")]
     to: Option<String>,
 }
@@ -31,7 +54,20 @@ pub(in crate::cli) struct HistoryArgs {
 }
 
 pub(super) async fn reload(common: &Common, args: &ReloadArgs) -> Result<(), Failure> {
-    let path = format!("/v1/plugins/{}/reload?by={}", escape(&args.plugin), escape(&who()));
+    let mut path =
+        format!("/v1/plugins/{}/reload?by={}&whole={}", escape(&args.plugin), escape(&who()), args.whole);
+    if let Some(share) = args.canary {
+        path.push_str(&format!("&canary={}", share.fraction()));
+    }
+    if let Some(deliveries) = args.promote_after {
+        path.push_str(&format!("&promote_after={deliveries}"));
+    }
+    let change: PluginChangeView = Operator::of(common)?.post(&path, Bytes::new()).await?;
+    print(common, &change)
+}
+
+pub(super) async fn promote(common: &Common, args: &PromoteArgs) -> Result<(), Failure> {
+    let path = format!("/v1/plugins/{}/promote?by={}", escape(&args.plugin), escape(&who()));
     let change: PluginChangeView = Operator::of(common)?.post(&path, Bytes::new()).await?;
     print(common, &change)
 }
@@ -43,7 +79,7 @@ pub(super) async fn roll_back(common: &Common, args: &RollbackArgs) -> Result<()
     }
     let change: PluginChangeView = Operator::of(common)?.post(&path, Bytes::new()).await?;
     print(common, &change)?;
-    if !common.json {
+    if !common.json && change.how == ROLLBACK {
         say!(
             "It runs until `hookyard plugin reload {}`, a change of its section, or a start, which take the configured \
              library: pin {} if it is to stay.",
@@ -61,7 +97,7 @@ pub(super) async fn history(common: &Common, args: &HistoryArgs) -> Result<(), F
         return output::json(&record);
     }
     let rows: Vec<Vec<String>> = record.iter().map(row).collect();
-    output::table(&["AT", "PLUGIN", "VERSION", "ABI", "LIBRARY", "BEFORE", "HOW", "BY"], &rows);
+    output::table(&["AT", "PLUGIN", "VERSION", "ABI", "LIBRARY", "BEFORE", "HOW", "BY", "WHY"], &rows);
     Ok(())
 }
 
@@ -69,12 +105,36 @@ fn print(common: &Common, change: &PluginChangeView) -> Result<(), Failure> {
     if common.json {
         return output::json(change);
     }
-    let PluginChangeView { plugin, before, sha256, version, abi, handlers } = change;
+    let PluginChangeView { plugin, how, share, before, sha256, version, abi, handlers } = change;
     if handlers.is_empty() {
         say!("nothing has changed: {plugin} {version} ({}) runs on", short(sha256));
         return Ok(());
     }
+    if let Some(share) = share {
+        say!(
+            "{plugin} {version} ({}, ABI {abi}) gets {share} of new events, beside {}",
+            short(sha256),
+            short(before)
+        );
+        say!(
+            "  for {}; it is rolled back by itself if it dies, or fails more of them than the other",
+            handlers.join(", ")
+        );
+        say!("  all to it: hookyard plugin promote {plugin}   end it: hookyard plugin rollback {plugin}");
+        return Ok(());
+    }
+    if how == CANARY_ROLLBACK {
+        say!(
+            "{plugin} {version} ({}) has everything again; the canary {} ended",
+            short(sha256),
+            short(before)
+        );
+        return Ok(());
+    }
     say!("{plugin} {version} ({}, ABI {abi}) runs, in place of {}", short(sha256), short(before));
+    if how == PROMOTE {
+        return Ok(());
+    }
     for handler in handlers {
         say!("  handler {handler} has a new host; the one before finishes what it began");
     }
@@ -91,6 +151,7 @@ fn row(entry: &LibraryRecordView) -> Vec<String> {
         entry.before.as_deref().map(short).unwrap_or_default().to_owned(),
         entry.how.clone(),
         entry.by.clone(),
+        entry.why.clone(),
     ]
 }
 

@@ -9,9 +9,13 @@ use toml::de::{DeString, DeTable};
 use crate::config::elements::{key, name, pin};
 use crate::config::faults::Spotted;
 use crate::config::reader::{Reader, Value};
+use crate::model::canary::Share;
 use crate::model::ids::PluginName;
 use crate::model::limits::{PINS_MAX, TRUSTED_KEYS_MAX};
 use crate::rules::Fault;
+
+const CANARY_HELP: &str =
+    "0.05 is 5% of new events; leave it out, and a new library gets all of them at once";
 
 /// `[plugin.x]`, pinned or not.
 #[derive(Debug)]
@@ -21,6 +25,7 @@ pub(in crate::config) struct RawPlugin {
     pub(in crate::config) sha256: Vec<String>,
     /// A pin is written, sound or not.
     pub(in crate::config) pin_written: bool,
+    pub(in crate::config) canary: Option<Share>,
     pub(in crate::config) signature: Option<Spotted<PathBuf>>,
 }
 
@@ -67,6 +72,7 @@ fn read(main: &mut Reader<'_, '_, '_>, name: &Spanned<DeString<'_>>, table: &DeT
     let path = section.path("path").map(|path| path.value).unwrap_or_default();
     let sha256 = read_pins(&mut section);
     let signature = section.path("signature");
+    let canary = section.number_if_any("canary", CANARY_HELP, Share::RANGE);
     section.finish();
     RawPlugin {
         name: name.map(|name| PluginName::new(&name)),
@@ -74,6 +80,7 @@ fn read(main: &mut Reader<'_, '_, '_>, name: &Spanned<DeString<'_>>, table: &DeT
         sha256,
         pin_written: table.contains_key("sha256"),
         signature,
+        canary: canary.and_then(|share| Share::of(share).ok()),
     }
 }
 

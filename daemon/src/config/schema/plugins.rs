@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{count, duration, names, table, text};
 use crate::config::snapshot::{CONCURRENCY_DEFAULT, CONCURRENCY_MAX, PROCESSES_DEFAULT, PROCESSES_MAX};
-use crate::model::limits::{PINS_MAX, TRUSTED_KEYS_MAX};
+use crate::model::limits::{CANARY_SHARE_MAX, CANARY_SHARE_MIN, PINS_MAX, TRUSTED_KEYS_MAX};
 
 /// What holds for all of them.
 pub(super) fn all() -> Value {
@@ -21,6 +21,10 @@ pub(super) fn plugin() -> Value {
         "description": "What sha256sum prints for the file; several while one takes another's place; required but with --dev",
         "anyOf": [pin, { "type": "array", "items": pin, "minItems": 1, "maxItems": PINS_MAX }],
     });
+    let canary = json!({
+        "type": "number", "minimum": CANARY_SHARE_MIN, "maximum": CANARY_SHARE_MAX,
+        "description": "The share of new events that a new library gets first after `hookyard plugin reload`",
+    });
     table(
         "A shared library, its pin and its signature",
         &["path"],
@@ -28,6 +32,7 @@ pub(super) fn plugin() -> Value {
             "path": text("The library's file"),
             "sha256": pin,
             "signature": text("Its minisign signature, from the library's folder; without it <path>.minisig"),
+            "canary": canary,
         }),
     )
 }

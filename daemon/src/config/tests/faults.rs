@@ -192,9 +192,12 @@ path = ""
             r#"[plugin.raw]
 path = "x.so"
 sha256 = "abc"
+canary = 0.7
 "#,
             &[
                 "18:10 this is no SHA-256: it has 3 of 64 hex digits | write what `sha256sum` prints for the plugin's file",
+                "19:10 `canary` is 0.7; it lies between 0.0001 and 0.5 | 0.05 is 5% of new events; leave it out, and a new \
+                 library gets all of them at once",
             ],
         ),
     ]);

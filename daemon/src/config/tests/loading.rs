@@ -8,7 +8,7 @@ use super::{Config, SOUND, sound_and};
 use crate::config::{Diagnostic, Loaded, Scheme, Snapshot};
 use crate::model::clock::UnixMillis;
 use crate::model::confinement::{Account, Confinement};
-use crate::model::ids::{HandlerName, SourceName};
+use crate::model::ids::{HandlerName, PluginName, SourceName};
 use crate::model::retry::RetrySchedule;
 use crate::model::signed_by::SignedBy;
 use crate::model::verdict::Verdict;
@@ -70,6 +70,7 @@ fn what_is_written_holds() {
         rate_limit = { per_second = 10 }
         [plugin.p]
         path = "p.so"
+        canary = 0.05
         sha256 = "0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef"
         [handler.h]
         plugin = "p"
@@ -106,6 +107,8 @@ fn what_is_written_holds() {
     assert_eq!(source.livemode, Livemode::Live);
     let limit = source.rate_limit.unwrap();
     assert_eq!((limit.per_second.get(), limit.burst.get()), (10, 10));
+    let canary = snapshot.plugins[&PluginName::new("p")].canary.unwrap();
+    assert_eq!(canary.to_string(), "5%");
     let handler = &snapshot.handlers[&HandlerName::new("h")];
     let second = Duration::from_secs(1);
     let retry = RetrySchedule { first: second, factor: 2.0, max: 3600 * second, attempts: 3, jitter: 0.0 };
