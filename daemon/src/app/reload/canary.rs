@@ -189,9 +189,15 @@ impl Reloader {
             let Some(Plugin { path, sha256, .. }) = snapshot.plugins.get(&name) else { continue };
             // Where another file stands there now, or may run now, that is what was meant.
             let stands = hash_of(path).await.is_ok_and(|there| there == row.new);
-            if stands && check_pin(path, sha256).await.is_ok() && library.exists() {
-                held.insert(name, Held { library, sha256: row.old, why: row.failed });
+            if !stands || check_pin(path, sha256).await.is_err() {
+                continue;
             }
+            if !library.exists() {
+                let gone = library.display();
+                error!(plugin = %name, "{gone} is gone, which ran before its canary: the configured library has everything");
+                continue;
+            }
+            held.insert(name, Held { library, sha256: row.old, why: row.failed });
         }
         held
     }
