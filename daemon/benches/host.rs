@@ -1,8 +1,11 @@
 //! A call to a plugin that does nothing, and back: the socket, the frames and the child's threads.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -10,6 +13,7 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use hookyard::host::{Company, Host, HostProgram, HostSpec, ServiceError, Services, Trust};
 use hookyard::model::attempt::Outcome;
 use hookyard::model::event::Event;
+use hookyard::model::http_access::HttpAccess;
 use hookyard::model::ids::{EventId, HandlerName, PluginId, RuleName, StepId};
 use hookyard::model::memory::{Expect, KvPut, KvValue, StepState};
 use tokio::runtime::Runtime;
@@ -17,6 +21,8 @@ use tokio::task::JoinSet;
 
 use crate::events::{SIZES_KB, envelope};
 
+/// About what an outcome takes on the wire.
+const ANSWER_BYTES: usize = 64;
 /// Calls at once where throughput counts.
 const PIPELINED: u64 = 32;
 
@@ -36,6 +42,7 @@ pub(crate) fn round_trip(criterion: &mut Criterion) {
     group.bench_function(format!("4KB, {PIPELINED} at once"), |bencher| {
         bencher.iter_custom(|calls| runtime.block_on(took(&host, &event, PIPELINED, calls)));
     });
+    group.bench_function("4KB, two bare threads over a socket pair", |bencher| bencher.iter_custom(bare));
     group.finish();
     runtime.block_on(host.stop(Duration::from_secs(1)));
 }
@@ -66,6 +73,27 @@ async fn took(host: &Arc<Host>, event: &Event, tasks: u64, calls: u64) -> Durati
     start.elapsed()
 }
 
+/// What the kernel alone takes for it: two threads that sleep until the other has written, with nothing between them.
+#[expect(clippy::disallowed_methods, reason = "a bench measures")]
+fn bare(calls: u64) -> Duration {
+    let (mut ours, mut theirs) = UnixStream::pair().unwrap();
+    let echo = thread::spawn(move || {
+        let mut event = [0; 4096];
+        while theirs.read_exact(&mut event).is_ok() {
+            theirs.write_all(&[0; ANSWER_BYTES]).unwrap();
+        }
+    });
+    let start = Instant::now();
+    for _ in 0..calls {
+        ours.write_all(&[0; 4096]).unwrap();
+        ours.read_exact(&mut [0; ANSWER_BYTES]).unwrap();
+    }
+    let took = start.elapsed();
+    drop(ours);
+    echo.join().unwrap();
+    took
+}
+
 async fn start(dir: &Path) -> Host {
     let program = HostProgram {
         path: PathBuf::from(env!("CARGO_BIN_EXE_hookyard")),
@@ -82,7 +110,7 @@ async fn start(dir: &Path) -> Host {
         processes: 1,
         timeout: Duration::from_secs(30),
         confine: None,
-        http: hookyard::model::http_access::HttpAccess::default(),
+        http: HttpAccess::default(),
     };
     Host::start_with(program, spec, Arc::new(Nothing)).await.unwrap()
 }

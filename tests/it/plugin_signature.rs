@@ -65,6 +65,8 @@ async fn what_no_trusted_key_signed_does_not_start_and_what_one_did_does() {
         let doctor = String::from_utf8(yard.run(&["doctor"]).stdout).unwrap();
         assert!(doctor.contains(words), "{doctor}");
     };
+    // Handlers start side by side, and the first fault is told.
+    sign(&libraries[1], &ours);
     is_told(&yard, "libhookyard_sumo.so.minisig cannot be read; sign it");
     libraries.iter().for_each(|library| sign(library, &ours));
     let signed = fs::read_to_string(signature_of(&libraries[0])).unwrap();
@@ -143,4 +145,37 @@ async fn a_developer_signs_nothing_unless_a_signature_is_written() {
     });
     let said = refused(&yard, &["serve", "--dev"]);
     assert!(said.contains("sumo.minisig cannot be read; sign it"), "{said}");
+}
+
+/// Whom to trust is a matter of every plugin; what ran before a canary bore its signature when it began to run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_canary_of_signed_libraries_goes_on_over_reloads_and_other_keys_wait_for_its_end() {
+    let (ours, others) = (pair(), pair());
+    let mut yard = trusting(&[&ours]);
+    let libraries = ["libhookyard_sumo.so", "libhookyard_direct.so"].map(|it| yard.installed().join(it));
+    libraries.iter().for_each(|library| sign(library, &ours));
+    let _poster = yard.start().await;
+    let first = sumo(&yard)["sha256"].clone();
+    let mut another = fs::read(&libraries[0]).unwrap();
+    another.push(0);
+    fs::remove_file(&libraries[0]).unwrap();
+    fs::write(&libraries[0], another).unwrap();
+    sign(&libraries[0], &ours);
+    assert!(yard.run(&["plugin", "lock", "sumo"]).status.success());
+    assert_eq!(yard.ask(&["plugin", "reload", "sumo", "--canary", "50%"])["how"], "canary");
+
+    let both = |handler: &Value| (handler["pid"].clone(), handler["canary"]["host"]["pid"].clone());
+    let before = both(&sumo(&yard));
+    yard.edit_config(|text| text.replace("\"30d\"", "\"31d\""));
+    yard.ask(&["reload"]);
+    assert_eq!(both(&sumo(&yard)), before, "a reload of something else leaves both alone");
+    trust(&yard, &[&ours, &others]);
+    assert!(refused(&yard, &["reload"]).contains("a canary of `sumo` runs"));
+    assert_eq!(both(&sumo(&yard)), before);
+
+    assert_eq!(yard.ask(&["plugin", "rollback", "sumo"])["how"], "canary rollback");
+    yard.ask(&["reload"]);
+    let after = sumo(&yard);
+    assert_eq!((&after["sha256"], &after["rolled_back"]), (&first, &true.into()), "{after}");
+    assert_eq!(yard.terminate().code(), Some(0));
 }

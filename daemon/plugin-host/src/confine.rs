@@ -1,6 +1,6 @@
 //! What the plugin may reach, made to hold by the kernel: Landlock for files, seccomp for the network and for what no plugin
-//! needs; and where the daemon is root's, root's powers are given up, and root itself where another user is named. From then on it holds for this process and whatever it
-//! starts.
+//! needs; and where the daemon is root's, root's powers are given up, and root itself where another user is named. From then
+//! on it holds for this process and whatever it starts.
 //!
 //! Called by `run` in the one thread that there is, before the library is loaded: a library's constructors run confined.
 

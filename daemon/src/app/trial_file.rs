@@ -63,12 +63,12 @@ impl TrialFile {
         self.write(&rows)
     }
 
-    /// Forgets every row that is not to be kept.
-    pub(super) fn retain(&self, keep: impl Fn(&PluginName, &Row) -> bool) -> io::Result<()> {
-        let mut rows = self.rows();
-        let before = rows.len();
+    /// Forgets every row that is not to be kept; what is kept may be changed.
+    pub(super) fn retain(&self, keep: impl Fn(&PluginName, &mut Row) -> bool) -> io::Result<()> {
+        let before = self.rows();
+        let mut rows = before.clone();
         rows.retain(|plugin, row| keep(&PluginName::new(plugin), row));
-        if rows.len() < before { self.write(&rows) } else { Ok(()) }
+        if rows == before { Ok(()) } else { self.write(&rows) }
     }
 
     fn write(&self, rows: &BTreeMap<String, Row>) -> io::Result<()> {
@@ -105,6 +105,12 @@ mod tests {
         assert_eq!((&rows["sumo"], &rows["direct"]), (&row(Some("it crashed")), &row(None)));
         file.retain(|plugin, _| plugin.as_str() == "sumo").unwrap();
         assert_eq!(file.rows().len(), 1);
+        file.retain(|_, row| {
+            row.old = "cc".to_owned();
+            true
+        })
+        .unwrap();
+        assert_eq!(file.rows()["sumo"].old, "cc");
         fs::write(directory.path().join(FILE_NAME), "{\"sumo\"").unwrap();
         assert_eq!(file.rows(), BTreeMap::new());
     }

@@ -22,6 +22,11 @@ pub enum AccountError {
     NoGroupOf(u32),
     #[error("the user `{0}` is root, which is no bound for a plugin; name another in `confine`")]
     Root(String),
+    #[error(
+        "this kernel gives no sealed memory to load the library from, and another user cannot read the store's cache; take \
+         `user` out of `confine`, or allow memfd_create (sysctl vm.memfd_noexec, or what filters the daemon's system calls)"
+    )]
+    NoSealedMemory,
     #[error("the system's users cannot be looked up")]
     LookUp(#[from] Errno),
 }

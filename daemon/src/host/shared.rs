@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::account::AccountError;
 use super::death::Cause;
 use super::figures::Counters;
 use super::library::{self, Checked};
@@ -67,6 +68,9 @@ impl Shared {
             library::load(&path, &trust, &cache).map(|library| (library, user))
         });
         let (library, user) = loading.await.map_err(HostError::Task)??;
+        if user.is_some() && library.in_memory.is_none() {
+            return Err(AccountError::NoSealedMemory.into());
+        }
         library.check_settings(&spec.settings_json)?;
         let workers = u16::try_from(spec.concurrency.max(1)).unwrap_or(u16::MAX);
         let start_frame = start_frame(&spec, &library, user, workers)?;

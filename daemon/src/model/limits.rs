@@ -207,7 +207,7 @@ pub const DEAD_LETTER_LINES_MAX: usize = 3;
 pub const HOST_OUTBOX_MAX: usize = 64;
 /// Upcalls of one host served at once: its workers have one each, and a plugin's own threads a few.
 pub const HOST_UPCALLS_MAX: usize = 256;
-/// HTTP requests of one handler under way: one for each call that it can have; each may hold an answer of 4 MiB.
+/// HTTP requests of one host under way: one for each call that it can have; each may hold an answer of 4 MiB.
 pub const HTTP_IN_FLIGHT_MAX: usize = 64;
 /// How long one address has to take a connection; a name may have several, and an attempt has half a minute.
 pub const HTTP_CONNECT_MAX: Duration = Duration::from_secs(5);

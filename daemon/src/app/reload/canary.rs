@@ -25,7 +25,7 @@ use crate::app::library_record::{CANARY, Entry, Library};
 use crate::app::trial_file::Row;
 use crate::config::{Part, Plugin, Snapshot, diff};
 use crate::dispatch::canary::{Trial, Verdict};
-use crate::host::{Host, HostError, check_pin, library_hash};
+use crate::host::{Host, check_pin, hash_at};
 use crate::model::canary::Share;
 use crate::model::clock::UnixMillis;
 use crate::model::ids::{HandlerName, PluginName};
@@ -70,6 +70,13 @@ impl Reloader {
         self.handlers.trials().contains_key(plugin)
     }
 
+    /// A plugin that has a canary and of which a handler is among these.
+    pub(super) fn on_trial_among(&self, snapshot: &Snapshot, handlers: &[HandlerName]) -> Option<PluginName> {
+        let trials = self.handlers.trials();
+        let plugins = handlers.iter().filter_map(|handler| snapshot.handlers.get(handler));
+        plugins.map(|handler| handler.plugin.clone()).find(|plugin| trials.contains_key(plugin))
+    }
+
     pub(super) fn canary_runs(&self, plugin: &PluginName) -> ReloadError {
         ReloadError::CanaryRuns { plugin: plugin.to_string() }
     }
@@ -89,6 +96,8 @@ impl Reloader {
             Part::Handler => {
                 [before, after].into_iter().filter_map(|it| plugin_of(it, &change.name)).collect()
             }
+            // Whom to trust is a matter of each of them.
+            Part::Plugins => trials.keys().cloned().collect(),
             _ => Vec::new(),
         });
         match concerned.into_iter().find(|plugin| trials.contains_key(plugin)) {
@@ -100,7 +109,7 @@ impl Reloader {
     /// Whether the library on trial is the one at the path.
     pub(super) async fn stands_at(&self, plugin: &PluginName, path: &Path) -> Result<bool, ReloadError> {
         let library = |source| ReloadError::Library { plugin: plugin.to_string(), source };
-        let there = hash_of(path).await.map_err(library)?;
+        let there = hash_at(path).await.map_err(library)?;
         Ok(self.handlers.trials().get(plugin).is_some_and(|on_trial| on_trial.library.sha256 == there))
     }
 
@@ -188,7 +197,7 @@ impl Reloader {
             let (name, library) = (PluginName::new(&name), self.record.library(&row.old));
             let Some(Plugin { path, sha256, .. }) = snapshot.plugins.get(&name) else { continue };
             // Where another file stands there now, or may run now, that is what was meant.
-            let stands = hash_of(path).await.is_ok_and(|there| there == row.new);
+            let stands = hash_at(path).await.is_ok_and(|there| there == row.new);
             if !stands || check_pin(path, sha256).await.is_err() {
                 continue;
             }
@@ -302,12 +311,6 @@ impl Reloader {
             Err(error) => error!(%error, "a canary could not be recorded"),
         }
     }
-}
-
-/// What stands at the path now. Nothing of it is loaded by this, so nobody asks who signed it.
-async fn hash_of(path: &Path) -> Result<String, HostError> {
-    let path = path.to_owned();
-    tokio::task::spawn_blocking(move || library_hash(&path, None)).await.map_err(HostError::Task)?
 }
 
 async fn first_fault(hosts: Vec<Arc<Host>>) -> String {

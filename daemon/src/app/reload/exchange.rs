@@ -53,6 +53,11 @@ impl Reloader {
         let sources = door::sources(&after)?;
         let prepared = self.prepare(&after, Libraries { held: &held, only }).await?;
         let fresh: Vec<HandlerName> = prepared.fresh().cloned().collect();
+        // An exchange of its hosts would end a canary without a word.
+        if let Some(plugin) = self.on_trial_among(&after, &fresh) {
+            prepared.abandon().await;
+            return Err(self.canary_runs(&plugin));
+        }
         let canary = canary.filter(|_| !fresh.is_empty());
         let written = canary.map(|canary| self.write_down(&canary, prepared.fresh_hash(), &mut held));
         let trial = match written.transpose() {

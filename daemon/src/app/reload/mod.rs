@@ -213,9 +213,12 @@ impl Reloader {
         }
         self.refuse_where_on_trial(&before, &next.snapshot)?;
         let dry_run = self.meet(demand, &next.snapshot).await?;
-        // A plugin that was rolled back stays so until its own section says something else.
+        // A plugin that was rolled back stays so until its section means another library.
+        let meant = |snapshot: &Snapshot, plugin: &PluginName| {
+            snapshot.plugins.get(plugin).map(|plugin| (plugin.path.clone(), plugin.sha256.clone()))
+        };
         let mut held = self.held();
-        held.retain(|plugin, _| before.plugins.get(plugin) == next.snapshot.plugins.get(plugin));
+        held.retain(|plugin, _| meant(&before, plugin) == meant(&next.snapshot, plugin));
         let reloaded = self.put_in_place(next, from, Way { held, only: None, canary: None }).await?;
         self.record_libraries("reload", "").await;
         Ok(Reloaded { dry_run, ..reloaded })

@@ -1,8 +1,8 @@
 //! One plugin's library is exchanged, side by side, and nothing else: reload and rollback of a plugin.
 //!
 //! A reload takes the files' word for the pins, so it loads the configuration, and is refused where that says more that is
-//! new. A rollback takes a library that ran here before out of the cache; it holds until the plugin is reloaded, its
-//! section is changed, or the daemon starts again, which all take the configured library. Either is refused whole where
+//! new. A rollback takes a library that ran here before out of the cache; it holds until the plugin is reloaded, its path or
+//! pins change, or (but for a canary's end) the daemon starts again, which all take the configured library. Either is refused whole where
 //! the library does not start, and the one before runs on.
 
 use std::collections::BTreeMap;
@@ -219,9 +219,16 @@ impl Reloader {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A trial whose library before is no longer held is over for good.
+    /// A trial whose library before is no longer held is over for good; but a library that failed is not taken by a start
+    /// whichever older one runs.
     pub(super) fn hold(&self, held: BTreeMap<PluginName, Held>) {
-        let holds = |plugin: &PluginName, row: &Row| held.get(plugin).is_some_and(|it| it.sha256 == row.old);
+        let holds = |plugin: &PluginName, row: &mut Row| {
+            let Some(runs) = held.get(plugin) else { return false };
+            if row.failed.is_some() {
+                row.old.clone_from(&runs.sha256);
+            }
+            row.old == runs.sha256
+        };
         if let Err(error) = self.trial_file.retain(holds) {
             error!(%error, "that a trial is over could not be written down: the next start may go on with it");
         }
