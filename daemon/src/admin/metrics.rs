@@ -123,7 +123,7 @@ fn of_side(handler: &HandlerView, side: Option<&'static str>) {
     }
     counter!(names::HANDLER_CALL_BUCKET, with(&[("le", "+Inf")])).absolute(calls);
     counter!(names::HANDLER_CALL_COUNT, with(&[])).absolute(calls);
-    of_http(handler, &with);
+    of_http(handler, with);
     let info = [
         ("id", &*handler.plugin_id),
         ("version", &handler.plugin_version),
