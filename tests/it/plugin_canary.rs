@@ -230,3 +230,18 @@ async fn a_canary_goes_on_over_reloads_and_starts_and_only_its_end_lets_the_plug
     assert_eq!(history(&yard), ["plugin reload", "canary rollback", "canary", "start"]);
     assert_eq!(yard.terminate().code(), Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_takes_no_library_that_failed_whichever_older_one_runs() {
+    let (mut yard, _poster, first) = yard().await;
+    replace(&yard, 1);
+    assert!(yard.run(&["plugin", "lock", "sumo"]).status.success());
+    let second = yard.ask(&["plugin", "reload", "sumo"])["sha256"].clone();
+    replace(&yard, 2);
+    begin(&yard, &[]);
+    assert_eq!(yard.ask(&["plugin", "rollback", "sumo"])["sha256"], second);
+    assert_eq!(yard.ask(&["plugin", "rollback", "sumo"])["sha256"], *first);
+    let (_poster, after) = started_again(&mut yard).await;
+    assert_eq!((&after["sha256"], &after["rolled_back"]), (&Value::from(&*first), &true.into()), "{after}");
+    assert_eq!(yard.terminate().code(), Some(0));
+}
