@@ -253,6 +253,34 @@ impl Bytes {
     }
 }
 
+impl Pair {
+    /// `count` pairs, or `None` where the contract is broken: NULL with a count, or a count that no memory has.
+    ///
+    /// # Safety
+    /// `pairs` points at `count` readable pairs that live, unchanged, for `'a`.
+    pub unsafe fn slice<'a>(pairs: *const Self, count: usize) -> Option<&'a [Self]> {
+        if count == 0 {
+            return Some(&[]);
+        }
+        if pairs.is_null()
+            || count.checked_mul(size_of::<Self>()).is_none_or(|size| isize::try_from(size).is_err())
+        {
+            return None;
+        }
+        // SAFETY: not NULL, not above isize::MAX bytes; the rest is the caller's promise.
+        Some(unsafe { std::slice::from_raw_parts(pairs, count) })
+    }
+
+    /// Key and value as text, or `None` as [`Bytes::text`] says it.
+    ///
+    /// # Safety
+    /// As [`Bytes::get`], for both.
+    pub unsafe fn texts<'a>(self) -> Option<(&'a str, &'a str)> {
+        // SAFETY: the caller's promise.
+        unsafe { Some((self.key.text()?, self.val.text()?)) }
+    }
+}
+
 /// A struct that begins with its size and may grow (R1).
 ///
 /// # Safety

@@ -165,13 +165,7 @@ unsafe fn borrow_event<'a>(event: *const abi::Event) -> Option<Event<'a>> {
     // SAFETY: the caller's promise, for this and for each field.
     unsafe {
         let raw = abi::read(event)?;
-        let headers = if raw.header_count == 0 {
-            &[][..]
-        } else if raw.headers.is_null() {
-            return None;
-        } else {
-            std::slice::from_raw_parts(raw.headers, raw.header_count)
-        };
+        let headers = abi::Pair::slice(raw.headers, raw.header_count)?;
         Some(Event {
             id: raw.event_id.text()?,
             source: raw.source.text()?,
@@ -181,10 +175,7 @@ unsafe fn borrow_event<'a>(event: *const abi::Event) -> Option<Event<'a>> {
             received_unix_ms: raw.received_unix_ms,
             content_type: raw.content_type.text()?,
             body: raw.body.get()?,
-            headers: headers
-                .iter()
-                .map(|pair| Some((pair.key.text()?, pair.val.text()?)))
-                .collect::<Option<_>>()?,
+            headers: headers.iter().map(|pair| pair.texts()).collect::<Option<_>>()?,
         })
     }
 }

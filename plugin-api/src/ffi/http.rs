@@ -77,14 +77,10 @@ impl<'a> HttpTable<'a> {
 unsafe fn copied(response: &http::Response) -> Option<Answered> {
     // SAFETY: the caller's promise, for each field.
     unsafe {
-        let pairs = match response.header_count {
-            0 => &[][..],
-            _ if response.headers.is_null() => return None,
-            count => std::slice::from_raw_parts(response.headers, count),
-        };
+        let pairs = Pair::slice(response.headers, response.header_count)?;
         let headers = pairs
             .iter()
-            .map(|pair| Some((pair.key.text()?.to_owned(), pair.val.text()?.to_owned())))
+            .map(|pair| pair.texts().map(|(key, val)| (key.to_owned(), val.to_owned())))
             .collect::<Option<_>>()?;
         let status = u16::try_from(response.status).ok()?;
         Some(Answered { status, headers, body: response.body.get()?.to_vec() })

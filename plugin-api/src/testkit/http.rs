@@ -51,15 +51,12 @@ unsafe fn asked(request: *const http::Request) -> Option<Asked> {
     // SAFETY: the caller's promise, for this and for each field.
     unsafe {
         let raw = abi::read(request)?;
-        let mut headers = Vec::new();
-        for index in 0..raw.header_count {
-            let pair = &*raw.headers.add(index);
-            headers.push((pair.key.text()?.to_owned(), pair.val.text()?.to_owned()));
-        }
+        let pairs = Pair::slice(raw.headers, raw.header_count)?.iter();
+        let headers = pairs.map(|pair| pair.texts().map(|(key, val)| (key.to_owned(), val.to_owned())));
         Some(Asked {
             method: raw.method.text()?.to_owned(),
             url: raw.url.text()?.to_owned(),
-            headers,
+            headers: headers.collect::<Option<_>>()?,
             body: raw.body.get()?.to_vec(),
         })
     }

@@ -66,11 +66,7 @@ unsafe fn asked(request: *const http::Request) -> Result<HttpRequest, Status> {
         if too_large {
             return Err(abi::E_TOO_LARGE);
         }
-        let pairs = match raw.header_count {
-            0 => &[][..],
-            _ if raw.headers.is_null() => return Err(abi::E_INVALID),
-            count => std::slice::from_raw_parts(raw.headers, count),
-        };
+        let pairs = Pair::slice(raw.headers, raw.header_count).ok_or(abi::E_INVALID)?;
         if pairs.iter().fold(0, |sum, pair| pair.key.len.saturating_add(pair.val.len).saturating_add(sum))
             > HTTP_HEADER_BYTES_MAX
         {

@@ -91,11 +91,14 @@ unsafe extern "C" fn log(
     field_count: usize,
 ) {
     let Some(child) = CHILD.get().filter(|child| level >= child.level) else { return };
-    let count = if fields.is_null() { 0 } else { field_count.min(LOG_FIELDS_MAX) };
+    let count = field_count.min(LOG_FIELDS_MAX);
     // SAFETY: the plugin passes field_count pairs, and bytes that live until this returns (ABI).
     let (message, fields) = unsafe {
-        let pairs = if count == 0 { &[][..] } else { std::slice::from_raw_parts(fields, count) };
-        let fields = pairs.iter().map(|pair| (text_of(pair.key), text_of(pair.val))).collect();
+        let fields = Pair::slice(fields, count)
+            .unwrap_or_default()
+            .iter()
+            .map(|pair| (text_of(pair.key), text_of(pair.val)))
+            .collect();
         (text_of(message), fields)
     };
     let call = call_of(call).map(|(_, call)| call.wire.call);
