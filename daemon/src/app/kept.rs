@@ -5,13 +5,14 @@
 //! whatever a plugin wants. A crash while one is written leaves the others; a file that cannot be read is passed over.
 
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
+use super::json_file;
 use crate::config::ConfigFile;
 use crate::model::clock::UnixMillis;
 use crate::model::limits::SNAPSHOTS_KEPT_MAX;
@@ -56,7 +57,7 @@ impl KeptSnapshots {
         // Also where the clock stepped back: the order is that of running.
         let began = before.first().map_or(now.0, |newest| now.0.max(newest.began + 1));
         let kept = Kept { hash: hash.to_owned(), began, files };
-        write(&self.path(&kept), &serde_json::to_vec(&kept)?)?;
+        json_file::write(&self.path(&kept), &serde_json::to_vec(&kept)?)?;
         let (same, others): (Vec<Kept>, Vec<Kept>) = before.into_iter().partition(|old| old.hash == hash);
         for old in same.iter().chain(others.iter().skip(SNAPSHOTS_KEPT_MAX - 1)) {
             fs::remove_file(self.path(old))?;
@@ -107,16 +108,6 @@ fn read(path: &Path) -> Option<Kept> {
     }
     let read = fs::read(path).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
     read.inspect_err(|error| warn!(path = %path.display(), %error, "a kept snapshot cannot be read")).ok()
-}
-
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let unfinished = path.with_extension("new");
-    let mut file =
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&unfinished, path)?;
-    fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]

@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
+use super::json_file;
 use crate::model::clock::UnixMillis;
 use crate::model::ids::PluginName;
 use crate::model::limits::{LIBRARIES_KEPT_MAX, LIBRARY_RECORDS_MAX};
 
 const FILE_NAME: &str = "record.json";
-const TEMPORARY: &str = ".record.json.tmp";
 
 /// The record of one store, in the directory of its libraries.
 #[derive(Debug)]
@@ -90,8 +90,7 @@ impl LibraryRecord {
             });
         }
         if entries.len() > known {
-            entries.drain(..entries.len().saturating_sub(LIBRARY_RECORDS_MAX));
-            self.write(&entries)?;
+            self.write(&mut entries)?;
         }
         self.remove_old(&entries, in_use)
     }
@@ -100,18 +99,13 @@ impl LibraryRecord {
     pub(super) fn note(&self, entry: Entry) -> io::Result<()> {
         let mut entries = self.entries();
         entries.push(entry);
-        entries.drain(..entries.len().saturating_sub(LIBRARY_RECORDS_MAX));
-        self.write(&entries)
+        self.write(&mut entries)
     }
 
     /// Oldest first.
     pub(super) fn entries(&self) -> Vec<Entry> {
         let path = self.directory.join(FILE_NAME);
-        let read = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
-            read => read.and_then(|bytes| Ok(serde_json::from_slice(&bytes)?)),
-        };
-        read.unwrap_or_else(|error| {
+        json_file::read(&path).unwrap_or_else(|error| {
             warn!(path = %path.display(), %error, "the record of libraries cannot be read; it begins anew");
             Vec::new()
         })
@@ -132,11 +126,10 @@ impl LibraryRecord {
         self.directory.join(format!("{sha256}.so"))
     }
 
-    fn write(&self, entries: &[Entry]) -> io::Result<()> {
-        let temporary = self.directory.join(TEMPORARY);
-        fs::write(&temporary, serde_json::to_vec(entries)?)?;
-        fs::File::open(&temporary)?.sync_all()?;
-        fs::rename(&temporary, self.directory.join(FILE_NAME))
+    /// Writes the last of them.
+    fn write(&self, entries: &mut Vec<Entry>) -> io::Result<()> {
+        entries.drain(..entries.len().saturating_sub(LIBRARY_RECORDS_MAX));
+        json_file::write(&self.directory.join(FILE_NAME), &serde_json::to_vec(entries)?)
     }
 
     fn remove_old(&self, entries: &[Entry], in_use: &BTreeSet<String>) -> io::Result<()> {

@@ -14,6 +14,7 @@ pub mod dry_run;
 pub mod explain;
 mod handler_view;
 mod handlers;
+mod json_file;
 mod kept;
 mod library_record;
 pub mod reload;

@@ -6,16 +6,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
+use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::StartError;
+use super::{StartError, json_file};
 use crate::config::{Scheme, Snapshot};
 
 const FILE_NAME: &str = "runtime.json";
@@ -71,7 +70,9 @@ impl RuntimeFile {
             admin: self.admin,
             dev: self.dev.then(|| dev_secrets(snapshot)),
         };
-        write_private(&self.path, &runtime)
+        serde_json::to_vec_pretty(&runtime)
+            .map_err(io::Error::from)
+            .and_then(|text| json_file::write(&self.path, &text))
             .map_err(|source| StartError::RuntimeFile { path: self.path.clone(), source })
     }
 
@@ -106,13 +107,4 @@ fn dev_secrets(snapshot: &Snapshot) -> DevSecrets {
             .filter_map(|source| Some((source.name.to_string(), first_secret(&source.scheme)?)))
             .collect(),
     }
-}
-
-fn write_private(path: &Path, runtime: &Runtime) -> std::io::Result<()> {
-    let unfinished = path.with_extension("json.new");
-    let mut file =
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-    file.write_all(&serde_json::to_vec_pretty(runtime)?)?;
-    file.sync_all()?;
-    fs::rename(unfinished, path)
 }

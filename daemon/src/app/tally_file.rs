@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::json_file;
 use crate::model::clock::UnixMillis;
 use crate::model::ids::RuleName;
 use crate::model::limits::TALLY_WRITE_EVERY;
@@ -31,17 +32,10 @@ struct Row {
 /// What was counted before.
 pub(super) fn read(store: &Path) -> BTreeMap<RuleName, Matched> {
     let path = path(store);
-    let rows: BTreeMap<String, Row> = match fs::read(&path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-            warn!(path = %path.display(), %error, "the counts of rules cannot be read; counting begins anew");
-            BTreeMap::new()
-        }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
-        Err(error) => {
-            warn!(path = %path.display(), %error, "the counts of rules cannot be read; counting begins anew");
-            BTreeMap::new()
-        }
-    };
+    let rows: BTreeMap<String, Row> = json_file::read(&path).unwrap_or_else(|error| {
+        warn!(path = %path.display(), %error, "the counts of rules cannot be read; counting begins anew");
+        BTreeMap::new()
+    });
     let matched = |row: Row| Matched {
         events: row.events,
         last: row.last.map(UnixMillis),
@@ -85,6 +79,7 @@ fn write(path: &Path, counted: &BTreeMap<RuleName, Matched>) -> io::Result<()> {
         since: matched.since.0,
     };
     let rows: BTreeMap<&str, Row> = counted.iter().map(|(rule, it)| (rule.as_str(), row(it))).collect();
+    // Unlike the others it waits for no disk: where it is lost, counting begins anew.
     let unfinished = path.with_extension("json.new");
     fs::write(&unfinished, serde_json::to_vec(&rows)?)?;
     fs::rename(unfinished, path)

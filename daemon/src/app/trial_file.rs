@@ -6,13 +6,13 @@
 //! trial that begins at the next start.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
+use super::json_file;
 use crate::model::ids::PluginName;
 
 const FILE_NAME: &str = "trials.json";
@@ -46,11 +46,7 @@ impl TrialFile {
 
     /// Every row; none where the file cannot be read.
     pub(super) fn rows(&self) -> BTreeMap<String, Row> {
-        let read = match fs::read(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return BTreeMap::new(),
-            read => read.and_then(|bytes| Ok(serde_json::from_slice(&bytes)?)),
-        };
-        read.unwrap_or_else(|error| {
+        json_file::read(&self.path).unwrap_or_else(|error| {
             warn!(path = %self.path.display(), %error, "the plugins' trials cannot be read; configured libraries run");
             BTreeMap::new()
         })
@@ -72,17 +68,14 @@ impl TrialFile {
     }
 
     fn write(&self, rows: &BTreeMap<String, Row>) -> io::Result<()> {
-        let unfinished = self.path.with_extension("new");
-        let mut file = fs::File::create(&unfinished)?;
-        file.write_all(&serde_json::to_vec(rows)?)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, &self.path)?;
-        fs::File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()
+        json_file::write(&self.path, &serde_json::to_vec(rows)?)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -183,13 +183,15 @@ pub struct Report {
     pub duration: Duration,
 }
 
-/// Refuses the library that stands at the path now where none of the pins is its hash.
-pub async fn check_pin(library: &Path, pins: &[String]) -> Result<(), HostError> {
-    library::check_pin(library, &hash_at(library).await?, pins)
+/// The hash of the library that stands at the path now; refused where none of the pins is it.
+pub async fn check_pin(library: &Path, pins: &[String]) -> Result<String, HostError> {
+    let there = hash_at(library).await?;
+    library::check_pin(library, &there, pins)?;
+    Ok(there)
 }
 
 /// What stands at the path now. Nothing of it is loaded by this, so nobody asks who signed it.
-pub async fn hash_at(library: &Path) -> Result<String, HostError> {
+async fn hash_at(library: &Path) -> Result<String, HostError> {
     let path = library.to_owned();
     tokio::task::spawn_blocking(move || library_hash(&path, None)).await.map_err(HostError::Task)?
 }

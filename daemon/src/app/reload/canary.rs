@@ -12,7 +12,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -25,7 +24,7 @@ use crate::app::library_record::{CANARY, Entry, Library};
 use crate::app::trial_file::Row;
 use crate::config::{Part, Plugin, Snapshot, diff};
 use crate::dispatch::canary::{Trial, Verdict};
-use crate::host::{Host, check_pin, hash_at};
+use crate::host::{Host, check_pin};
 use crate::model::canary::Share;
 use crate::model::clock::UnixMillis;
 use crate::model::ids::{HandlerName, PluginName};
@@ -106,11 +105,9 @@ impl Reloader {
         }
     }
 
-    /// Whether the library on trial is the one at the path.
-    pub(super) async fn stands_at(&self, plugin: &PluginName, path: &Path) -> Result<bool, ReloadError> {
-        let library = |source| ReloadError::Library { plugin: plugin.to_string(), source };
-        let there = hash_at(path).await.map_err(library)?;
-        Ok(self.handlers.trials().get(plugin).is_some_and(|on_trial| on_trial.library.sha256 == there))
+    /// Whether the library on trial has this hash.
+    pub(super) fn tries(&self, plugin: &PluginName, sha256: &str) -> bool {
+        self.handlers.trials().get(plugin).is_some_and(|on_trial| on_trial.library.sha256 == sha256)
     }
 
     /// Its hosts are up: writes it down, so that a start goes on with it and a reload leaves the library before alone, and
@@ -197,8 +194,7 @@ impl Reloader {
             let (name, library) = (PluginName::new(&name), self.record.library(&row.old));
             let Some(Plugin { path, sha256, .. }) = snapshot.plugins.get(&name) else { continue };
             // Where another file stands there now, or may run now, that is what was meant.
-            let stands = hash_at(path).await.is_ok_and(|there| there == row.new);
-            if !stands || check_pin(path, sha256).await.is_err() {
+            if !check_pin(path, sha256).await.is_ok_and(|there| there == row.new) {
                 continue;
             }
             if !library.exists() {
@@ -279,8 +275,13 @@ impl Reloader {
             held.why = Some(why.to_owned());
         }
         self.hold(held);
-        let Some(row) = self.trial_file.rows().remove(plugin.as_str()) else { return };
-        if let Err(error) = self.trial_file.put(plugin, Row { failed: Some(why.to_owned()), ..row }) {
+        let failed = |name: &PluginName, row: &mut Row| {
+            if name == plugin {
+                row.failed = Some(why.to_owned());
+            }
+            true
+        };
+        if let Err(error) = self.trial_file.retain(failed) {
             error!(%plugin, %error, "that the canary failed could not be written down: the next start tries it again");
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! A reload takes the files' word for the pins, so it loads the configuration, and is refused where that says more that is
 //! new. A rollback takes a library that ran here before out of the cache; it holds until the plugin is reloaded, its path or
-//! pins change, or (but for a canary's end) the daemon starts again, which all take the configured library. Either is refused whole where
-//! the library does not start, and the one before runs on.
+//! pins change, or (but for a canary's end) the daemon starts again, which all take the configured library. Either is refused
+//! whole where the library does not start, and the one before runs on.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -99,9 +99,9 @@ impl Reloader {
         self.refuse_more_changes(plugin, &loaded.snapshot)?;
         let configured = &loaded.snapshot.plugins[plugin];
         let library = |source| ReloadError::Library { plugin: plugin.to_string(), source };
-        check_pin(&configured.path, &configured.sha256).await.map_err(library)?;
+        let there = check_pin(&configured.path, &configured.sha256).await.map_err(library)?;
         if self.is_on_trial(plugin) {
-            return match wish.share.is_none() && self.stands_at(plugin, &configured.path).await? {
+            return match wish.share.is_none() && self.tries(plugin, &there) {
                 true => self.promote(plugin, by).await,
                 false => Err(self.canary_runs(plugin)),
             };
