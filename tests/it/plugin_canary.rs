@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::plugin_abi::bench::Bench;
 use crate::plugin_exchange::{
-    Traffic, deliveries, each_fulfilled_once, own_library, refused, replace, sumo, text, write,
+    Traffic, deliveries, each_fulfilled_once, own_library, refused, replace, text, write,
 };
 use crate::stripe::Poster;
 use crate::yard::{Yard, found};
@@ -17,7 +17,7 @@ async fn yard() -> (Yard, Poster, String) {
     let mut yard = Yard::shipped();
     own_library(&yard);
     let poster = yard.start().await;
-    let first = sumo(&yard)["sha256"].as_str().unwrap().to_owned();
+    let first = yard.handler("sumo")["sha256"].as_str().unwrap().to_owned();
     (yard, poster, first)
 }
 
@@ -66,6 +66,15 @@ async fn started_again(yard: &mut Yard) -> (Poster, Value) {
     (poster, sumo)
 }
 
+/// The traffic ends, and all that was posted is delivered and fulfilled, once: how many that were.
+async fn all_fulfilled(yard: &Yard, traffic: Traffic) -> usize {
+    let posted = traffic.end().await;
+    let counts = yard.wait_until_settled(posted as u64).await;
+    assert_eq!((&counts["delivered"], &counts["dead"]), (&posted.into(), &0.into()), "{counts}");
+    each_fulfilled_once(yard, posted).await;
+    posted
+}
+
 /// Waits until twenty deliveries more are made.
 async fn wait_for_more(yard: &Yard) {
     let delivered = || yard.ask(&["status"])["counts"]["delivered"].as_u64().unwrap();
@@ -80,16 +89,16 @@ async fn a_good_library_is_promoted_by_itself_or_at_a_word_and_nothing_is_lost_o
     replace(&yard, 1);
     let second = begin(&yard, &["--promote-after", "20"]);
     wait_for(&yard, "promote").await;
-    assert_eq!(sumo(&yard)["sha256"], *second);
-    assert_eq!(sumo(&yard)["rolled_back"], false);
+    assert_eq!(yard.handler("sumo")["sha256"], *second);
+    assert_eq!(yard.handler("sumo")["rolled_back"], false);
 
     replace(&yard, 2);
     let third = begin(&yard, &[]);
-    let canary = || sumo(&yard)["canary"].clone();
+    let canary = || yard.handler("sumo")["canary"].clone();
     let shared = || (canary()["new"]["answered"].as_u64() > Some(5)).then_some(());
     found(shared).await.expect("the canary has a share");
     assert_eq!(
-        (&sumo(&yard)["sha256"], &canary()["host"]["sha256"]),
+        (&yard.handler("sumo")["sha256"], &canary()["host"]["sha256"]),
         (&Value::from(&*second), &Value::from(&*third))
     );
     let shown = text(&yard.run(&["status"]).stdout);
@@ -131,10 +140,7 @@ async fn a_library_that_crashes_is_rolled_back_by_itself_and_a_start_does_not_ta
     let bad = begin(&yard, &[]);
     wait_for(&yard, "canary rollback").await;
     wait_for_more(&yard).await;
-    let posted = traffic.end().await;
-    let counts = yard.wait_until_settled(posted as u64).await;
-    assert_eq!((&counts["delivered"], &counts["dead"]), (&posted.into(), &0.into()), "{counts}");
-    each_fulfilled_once(&yard, posted).await;
+    let posted = all_fulfilled(&yard, traffic).await;
     let record = yard.ask(&["plugin", "history", "sumo"])[0].clone();
     assert_eq!((&record["before"], &record["sha256"]), (&Value::from(&*bad), &Value::from(&*first)));
     assert!(record["why"].as_str().unwrap().contains("SIGABRT"), "{record}");
@@ -151,9 +157,7 @@ async fn a_library_that_crashes_is_rolled_back_by_itself_and_a_start_does_not_ta
     replace(&yard, 1);
     begin(&yard, &["--promote-after", "1"]);
     wait_for(&yard, "promote").await;
-    let posted = traffic.end().await;
-    yard.wait_until_settled(posted as u64).await;
-    each_fulfilled_once(&yard, posted).await;
+    all_fulfilled(&yard, traffic).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,11 +170,8 @@ async fn a_library_that_rejects_all_costs_an_attempt_each_and_leaves_no_dead_let
     assert_eq!(yard.ask(&["plugin", "reload", "sumo"])["share"], "50%", "as the configuration says");
     wait_for(&yard, "canary rollback").await;
     wait_for_more(&yard).await;
-    let posted = traffic.end().await;
-    let counts = yard.wait_until_settled(posted as u64).await;
-    assert_eq!((&counts["delivered"], &counts["dead"]), (&posted.into(), &0.into()), "{counts}");
-    each_fulfilled_once(&yard, posted).await;
-    assert_eq!(sumo(&yard)["sha256"], *first);
+    let posted = all_fulfilled(&yard, traffic).await;
+    assert_eq!(yard.handler("sumo")["sha256"], *first);
     let why = yard.ask(&["plugin", "history", "sumo"])[0]["why"].as_str().unwrap().to_owned();
     assert!(why.contains("it rejected ") && why.contains("and the library before 0 of "), "{why}");
     let twice: Vec<Value> =
@@ -201,10 +202,10 @@ async fn a_canary_goes_on_over_reloads_and_starts_and_only_its_end_lets_the_plug
     yard.edit_config(|text| text.replace("concurrency = 8", "concurrency = 4"));
     assert!(refused(&yard, &["reload"]).contains("a canary of `sumo` runs"));
     yard.edit_config(|text| text.replace("concurrency = 4", "concurrency = 8").replace("\"30d\"", "\"31d\""));
-    let before = sumo(&yard);
+    let before = yard.handler("sumo");
     yard.ask(&["reload"]);
     let both = |handler: &Value| (handler["pid"].clone(), handler["canary"]["host"]["pid"].clone());
-    assert_eq!(both(&sumo(&yard)), both(&before), "a reload of something else leaves both alone");
+    assert_eq!(both(&yard.handler("sumo")), both(&before), "a reload of something else leaves both alone");
 
     drop(poster);
     let (poster, after) = started_again(&mut yard).await;
@@ -217,16 +218,14 @@ async fn a_canary_goes_on_over_reloads_and_starts_and_only_its_end_lets_the_plug
         (&before["canary"]["began"], &"50%".into())
     );
     let traffic = Traffic::begin(poster, 0);
-    let shared = || (sumo(&yard)["canary"]["new"]["answered"].as_u64() > Some(5)).then_some(());
+    let shared = || (yard.handler("sumo")["canary"]["new"]["answered"].as_u64() > Some(5)).then_some(());
     found(shared).await.expect("the canary has its share again");
     let change = yard.ask(&["plugin", "rollback", "sumo"]);
     assert_eq!((&change["how"], &change["sha256"]), (&"canary rollback".into(), &Value::from(&*first)));
-    assert_eq!(sumo(&yard)["rolled_back"], true);
+    assert_eq!(yard.handler("sumo")["rolled_back"], true);
     wait_for_more(&yard).await;
     assert_eq!(yard.ask(&["plugin", "reload", "sumo", "--whole"])["sha256"], *second);
-    let posted = traffic.end().await;
-    yard.wait_until_settled(posted as u64).await;
-    each_fulfilled_once(&yard, posted).await;
+    all_fulfilled(&yard, traffic).await;
     assert_eq!(history(&yard), ["plugin reload", "canary rollback", "canary", "start"]);
     assert_eq!(yard.terminate().code(), Some(0));
 }

@@ -41,17 +41,12 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-pub(crate) fn sumo(yard: &Yard) -> Value {
-    let status = yard.ask(&["status"]);
-    status["handlers"].as_array().unwrap().iter().find(|it| it["handler"] == "sumo").unwrap().clone()
-}
-
 /// A command that must be refused: its words. What runs is what ran.
 pub(crate) fn refused(yard: &Yard, args: &[&str]) -> String {
-    let before = sumo(yard);
+    let before = yard.handler("sumo");
     let output = yard.run(args);
     assert!(!output.status.success(), "{}", text(&output.stdout));
-    let after = sumo(yard);
+    let after = yard.handler("sumo");
     assert_eq!((&after["pid"], &after["sha256"]), (&before["pid"], &before["sha256"]));
     text(&output.stderr)
 }
@@ -123,7 +118,7 @@ async fn fifty_replacements_under_traffic_lose_and_double_nothing() {
         assert!(locked.status.success(), "{}", text(&locked.stderr));
         let change = yard.ask(&["plugin", "reload", "sumo"]);
         assert_eq!(change["handlers"], serde_json::json!(["sumo"]), "{change}");
-        assert_eq!(sumo(&yard)["sha256"], change["sha256"]);
+        assert_eq!(yard.handler("sumo")["sha256"], change["sha256"]);
         assert_ne!(change["before"], change["sha256"]);
     }
     let posted = traffic.end().await;
@@ -156,7 +151,7 @@ async fn a_bad_library_never_takes_over_and_one_from_before_is_back_at_a_word() 
     let mut yard = Yard::shipped();
     own_library(&yard);
     let poster = yard.start().await;
-    let first = sumo(&yard)["sha256"].as_str().unwrap().to_owned();
+    let first = yard.handler("sumo")["sha256"].as_str().unwrap().to_owned();
     let same = text(&yard.run(&["plugin", "reload", "sumo"]).stdout);
     assert!(same.contains("nothing has changed"), "{same}");
 
@@ -186,14 +181,17 @@ async fn a_bad_library_never_takes_over_and_one_from_before_is_back_at_a_word() 
     assert_ne!(second, first);
     let said = text(&yard.run(&["plugin", "rollback", "sumo"]).stdout);
     assert!(said.contains(&format!("in place of {}", &second[..12])), "{said}");
-    assert_eq!((&sumo(&yard)["sha256"], &sumo(&yard)["rolled_back"]), (&Value::from(&*first), &true.into()));
+    assert_eq!(
+        (&yard.handler("sumo")["sha256"], &yard.handler("sumo")["rolled_back"]),
+        (&Value::from(&*first), &true.into())
+    );
     assert!(text(&yard.run(&["status"]).stdout).contains("rolled back"));
     assert_eq!(poster.post(&fixture("01")).await.status, 200);
     yard.wait_until_settled(1).await;
 
     yard.edit_config(|text| text.replace("concurrency = 8", "concurrency = 4"));
     yard.ask(&["reload"]);
-    assert_eq!(sumo(&yard)["sha256"], *first, "a reload of something else leaves it rolled back");
+    assert_eq!(yard.handler("sumo")["sha256"], *first, "a reload of something else leaves it rolled back");
     assert_eq!(yard.ask(&["plugin", "reload", "sumo"])["sha256"], *second);
     assert_eq!(yard.ask(&["plugin", "rollback", "sumo", "--to", &first[..6]])["sha256"], *first);
     let record = yard.ask(&["plugin", "history"]);

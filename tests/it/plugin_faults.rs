@@ -44,7 +44,7 @@ async fn a_bad_plugin_costs_its_attempts_and_nothing_else() {
     let mut yard = Yard::shipped();
     bad_handler(&yard, "3s", 2);
     let poster = yard.start().await;
-    let sumo_before = handler(&yard, "sumo");
+    let sumo_before = yard.handler("sumo");
 
     let mut faults = Vec::new();
     for fault in FAULTS {
@@ -67,7 +67,7 @@ async fn a_bad_plugin_costs_its_attempts_and_nothing_else() {
     let well = poster.post(&event("well")).await.event();
     yard.wait_for_counts("the same plugin works again", |counts| counts["delivered"] == 2).await;
     assert_eq!(yard.event(&well)["deliveries"][0]["tries"].as_array().unwrap().len(), 1);
-    let (sumo, bad) = (handler(&yard, "sumo"), handler(&yard, "bad"));
+    let (sumo, bad) = (yard.handler("sumo"), yard.handler("bad"));
     assert_eq!(
         (&sumo["pid"], &sumo["crashes"]),
         (&sumo_before["pid"], &Value::from(0)),
@@ -102,7 +102,7 @@ async fn an_event_that_a_plugin_dies_of_is_a_dead_letter_and_its_siblings_are_de
         assert!(reason.contains(part), "{reason}");
     }
     assert_eq!(delivery["tries"].as_array().unwrap().len(), 3, "{delivery:#}");
-    assert_eq!(handler(&yard, "bad")["crashes"], 3);
+    assert_eq!(yard.handler("bad")["crashes"], 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,10 +121,7 @@ async fn with_two_processes_one_that_dies_leaves_the_other_and_a_reload_drains_b
     rustix::process::kill_process(killed, rustix::process::Signal::KILL).unwrap();
     let after = found(|| Some(pids(&yard)).filter(|it| it.len() == 2 && it[0] != before[0])).await.unwrap();
     assert_eq!(after[1], before[1], "the other lives on");
-    assert_eq!(
-        (&handler(&yard, "sumo")["restarts"], &handler(&yard, "sumo")["crashes"]),
-        (&1.into(), &1.into())
-    );
+    assert_eq!((&yard.handler("sumo")["restarts"], &yard.handler("sumo")["crashes"]), (&1.into(), &1.into()));
     yard.edit_config(|text| text.replace("concurrency = 8", "concurrency = 4"));
     yard.ask(&["reload"]);
     let fresh = pids(&yard);
@@ -199,14 +196,8 @@ fn says_what_happened(fault: &str, attempt: &Value) -> bool {
 
 /// The processes of sumo.
 fn pids(yard: &Yard) -> Vec<u64> {
-    let sumo = handler(yard, "sumo");
+    let sumo = yard.handler("sumo");
     sumo["processes"].as_array().unwrap().iter().filter_map(|process| process["pid"].as_u64()).collect()
-}
-
-fn handler(yard: &Yard, name: &str) -> Value {
-    let status = yard.ask(&["status"]);
-    let handlers = status["handlers"].as_array().unwrap();
-    handlers.iter().find(|handler| handler["handler"] == name).unwrap().clone()
 }
 
 /// An event of a type that names a misbehaviour.

@@ -41,11 +41,6 @@ fn trust(yard: &Yard, keys: &[&KeyPair]) {
     });
 }
 
-fn sumo(yard: &Yard) -> Value {
-    let status = yard.ask(&["status"]);
-    status["handlers"].as_array().unwrap().iter().find(|it| it["handler"] == "sumo").unwrap().clone()
-}
-
 /// The words of a command that must be refused as a fault of the configuration.
 fn refused(yard: &Yard, args: &[&str]) -> String {
     let output = yard.run(args);
@@ -86,7 +81,7 @@ async fn what_no_trusted_key_signed_does_not_start_and_what_one_did_does() {
     assert_eq!(said.matches("(as pinned, signed)").count(), 2, "{said}");
     let serve = yard.command(&["serve"]);
     yard.start_as(serve).await;
-    assert_eq!(sumo(&yard)["up"], true);
+    assert_eq!(yard.handler("sumo")["up"], true);
     assert_eq!(yard.terminate().code(), Some(0));
 }
 
@@ -100,7 +95,7 @@ async fn what_no_trusted_key_signed_is_not_pinned_and_does_not_take_over() {
     }
     let serve = yard.command(&["serve"]);
     yard.start_as(serve).await;
-    let first = sumo(&yard);
+    let first = yard.handler("sumo");
 
     let mut bytes = fs::read(&library).unwrap();
     bytes.extend(b"another build");
@@ -116,7 +111,7 @@ async fn what_no_trusted_key_signed_is_not_pinned_and_does_not_take_over() {
             refused(&yard, command).contains("is not among `trusted_keys`"),
             "pinned by hand, {command:?}"
         );
-        assert_eq!(sumo(&yard)["pid"], first["pid"], "what ran runs on");
+        assert_eq!(yard.handler("sumo")["pid"], first["pid"], "what ran runs on");
     }
 
     trust(&yard, &[&ours, &strangers]);
@@ -126,11 +121,11 @@ async fn what_no_trusted_key_signed_is_not_pinned_and_does_not_take_over() {
         "whom to trust is no matter of one plugin: {said}"
     );
     yard.ask(&["reload"]);
-    assert_eq!(sumo(&yard)["sha256"], pin);
+    assert_eq!(yard.handler("sumo")["sha256"], pin);
 
     fs::remove_file(signature_of(&library)).unwrap();
     yard.ask(&["plugin", "rollback", "sumo"]);
-    assert_eq!(sumo(&yard)["sha256"], first["sha256"], "what ran before was signed then");
+    assert_eq!(yard.handler("sumo")["sha256"], first["sha256"], "what ran before was signed then");
     assert_eq!(yard.terminate().code(), Some(0));
 }
 
@@ -155,7 +150,7 @@ async fn a_canary_of_signed_libraries_goes_on_over_reloads_and_other_keys_wait_f
     let libraries = ["libhookyard_sumo.so", "libhookyard_direct.so"].map(|it| yard.installed().join(it));
     libraries.iter().for_each(|library| sign(library, &ours));
     let _poster = yard.start().await;
-    let first = sumo(&yard)["sha256"].clone();
+    let first = yard.handler("sumo")["sha256"].clone();
     let mut another = fs::read(&libraries[0]).unwrap();
     another.push(0);
     fs::remove_file(&libraries[0]).unwrap();
@@ -165,17 +160,17 @@ async fn a_canary_of_signed_libraries_goes_on_over_reloads_and_other_keys_wait_f
     assert_eq!(yard.ask(&["plugin", "reload", "sumo", "--canary", "50%"])["how"], "canary");
 
     let both = |handler: &Value| (handler["pid"].clone(), handler["canary"]["host"]["pid"].clone());
-    let before = both(&sumo(&yard));
+    let before = both(&yard.handler("sumo"));
     yard.edit_config(|text| text.replace("\"30d\"", "\"31d\""));
     yard.ask(&["reload"]);
-    assert_eq!(both(&sumo(&yard)), before, "a reload of something else leaves both alone");
+    assert_eq!(both(&yard.handler("sumo")), before, "a reload of something else leaves both alone");
     trust(&yard, &[&ours, &others]);
     assert!(refused(&yard, &["reload"]).contains("a canary of `sumo` runs"));
-    assert_eq!(both(&sumo(&yard)), before);
+    assert_eq!(both(&yard.handler("sumo")), before);
 
     assert_eq!(yard.ask(&["plugin", "rollback", "sumo"])["how"], "canary rollback");
     yard.ask(&["reload"]);
-    let after = sumo(&yard);
+    let after = yard.handler("sumo");
     assert_eq!((&after["sha256"], &after["rolled_back"]), (&first, &true.into()), "{after}");
     assert_eq!(yard.terminate().code(), Some(0));
 }

@@ -266,6 +266,19 @@ impl Yard {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// A handler as the daemon shows it; waits for that, since a start serves operators a moment before handlers run.
+    pub(crate) fn handler(&self, name: &str) -> Value {
+        for _ in 0..LOOKS_MAX {
+            let status = self.ask(&["status"]);
+            let mut handlers = status["handlers"].as_array().unwrap().iter();
+            if let Some(handler) = handlers.find(|handler| handler["handler"] == name) {
+                return handler.clone();
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        panic!("the handler {name} is never shown:\n{}", self.log());
+    }
+
     /// One event with its deliveries and attempts.
     pub(crate) fn event(&self, id: &str) -> Value {
         self.ask(&["events", "show", id])
