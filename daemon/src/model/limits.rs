@@ -130,7 +130,7 @@ pub const UNREADABLE_MARKS_MAX: usize = 128;
 /// Bodies that one page or routing batch holds in memory at once; it ends early beyond that.
 pub const PAGE_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// sled's cache where nothing else is asked. Resident memory is about this and 130 bytes for each stored event.
-pub const STORE_CACHE_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
+pub const STORE_CACHE_BYTES_DEFAULT: u64 = 48 * 1024 * 1024;
 /// Space held back so that a store on a full disk can still be opened: opening writes two segments of the journal, the one in use
 /// and the next, and sled a snapshot of its page table and a segment of its own.
 pub const BALLAST_BYTES: u64 = 48 * 1024 * 1024;

@@ -33,7 +33,7 @@ fn what_is_not_written_has_its_default() {
     assert_eq!((server.body_bytes_max, server.connections_max, server.in_flight_max), (1 << 20, 800, 256));
     let timeouts = [server.header_timeout, server.body_timeout, server.idle_timeout, server.drain_timeout];
     assert_eq!(timeouts.map(|timeout| timeout.as_secs()), [10, 10, 60, 30]);
-    assert_eq!((snapshot.store.cache_bytes, snapshot.store.free_bytes_min), (64 << 20, 1 << 30));
+    assert_eq!((snapshot.store.cache_bytes, snapshot.store.free_bytes_min), (48 << 20, 1 << 30));
     let handler = &snapshot.handlers[&HandlerName::new("sumo")];
     assert_eq!((handler.concurrency, handler.processes, handler.timeout), (8, 1, Duration::from_secs(30)));
     assert_eq!(handler.retry, RetrySchedule::default());
