@@ -1,8 +1,8 @@
 //! Loads one library and holds it to the ABI: every check of the descriptor that can be made before its code runs, each
-//! with its own sentence. Called by `run`, on the main thread.
+//! with its own sentence. Called by `run` on the child's main thread, and by `inline` on a thread of the instance's own.
 //!
-//! A library is never unloaded: unloading is not dependable (thread-local destructors, runtimes of its own), and the
-//! process ends soon anyway.
+//! A library is never unloaded: unloading is not dependable (thread-local destructors, runtimes of its own). A child's
+//! process ends soon anyway; the daemon asks for a restart where too many are left in it.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -154,6 +154,8 @@ impl Library {
             build_info: word("build_info", plugin.build_info)?,
             abi_minor: plugin.abi_minor,
             serial: plugin.flags & abi::F_SERIAL != 0,
+            panic_aborts: plugin.flags & abi::F_PANIC_ABORTS != 0,
+            needs_isolation: plugin.flags & abi::F_NEEDS_ISOLATION != 0,
         };
         if facts.id.is_empty() {
             return Err(LoadError::NoId);
@@ -243,7 +245,8 @@ fn load(source: &Source<'_>) -> Result<Loaded, String> {
 }
 
 fn open(path: &Path) -> Result<Loaded, String> {
-    // SAFETY: the constructors that run here are the plugin's own, in a process that is the plugin's own.
+    // SAFETY: the constructors that run here are the plugin's own, in a process that is the plugin's own, or that the
+    // operator has it share.
     let library = unsafe { Loaded::open(Some(path), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) };
     library.map_err(|error| without_path(&error, path))
 }

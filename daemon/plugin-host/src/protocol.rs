@@ -1,5 +1,6 @@
-//! What the daemon and its child say to each other over the socket. Both ends are the same binary, so this is private
-//! and changes freely; [`BUILD`] is compared first, by both, for the day when they are not.
+//! What the daemon and a plugin's host say to each other: over a child's socket, or hand to hand where the plugin runs
+//! inside the daemon ([`crate::Inline`]). Both ends are the same binary, so this is private and changes freely; over a
+//! socket [`BUILD`] is compared first, by both, for the day when they are not.
 //!
 //! A frame is its length (u32, little endian), then a postcard message. The daemon takes a frame that is too long or
 //! that cannot be read as a breach and kills the child.
@@ -18,7 +19,7 @@ pub use http::{
 };
 
 /// What both ends must be. The first frame of each direction holds these bytes, bare.
-pub const BUILD: &str = concat!("hookyard ", env!("CARGO_PKG_VERSION"), " plugin-host protocol 2");
+pub const BUILD: &str = concat!("hookyard ", env!("CARGO_PKG_VERSION"), " plugin-host protocol 3");
 /// The largest frame from daemon to child: an event's body (its limit is a setting) and some headers.
 pub const TO_CHILD_BYTES_MAX: u32 = 64 * 1024 * 1024;
 /// The largest frame from child to daemon: an HTTP request with its headers and body.
@@ -63,7 +64,7 @@ pub enum FromChild {
 }
 
 /// What the child is to become.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Start {
     /// Where the checked library is kept, the bytes of its path. Loaded where no descriptor of it came ([`crate::handover`]),
     /// or where that cannot be.
@@ -124,6 +125,10 @@ pub struct Facts {
     pub abi_minor: u16,
     /// Never two calls at once.
     pub serial: bool,
+    /// A panic ends the process.
+    pub panic_aborts: bool,
+    /// It brings a runtime of its own, which wants the process for itself.
+    pub needs_isolation: bool,
 }
 
 /// How far the child came.

@@ -16,19 +16,18 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use hookyard_plugin::abi;
 use rustix::process::{Resource, Rlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::child::{self, CallState, Child, Link};
+use crate::child::{self, Busy, CallState, Child, Link};
 use crate::handover::FirstWords;
 use crate::library::{Instance, Library, Source};
-use crate::protocol::{self, Detail, FrameError, FromChild, Stage, Start, TO_CHILD_BYTES_MAX, ToChild};
+use crate::protocol::{self, FrameError, FromChild, Stage, Start, TO_CHILD_BYTES_MAX, ToChild};
 
 /// How long the plugin has to end by itself once the daemon is gone or says stop; then the process is killed.
 const EXIT_GRACE: Duration = Duration::from_secs(2);
 /// A worker's stack: as much as a C program's main thread has by custom.
-const WORKER_STACK_BYTES: usize = 8 * 1024 * 1024;
+pub(crate) const WORKER_STACK_BYTES: usize = 8 * 1024 * 1024;
 /// What is read of the socket at once: several calls with usual events.
 const READ_AHEAD_BYTES: usize = 64 * 1024;
 /// Private descriptors begin above the standard three.
@@ -76,23 +75,23 @@ fn serve() -> Result<(), RunError> {
     let socket_to_read = socket.try_clone().map_err(FrameError::Io)?;
     let mut reader = BufReader::with_capacity(READ_AHEAD_BYTES, socket_to_read);
     let Some(start) = first_message(&mut reader)? else { return Ok(()) };
-    let child = Child::install(Link::new(socket), start.level).ok_or(RunError::NotStarted)?;
+    let child = Child::begin(Link::socket(socket), start.level);
     if let Err(why) = keep_within(&start) {
-        return Ok(child.link.send(&FromChild::Failed { stage: Stage::Load, why })?);
+        return Ok(child.link.send(FromChild::Failed { stage: Stage::Load, why })?);
     }
 
-    // Twice the workers: the daemon sends no more than that, and a call that cannot wait is answered at once.
-    let (sender, queue) = sync_channel(2 * usize::from(start.workers.max(1)));
-    spawn("reader", move || read(child, reader, sender)).map_err(RunError::Thread)?;
-    match make(&start, in_memory.as_ref().map(AsFd::as_fd)) {
-        Ok((facts, None)) => child.link.send(&FromChild::Ready(facts))?,
+    let (sender, queue) = sync_channel(child::calls_waiting_max(&start));
+    let for_reader = Arc::clone(&child);
+    spawn("reader", move || read(&for_reader, reader, sender)).map_err(RunError::Thread)?;
+    match make(&child, &start, in_memory.as_ref().map(AsFd::as_fd)) {
+        Ok((facts, None)) => child.link.send(FromChild::Ready(facts))?,
         Ok((facts, Some(instance))) => {
             child.created();
-            child.link.send(&FromChild::Ready(facts))?;
-            work(child, &instance, queue, start.workers)?;
+            child.link.send(FromChild::Ready(facts))?;
+            work(&instance, queue, start.workers)?;
             instance.destroy();
         }
-        Err((stage, why)) => child.link.send(&FromChild::Failed { stage, why })?,
+        Err((stage, why)) => child.link.send(FromChild::Failed { stage, why })?,
     }
     Ok(())
 }
@@ -166,7 +165,8 @@ fn keep_within(start: &Start) -> Result<(), String> {
 }
 
 /// Loads the library, and makes the instance where one is wanted.
-fn make(
+pub(crate) fn make(
+    child: &Child,
     start: &Start,
     in_memory: Option<BorrowedFd<'_>>,
 ) -> Result<(protocol::Facts, Option<Instance>), (Stage, String)> {
@@ -177,25 +177,20 @@ fn make(
         return Ok((library.facts().clone(), None));
     }
     let instance = library
-        .create(&child::HOST, child::ctx(), &start.settings_json)
+        .create(&child::HOST, child.ctx(), &start.settings_json)
         .map_err(|refused| (refused.stage, refused.why))?;
     Ok((library.facts().clone(), Some(instance)))
 }
 
 /// Runs the workers until the queue is closed and each has finished its call.
-fn work(
-    child: &'static Child,
-    instance: &Instance,
-    queue: Receiver<Arc<CallState>>,
-    workers: u16,
-) -> Result<(), RunError> {
+fn work(instance: &Instance, queue: Receiver<Arc<CallState>>, workers: u16) -> Result<(), RunError> {
     let queue = Mutex::new(queue);
     thread::scope(|scope| {
         let mut running = Vec::new();
         for number in 1..=workers.max(1) {
             let builder =
                 thread::Builder::new().name(format!("worker-{number}")).stack_size(WORKER_STACK_BYTES);
-            let worker = builder.spawn_scoped(scope, || child::work(child, instance, &queue));
+            let worker = builder.spawn_scoped(scope, || child::work(instance, &queue));
             running.push(worker.map_err(RunError::Thread)?);
         }
         for worker in running {
@@ -209,7 +204,7 @@ fn work(
 }
 
 /// The reader's loop. Its end, for whatever reason, is the end of the process: see [`end_soon`].
-fn read(child: &'static Child, mut reader: BufReader<UnixStream>, queue: SyncSender<Arc<CallState>>) {
+fn read(child: &Arc<Child>, mut reader: BufReader<UnixStream>, queue: SyncSender<Arc<CallState>>) {
     let mut queue = Some(queue);
     let ended = loop {
         match next(&mut reader) {
@@ -246,17 +241,11 @@ fn next(reader: &mut BufReader<UnixStream>) -> Result<Option<ToChild>, FrameErro
 }
 
 /// Queues a call. One too many is sent back: the reader must never wait for the plugin.
-fn enqueue(child: &'static Child, queue: Option<&SyncSender<Arc<CallState>>>, call: protocol::Call) {
-    let id = call.call;
-    let call = child.calls.begin(call);
-    if queue.is_some_and(|queue| queue.try_send(call).is_ok()) {
-        return;
+fn enqueue(child: &Arc<Child>, queue: Option<&SyncSender<Arc<CallState>>>, call: protocol::Call) {
+    if let Err(Busy { call, outcome, detail }) = child::enqueue(child, queue, call) {
+        // Where this fails the daemon is gone, and the loop is about to see it.
+        drop(child.link.send(FromChild::Ended { call, outcome, detail }));
     }
-    child.calls.end(id);
-    let message = "every worker is busy, or the host is stopping".to_owned();
-    let detail = Detail { code: "busy".to_owned(), message, ..Detail::default() };
-    // Where this fails the daemon is gone, and the loop is about to see it.
-    drop(child.link.send(&FromChild::Ended { call: id, outcome: abi::RETRY, detail }));
 }
 
 /// Kills this process after the grace, whatever its other threads do.

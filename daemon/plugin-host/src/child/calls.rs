@@ -1,20 +1,23 @@
-//! The calls that are running. A plugin is handed a number dressed as a pointer, so one that it uses after its call has
-//! ended is refused instead of followed.
+//! The calls of one instance that are running: by the daemon's ids here, by what the plugin was handed in `registry`.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hookyard_plugin::abi;
+
+use super::Child;
 use super::deadline::Deadline;
 use super::http::Pairs;
-use crate::protocol::{Call, Detail};
+use super::registry::{CALLS, Number};
+use crate::protocol::{Ask, Call, Detail, Reply};
 
 /// All that one call may have lent to it: memos, values and keys, many times what the store keeps for one event, and a few
 /// answers of the largest kind.
 const ARENA_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// The running calls, by id.
+/// The running calls, by the daemon's ids.
 #[derive(Debug, Default)]
 pub(crate) struct Calls(Mutex<HashMap<u64, Arc<CallState>>>);
 
@@ -22,6 +25,9 @@ pub(crate) struct Calls(Mutex<HashMap<u64, Arc<CallState>>>);
 #[derive(Debug)]
 pub(crate) struct CallState {
     pub(crate) wire: Call,
+    /// Whose call it is.
+    pub(crate) child: Arc<Child>,
+    number: Number,
     deadline: Deadline,
     cancelled: AtomicBool,
     detail: Mutex<Detail>,
@@ -41,32 +47,9 @@ struct Lent {
 }
 
 impl Calls {
-    /// Begins a call.
-    pub(crate) fn begin(&self, wire: Call) -> Arc<CallState> {
-        let call = Arc::new(CallState {
-            deadline: Deadline::start(Duration::from_millis(wire.remaining_ms)),
-            wire,
-            cancelled: AtomicBool::new(false),
-            detail: Mutex::default(),
-            arena: Arena::default(),
-        });
-        self.lock().insert(call.wire.call, Arc::clone(&call));
-        call
-    }
-
-    /// The call, if it is running.
-    pub(crate) fn get(&self, id: u64) -> Option<Arc<CallState>> {
-        self.lock().get(&id).map(Arc::clone)
-    }
-
-    /// The call has ended: its id means nothing any more.
-    pub(crate) fn end(&self, id: u64) {
-        self.lock().remove(&id);
-    }
-
     /// No time is left for this call.
     pub(crate) fn cancel(&self, id: u64) {
-        if let Some(call) = self.get(id) {
+        if let Some(call) = self.lock().get(&id) {
             call.cancelled.store(true, Ordering::SeqCst);
         }
     }
@@ -84,9 +67,42 @@ impl Calls {
 }
 
 impl CallState {
+    /// Begins a call of this instance.
+    pub(crate) fn begin(child: &Arc<Child>, wire: Call) -> Arc<Self> {
+        let (id, number) = (wire.call, Number::next());
+        let call = Arc::new(Self {
+            deadline: Deadline::start(Duration::from_millis(wire.remaining_ms)),
+            wire,
+            child: Arc::clone(child),
+            number,
+            cancelled: AtomicBool::new(false),
+            detail: Mutex::default(),
+            arena: Arena::default(),
+        });
+        child.calls.lock().insert(id, Arc::clone(&call));
+        CALLS.enter(number, Arc::clone(&call));
+        call
+    }
+
+    /// What the plugin knows it by.
+    pub(super) fn pointer(&self) -> *mut abi::Call {
+        self.number.pointer()
+    }
+
+    /// The call has ended: what the plugin was handed means nothing any more.
+    pub(crate) fn end(&self) {
+        CALLS.leave(self.number);
+        self.child.calls.lock().remove(&self.wire.call);
+    }
+
     /// What is left of the call's time; zero from its cancellation on.
     pub(crate) fn remaining(&self) -> Duration {
         if self.cancelled.load(Ordering::SeqCst) { Duration::ZERO } else { self.deadline.remaining() }
+    }
+
+    /// Asks the daemon for this call, and waits.
+    pub(super) fn ask(&self, ask: Ask) -> Reply {
+        self.child.link.ask(Some(self.wire.call), ask)
     }
 
     /// Keeps what the plugin explains; the last one counts.

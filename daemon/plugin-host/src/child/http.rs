@@ -4,7 +4,8 @@
 use hookyard_plugin::abi::{self, Bytes, Pair, Status, http};
 
 use super::calls::CallState;
-use super::table::{call_of, lend, refusal};
+use super::registry::call_of;
+use super::table::{lend, refusal};
 use crate::protocol::{
     Ask, Blob, HTTP_BODY_BYTES_MAX, HTTP_HEADER_BYTES_MAX, HTTP_HEADERS_MAX, HTTP_URL_BYTES_MAX, HttpAnswer,
     HttpFault, HttpRequest, Reply,
@@ -28,7 +29,7 @@ unsafe extern "C" fn request(
     request: *const http::Request,
     response: *mut http::Response,
 ) -> Status {
-    let Some((child, call)) = call_of(call) else { return abi::E_INVALID };
+    let Some(call) = call_of(call) else { return abi::E_INVALID };
     // SAFETY: NULL, or a request that lives, as what it points at does, until this returns (ABI).
     let asked = match unsafe { asked(request) } {
         Ok(asked) => asked,
@@ -37,7 +38,7 @@ unsafe extern "C" fn request(
     if call.remaining().is_zero() {
         return abi::E_CANCELLED;
     }
-    let (status, answer) = match child.link.ask(Some(call.wire.call), Ask::Http(asked)) {
+    let (status, answer) = match call.ask(Ask::Http(asked)) {
         Reply::Http(answer) => match answered(&call, answer) {
             Some(answer) => (abi::OK, answer),
             None => {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use hookyard_plugin::abi::{self, Bytes, Pair, Status};
 
+use super::Child;
 use super::calls::{Arena, CallState};
 use super::http::HTTP;
-use super::{CHILD, Child};
+use super::registry::{call_of, child_of};
 use crate::library::Instance;
 use crate::protocol::{Ask, Blob, Detail, FIELD_BYTES_MAX, FromChild, LOG_FIELDS_MAX, Reply, TEXT_BYTES_MAX};
 
@@ -31,16 +32,8 @@ pub(crate) static HOST: abi::Host = abi::Host {
     extension: Some(extension),
 };
 
-/// Ids start above the first page (Go's runtime stops at small numbers that look like pointers) and are aligned.
-const ID_OFFSET: u64 = 4096;
-const ID_STRIDE: u64 = 16;
 const WARN: u32 = 3;
 const ERROR: u32 = 4;
-
-/// The `ctx` of this process: not NULL, and nothing.
-pub(crate) fn ctx() -> *mut abi::Ctx {
-    std::ptr::without_provenance_mut((ID_OFFSET * ID_STRIDE) as usize)
-}
 
 /// Runs the plugin's `handle` on a call.
 pub(super) fn handle(instance: &Instance, call: &CallState) -> i32 {
@@ -64,33 +57,24 @@ pub(super) fn handle(instance: &Instance, call: &CallState) -> i32 {
         header_count: headers.len(),
     };
     // SAFETY: the call is in the registry until the worker ends it; wire and headers outlive this.
-    unsafe { instance.handle(pointer_of(wire.call), &event) }
+    unsafe { instance.handle(call.pointer(), &event) }
 }
 
-fn pointer_of(id: u64) -> *mut abi::Call {
-    std::ptr::without_provenance_mut(((id + ID_OFFSET) * ID_STRIDE) as usize)
-}
-
-/// The running call behind the pointer; `None` where there is none (any more).
-pub(super) fn call_of(call: *mut abi::Call) -> Option<(&'static Child, Arc<CallState>)> {
-    let id = (call.addr() as u64 / ID_STRIDE).checked_sub(ID_OFFSET)?;
-    let child = CHILD.get()?;
-    child.calls.get(id).map(|call| (child, call))
-}
-
-extern "C" fn log_enabled(_: *mut abi::Ctx, level: u32) -> i32 {
-    CHILD.get().is_some_and(|child| level >= child.level).into()
+extern "C" fn log_enabled(ctx: *mut abi::Ctx, level: u32) -> i32 {
+    child_of(ctx).is_some_and(|child| level >= child.level).into()
 }
 
 unsafe extern "C" fn log(
-    _: *mut abi::Ctx,
+    ctx: *mut abi::Ctx,
     call: *mut abi::Call,
     level: u32,
     message: Bytes,
     fields: *const Pair,
     field_count: usize,
 ) {
-    let Some(child) = CHILD.get().filter(|child| level >= child.level) else { return };
+    let running = call_of(call);
+    let child = running.as_ref().map(|call| Arc::clone(&call.child)).or_else(|| child_of(ctx));
+    let Some(child) = child.filter(|child| level >= child.level) else { return };
     let count = field_count.min(LOG_FIELDS_MAX);
     // SAFETY: the plugin passes field_count pairs, and bytes that live until this returns (ABI).
     let (message, fields) = unsafe {
@@ -101,17 +85,17 @@ unsafe extern "C" fn log(
             .collect();
         (text_of(message), fields)
     };
-    let call = call_of(call).map(|(_, call)| call.wire.call);
-    say(child, call, level.min(ERROR), message, fields);
+    let call = running.map(|call| call.wire.call);
+    say(&child, call, level.min(ERROR), message, fields);
 }
 
 extern "C" fn remaining_ms(call: *mut abi::Call) -> u64 {
     // A call that has ended has no time left.
-    call_of(call).map_or(0, |(_, call)| u64::try_from(call.remaining().as_millis()).unwrap_or(u64::MAX))
+    call_of(call).map_or(0, |call| u64::try_from(call.remaining().as_millis()).unwrap_or(u64::MAX))
 }
 
 unsafe extern "C" fn explain(call: *mut abi::Call, detail: *const abi::Detail) -> Status {
-    let Some((child, call)) = call_of(call) else { return abi::E_INVALID };
+    let Some(call) = call_of(call) else { return abi::E_INVALID };
     // SAFETY: NULL or a detail that lives, as its bytes do, until this returns (ABI).
     let (detail, result) = unsafe {
         let Some(raw) = abi::read(detail).filter(|raw| raw.reserved0 == 0) else { return abi::E_INVALID };
@@ -121,7 +105,7 @@ unsafe extern "C" fn explain(call: *mut abi::Call, detail: *const abi::Detail) -
     };
     if result.len() > FIELD_BYTES_MAX {
         let words = format!("the plugin's result of {} bytes was left out: it is too large", result.len());
-        say(child, Some(call.wire.call), WARN, words, Vec::new());
+        say(&call.child, Some(call.wire.call), WARN, words, Vec::new());
         call.explain(detail);
         return abi::OK;
     }
@@ -135,7 +119,7 @@ unsafe extern "C" fn step_begin(
     state: *mut u32,
     memo: *mut Bytes,
 ) -> Status {
-    let Some((child, call)) = call_of(call) else { return abi::E_INVALID };
+    let Some(call) = call_of(call) else { return abi::E_INVALID };
     if state.is_null() || memo.is_null() {
         return abi::E_INVALID;
     }
@@ -147,7 +131,7 @@ unsafe extern "C" fn step_begin(
     if call.remaining().is_zero() {
         return abi::E_CANCELLED;
     }
-    let (found, bytes) = match child.link.ask(Some(call.wire.call), Ask::StepBegin { step }) {
+    let (found, bytes) = match call.ask(Ask::StepBegin { step }) {
         Reply::StepRun => (abi::STEP_RUN, Vec::new()),
         Reply::StepDone(Blob(bytes)) => (abi::STEP_DONE, bytes),
         Reply::StepUnsure => (abi::STEP_UNSURE, Vec::new()),
@@ -161,20 +145,20 @@ unsafe extern "C" fn step_begin(
 }
 
 unsafe extern "C" fn step_end(call: *mut abi::Call, step: Bytes, memo: Bytes) -> Status {
-    let Some((child, call)) = call_of(call) else { return abi::E_INVALID };
+    let Some(call) = call_of(call) else { return abi::E_INVALID };
     // SAFETY: the plugin's bytes live until this returns.
     let ask = match unsafe { (name_of(step), blob_of(memo)) } {
         (Ok(step), Ok(memo)) => Ask::StepEnd { step, memo },
         (Err(status), _) | (_, Err(status)) => return status,
     };
-    match child.link.ask(Some(call.wire.call), ask) {
+    match call.ask(ask) {
         Reply::Written => abi::OK,
         other => refusal(&other),
     }
 }
 
 unsafe extern "C" fn step_key(call: *mut abi::Call, step: Bytes, key: *mut Bytes) -> Status {
-    let Some((child, call)) = call_of(call) else { return abi::E_INVALID };
+    let Some(call) = call_of(call) else { return abi::E_INVALID };
     if key.is_null() {
         return abi::E_INVALID;
     }
@@ -183,7 +167,7 @@ unsafe extern "C" fn step_key(call: *mut abi::Call, step: Bytes, key: *mut Bytes
         Ok(step) => step,
         Err(status) => return status,
     };
-    match child.link.ask(Some(call.wire.call), Ask::StepKey { step }) {
+    match call.ask(Ask::StepKey { step }) {
         // SAFETY: not NULL, and a place for bytes (ABI).
         Reply::Key(found) => unsafe { lend(&call.arena, found.into_bytes(), key) },
         other => refusal(&other),
@@ -197,7 +181,7 @@ unsafe extern "C" fn kv_get(
     val: *mut Bytes,
     version: *mut u64,
 ) -> Status {
-    let Some((child, call)) = call_of(call) else { return abi::E_INVALID };
+    let Some(call) = call_of(call) else { return abi::E_INVALID };
     if val.is_null() || version.is_null() {
         return abi::E_INVALID;
     }
@@ -206,7 +190,7 @@ unsafe extern "C" fn kv_get(
         Ok(key) => key,
         Err(status) => return status,
     };
-    match child.link.ask(Some(call.wire.call), Ask::KvGet { key }) {
+    match call.ask(Ask::KvGet { key }) {
         // SAFETY: not NULL, and each a place for its kind of value (ABI).
         Reply::Value { value, version: found } => unsafe {
             *version = found;
@@ -223,24 +207,34 @@ unsafe extern "C" fn kv_put(
     val: Bytes,
     expect_version: u64,
 ) -> Status {
-    let Some((child, call)) = call_of(call) else { return abi::E_INVALID };
+    let Some(call) = call_of(call) else { return abi::E_INVALID };
     // SAFETY: the plugin's bytes live until this returns.
     let ask = match unsafe { (blob_of(key), blob_of(val)) } {
         (Ok(key), Ok(value)) => Ask::KvPut { key, value, expect_version },
         (Err(status), _) | (_, Err(status)) => return status,
     };
-    match child.link.ask(Some(call.wire.call), ask) {
+    match call.ask(ask) {
         Reply::Written => abi::OK,
         other => refusal(&other),
     }
 }
 
-unsafe extern "C" fn secret(_: *mut abi::Ctx, call: *mut abi::Call, name: Bytes, val: *mut Bytes) -> Status {
-    let Some(child) = CHILD.get().filter(|_| !val.is_null()) else { return abi::E_INVALID };
-    let running = call_of(call).map(|(_, call)| call);
-    if running.is_none() && !call.is_null() {
+unsafe extern "C" fn secret(
+    ctx: *mut abi::Ctx,
+    call: *mut abi::Call,
+    name: Bytes,
+    val: *mut Bytes,
+) -> Status {
+    if val.is_null() {
         return abi::E_INVALID;
     }
+    let running = call_of(call);
+    let child = match &running {
+        Some(call) => Some(Arc::clone(&call.child)),
+        None if call.is_null() => child_of(ctx),
+        None => None,
+    };
+    let Some(child) = child else { return abi::E_INVALID };
     // SAFETY: the plugin's bytes live until this returns.
     let name = match unsafe { name_of(name) } {
         Ok(name) => name,
@@ -264,7 +258,7 @@ unsafe extern "C" fn extension(_: *mut abi::Ctx, id: Bytes) -> *const c_void {
 
 /// A line to the daemon. A daemon that is gone needs no line.
 fn say(child: &Child, call: Option<u64>, level: u32, message: String, fields: Vec<(String, String)>) {
-    drop(child.link.send(&FromChild::Log { call, level, message, fields }));
+    drop(child.link.send(FromChild::Log { call, level, message, fields }));
 }
 
 /// Lends the bytes into `place`.

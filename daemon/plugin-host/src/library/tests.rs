@@ -55,8 +55,13 @@ fn a_good_descriptor_tells_its_facts() {
         build_info: String::new(),
         abi_minor: 0,
         serial: true,
+        panic_aborts: false,
+        needs_isolation: false,
     };
     assert_eq!(library.facts(), &facts);
+    let alone = abi::Plugin { flags: abi::F_PANIC_ABORTS | abi::F_NEEDS_ISOLATION, ..good() };
+    let facts = Library::check(alone).unwrap().facts;
+    assert_eq!((facts.serial, facts.panic_aborts, facts.needs_isolation), (false, true, true));
 }
 
 #[test]
