@@ -1,4 +1,5 @@
-//! A call to a plugin that does nothing, and back: the socket, the frames and the child's threads.
+//! A call to a plugin that does nothing, and back: the socket, the frames and the child's threads; and the same inside the
+//! daemon, without the first two.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -15,6 +16,7 @@ use hookyard::model::attempt::Outcome;
 use hookyard::model::event::Event;
 use hookyard::model::http_access::HttpAccess;
 use hookyard::model::ids::{EventId, HandlerName, PluginId, RuleName, StepId};
+use hookyard::model::isolation::Isolation;
 use hookyard::model::memory::{Expect, KvPut, KvValue, StepState};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -29,7 +31,8 @@ const PIPELINED: u64 = 32;
 pub(crate) fn round_trip(criterion: &mut Criterion) {
     let dir = tempfile::tempdir().unwrap();
     let runtime = Runtime::new().unwrap();
-    let host = Arc::new(runtime.block_on(start(dir.path())));
+    let host = Arc::new(runtime.block_on(start(dir.path(), Isolation::Process)));
+    let inline = Arc::new(runtime.block_on(start(dir.path(), Isolation::Inline)));
     let mut group = criterion.benchmark_group("host round trip");
     group.throughput(Throughput::Elements(1));
     for size_kb in SIZES_KB {
@@ -42,9 +45,17 @@ pub(crate) fn round_trip(criterion: &mut Criterion) {
     group.bench_function(format!("4KB, {PIPELINED} at once"), |bencher| {
         bencher.iter_custom(|calls| runtime.block_on(took(&host, &event, PIPELINED, calls)));
     });
+    group.bench_function("4KB, inline", |bencher| {
+        bencher.iter_custom(|calls| runtime.block_on(took(&inline, &event, 1, calls)));
+    });
+    group.bench_function(format!("4KB, inline, {PIPELINED} at once"), |bencher| {
+        bencher.iter_custom(|calls| runtime.block_on(took(&inline, &event, PIPELINED, calls)));
+    });
     group.bench_function("4KB, two bare threads over a socket pair", |bencher| bencher.iter_custom(bare));
     group.finish();
-    runtime.block_on(host.stop(Duration::from_secs(1)));
+    for host in [host, inline] {
+        runtime.block_on(host.stop(Duration::from_secs(1)));
+    }
 }
 
 fn event(size_kb: usize) -> Event {
@@ -94,7 +105,7 @@ fn bare(calls: u64) -> Duration {
     took
 }
 
-async fn start(dir: &Path) -> Host {
+async fn start(dir: &Path, isolation: Isolation) -> Host {
     let program = HostProgram {
         path: PathBuf::from(env!("CARGO_BIN_EXE_hookyard")),
         args: vec!["plugin-host".to_owned()],
@@ -107,6 +118,7 @@ async fn start(dir: &Path) -> Host {
         settings_json: "{}".to_owned(),
         secrets: Default::default(),
         concurrency: PIPELINED as usize,
+        isolation,
         processes: 1,
         timeout: Duration::from_secs(30),
         confine: None,

@@ -1,9 +1,10 @@
 /* hookyard_plugin.h: the plugin ABI of hookyard, major 1, minor 0.
  *
  * A plugin is a shared library that exports one function, hookyard_plugin_v1(). It returns a static descriptor
- * (hookyard_plugin). hookyard loads the library in a child process of its own, calls create() once for each configured
- * handler, handle() once for each attempt at a delivery, and destroy() at the end. What the plugin may ask of hookyard
- * comes in as a table of functions (hookyard_host). C99; nothing but stddef.h and stdint.h.
+ * (hookyard_plugin). hookyard loads the library in a child process of its own (or, where the operator says so and its
+ * flags allow it, into the daemon), calls create() once for each configured handler, handle() once for each attempt at a
+ * delivery, and destroy() at the end. What the plugin may ask of hookyard comes in as a table of functions
+ * (hookyard_host). C99; nothing but stddef.h and stdint.h.
  *
  * The rules:
  *  R1  Every struct that may grow starts with its size in bytes as its builder knew it. A reader uses what both sides
@@ -20,7 +21,7 @@
  *  R9  Consecutive calls of handle() come on different threads, and several at once (unless HOOKYARD_F_SERIAL).
  *  R10 Host functions never call back into the plugin.
  *  R11 A plugin leaves signals, fork, exit, setenv, chdir, umask and the global locale alone, and writes nothing to
- *      stdout or stderr (it is caught, and logged as a warning).
+ *      stdout or stderr (a child's is caught, and logged as a warning).
  *  R12 A new major is a new symbol; a host carries the newest and the one before it.
  */
 #ifndef HOOKYARD_PLUGIN_H
@@ -163,7 +164,8 @@ typedef struct hookyard_host {
 enum {
     HOOKYARD_F_SERIAL          = 1 << 0, /* never call handle() of one instance from two threads at once */
     HOOKYARD_F_PANIC_ABORTS    = 1 << 1, /* built without unwinding: a panic ends the process */
-    HOOKYARD_F_NEEDS_ISOLATION = 1 << 2  /* brings a runtime of its own (Go, JVM): one process for it alone */
+    HOOKYARD_F_NEEDS_ISOLATION = 1 << 2  /* one process for it alone: it brings a runtime of its own (Go, JVM), or what
+                                          * locks by process (two copies of SQLite in one damage a database) */
 };
 
 typedef struct hookyard_plugin {

@@ -58,7 +58,7 @@ pub const STEP_UNSURE: u32 = 2;
 pub const F_SERIAL: u32 = 1 << 0;
 /// A panic ends the process.
 pub const F_PANIC_ABORTS: u32 = 1 << 1;
-/// Brings a runtime of its own.
+/// Wants a process for itself: it brings a runtime of its own, or what locks by process, as SQLite does.
 pub const F_NEEDS_ISOLATION: u32 = 1 << 2;
 /// Every flag that this version knows.
 pub const F_KNOWN: u32 = F_SERIAL | F_PANIC_ABORTS | F_NEEDS_ISOLATION;
@@ -213,6 +213,13 @@ pub type PluginFn = unsafe extern "C" fn() -> *const Plugin;
 unsafe impl Sync for Plugin {}
 // SAFETY: as above.
 unsafe impl Send for Plugin {}
+
+impl Plugin {
+    /// The same, with these flags too.
+    pub const fn and_flags(self, more: u32) -> Self {
+        Self { flags: self.flags | more, ..self }
+    }
+}
 
 impl Bytes {
     /// No bytes.

@@ -6,6 +6,10 @@
 /// `schema` names the file with the JSON Schema of the settings, from the crate's root. hookyard holds the settings of a
 /// configuration against it before anything of the plugin runs. [`crate::testkit::assert_schema`] keeps it true.
 ///
+/// `needs_isolation` says that the library wants a process for itself, so that nobody has it run inside the daemon
+/// (`isolation = "inline"`). Say it where it brings a runtime of its own, or anything that keeps locks or signals by process:
+/// SQLite above all, of which two copies in one process damage the database that both have open.
+///
 /// ```
 /// # use hookyard_plugin::{CreateError, Cx, Event, Failure, Handler, Host, Outcome};
 /// # struct Sumo;
@@ -17,10 +21,10 @@
 /// hookyard_plugin::export!(Sumo, id = "com.example.sumo");
 /// ```
 ///
-/// With a schema: `hookyard_plugin::export!(Sumo, id = "com.example.sumo", schema = "settings.schema.json");`
+/// With all: `hookyard_plugin::export!(Sumo, id = "com.example.sumo", schema = "settings.schema.json", needs_isolation);`
 #[macro_export]
 macro_rules! export {
-    (@plugin $handler:ty, $id:literal, $schema:expr) => {
+    (@plugin $handler:ty, $id:literal, $schema:expr, $flags:expr) => {
         const _: () = assert!(
             $crate::note::is_id($id),
             "a plugin's id is a reverse domain name in lower case, such as com.example.sumo"
@@ -34,7 +38,7 @@ macro_rules! export {
         #[unsafe(no_mangle)]
         pub extern "C" fn hookyard_plugin_v1() -> *const $crate::abi::Plugin {
             static PLUGIN: $crate::abi::Plugin =
-                $crate::ffi::descriptor::<$handler>($id, env!("CARGO_PKG_VERSION"), $schema);
+                $crate::ffi::descriptor::<$handler>($id, env!("CARGO_PKG_VERSION"), $schema).and_flags($flags);
             &raw const PLUGIN
         }
     };
@@ -46,11 +50,18 @@ macro_rules! export {
             static NOTE: $crate::note::Note<{ TEXT.len() }> = $crate::note::Note::new($crate::note::$kind, TEXT);
         };
     };
-    ($handler:ty, id = $id:literal $(,)?) => {
-        $crate::export!(@plugin $handler, $id, "");
+    (@flags) => { 0 };
+    (@flags needs_isolation) => { $crate::abi::F_NEEDS_ISOLATION };
+    ($handler:ty, id = $id:literal $(, $flag:ident)? $(,)?) => {
+        $crate::export!(@plugin $handler, $id, "", $crate::export!(@flags $($flag)?));
     };
-    ($handler:ty, id = $id:literal, schema = $schema:literal $(,)?) => {
-        $crate::export!(@plugin $handler, $id, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $schema)));
+    ($handler:ty, id = $id:literal, schema = $schema:literal $(, $flag:ident)? $(,)?) => {
+        $crate::export!(
+            @plugin $handler,
+            $id,
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $schema)),
+            $crate::export!(@flags $($flag)?)
+        );
         $crate::export!(@note SETTINGS, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $schema)));
     };
 }

@@ -1,8 +1,8 @@
 //! Write a hookyard plugin in Rust.
 //!
-//! Implement [`Handler`], name it in [`export!`], build a `cdylib`. hookyard runs it in a child process, calls
-//! [`Handler::create`] once with the settings of its configuration, and [`Handler::handle`] for each attempt at a
-//! delivery, from several threads at once.
+//! Implement [`Handler`], name it in [`export!`], build a `cdylib`. hookyard runs it in a child process (or inside
+//! the daemon, where the operator says so), calls [`Handler::create`] once with the settings of its configuration, and
+//! [`Handler::handle`] for each attempt at a delivery, from several threads at once.
 //!
 //! ```
 //! use hookyard_plugin::{CreateError, Cx, Event, Failure, Handler, Host, Outcome};

@@ -1,5 +1,5 @@
 /* The smallest plugin, with one thing wrong: which, the command line says (-DOUTCOME=0, -DMAJOR=2, -DSIZE=64,
- * -DNO_SYMBOL, -DNO_HANDLE, -DID=..., -DNULL_DESCRIPTOR, -DABORT). */
+ * -DFLAGS=..., -DNO_SYMBOL, -DNO_HANDLE, -DID=..., -DNULL_DESCRIPTOR, -DABORT). */
 #include "hookyard_plugin.h"
 
 #ifdef ABORT
@@ -14,6 +14,9 @@
 #endif
 #ifndef SIZE
 #define SIZE sizeof(hookyard_plugin)
+#endif
+#ifndef FLAGS
+#define FLAGS 0
 #endif
 #ifndef ID
 #define ID "com.hookyard.test.stub"
@@ -44,7 +47,7 @@ hookyard_outcome handle(void *instance, hookyard_call *call, const hookyard_even
 static void destroy(void *instance) { (void)instance; }
 
 static const hookyard_plugin plugin = {
-    SIZE, MAJOR, HOOKYARD_ABI_MINOR, 0, 0, 0,
+    SIZE, MAJOR, HOOKYARD_ABI_MINOR, 0, 0, FLAGS,
     HOOKYARD_LIT(ID), HOOKYARD_LIT("0.1.0"), { NULL, 0 }, { NULL, 0 },
     create, HANDLE, destroy, NULL, NULL,
 };

@@ -107,7 +107,7 @@ async fn every_recorded_event_reaches_a_receiver_byte_for_byte() {
 }
 
 /// Adds the handler, which posts to that port what the condition fits.
-fn billing(yard: &Yard, port: u16, when: &str) {
+pub(crate) fn billing(yard: &Yard, port: u16, when: &str) {
     std::fs::write(yard.path("billing.key"), KEY).unwrap();
     let handler = HANDLER
         .replace("LIBRARIES", profile_dir().to_str().unwrap())

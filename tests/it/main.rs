@@ -31,6 +31,7 @@ mod plugin_abi;
 mod plugin_canary;
 mod plugin_exchange;
 mod plugin_faults;
+mod plugin_inline;
 mod plugin_signature;
 mod power_cut;
 mod privacy;

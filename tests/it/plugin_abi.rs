@@ -8,6 +8,7 @@ pub(crate) mod confine;
 mod notes;
 mod faults;
 mod golden;
+mod inline;
 mod http;
 mod lifecycle;
 mod loading;

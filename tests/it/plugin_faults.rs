@@ -30,7 +30,7 @@ pub(crate) fn bad_handler(yard: &Yard, timeout: &str, attempts: u32) {
     bad_handlers(yard, timeout, attempts, 1);
 }
 
-fn bad_handlers(yard: &Yard, timeout: &str, attempts: u32, concurrency: u32) {
+pub(crate) fn bad_handlers(yard: &Yard, timeout: &str, attempts: u32, concurrency: u32) {
     let handler = BAD_HANDLER
         .replace("LIBRARIES", crate::yard::profile_dir().to_str().unwrap())
         .replace("TIMEOUT", timeout)
@@ -206,7 +206,7 @@ pub(crate) fn event(event_type: &str) -> Vec<u8> {
 }
 
 /// One of several events of that type.
-fn numbered(event_type: &str, number: usize) -> Vec<u8> {
+pub(crate) fn numbered(event_type: &str, number: usize) -> Vec<u8> {
     format!(
         r#"{{"id": "evt_{event_type}_{number}", "object": "event", "type": "{event_type}", "livemode": true, "data": {{"object": {{}}}}}}"#
     )

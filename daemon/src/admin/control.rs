@@ -29,6 +29,9 @@ pub trait Control: Send + Sync + fmt::Debug + 'static {
     /// The last reload, where it was refused.
     fn reload_refused(&self) -> Option<RefusalView>;
 
+    /// Why the daemon should be started again when it suits.
+    fn restart_asked(&self) -> Option<String>;
+
     /// Why each rule that runs takes this event or does not.
     async fn explain(&self, event: Event) -> ExplainView;
 

@@ -106,6 +106,7 @@ fn of_side(handler: &HandlerView, side: Option<&'static str>) {
     }
     gauge!(names::HANDLER_CIRCUIT_OPEN, with(&[])).set(truth(handler.circuit_open));
     gauge!(names::HANDLER_IN_FLIGHT, with(&[])).set(float(handler.in_flight as u64));
+    gauge!(names::HANDLER_HANGING, with(&[])).set(float(handler.hanging as u64));
     gauge!(names::HANDLER_RESIDENT_BYTES, with(&[])).set(float(handler.resident_bytes));
     gauge!(names::HANDLER_CPU, with(&[])).set(handler.cpu_seconds);
     gauge!(names::HANDLER_CALL_SUM, with(&[])).set(handler.took_seconds);
@@ -129,7 +130,7 @@ fn of_side(handler: &HandlerView, side: Option<&'static str>) {
         ("version", &handler.plugin_version),
         ("sha256", &handler.sha256),
         ("abi", &handler.abi),
-        ("isolation", "process"),
+        ("isolation", &handler.isolation),
     ];
     gauge!(names::PLUGIN_INFO, with(&info)).set(1.0);
 }

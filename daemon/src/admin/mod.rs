@@ -141,6 +141,7 @@ async fn status(State(admin): State<Arc<Admin>>) -> Result<Pretty<StatusView>, F
         snapshot: admin.control.snapshot(),
         rolled_back: admin.control.is_rolled_back(),
         reload_refused: admin.control.reload_refused(),
+        restart_asked: admin.control.restart_asked(),
         door: admin.facts.door.to_string(),
         dev: admin.facts.dev,
         store: view::health_words(&admin.store.health()),

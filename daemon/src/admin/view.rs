@@ -26,6 +26,9 @@ pub struct StatusView {
     /// The last reload, where it was refused.
     #[serde(default)]
     pub reload_refused: Option<RefusalView>,
+    /// Why the daemon should be started again when it suits; absent where nothing asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart_asked: Option<String>,
     /// Where the door listens.
     pub door: String,
     pub dev: bool,
@@ -80,10 +83,16 @@ pub struct HandlerView {
     pub why_down: String,
     /// Of the first process that is up.
     pub pid: Option<u32>,
-    /// One for each process that it is to have.
+    /// One for each process that it is to have; none where it runs inside the daemon.
     #[serde(default)]
     pub processes: Vec<ProcessView>,
+    /// `process`, or `inline`: it runs inside the daemon and shares its fate.
+    #[serde(default)]
+    pub isolation: String,
     pub in_flight: usize,
+    /// Of these, and of what still finishes, calls inside the daemon that only its end ends.
+    #[serde(default)]
+    pub hanging: usize,
     pub restarts: u64,
     pub crashes: u64,
     /// Outcomes that are none, panics, breaches of the protocol.

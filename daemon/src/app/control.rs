@@ -62,6 +62,10 @@ impl Control for Operations {
         Some(RefusalView { at: time(refusal.at), why: refusal.why })
     }
 
+    fn restart_asked(&self) -> Option<String> {
+        self.reloader.handlers.restart_asked()
+    }
+
     async fn explain(&self, event: Event) -> ExplainView {
         let table = self.reloader.tables.load_full();
         let explaining = tokio::task::spawn_blocking(move || {

@@ -4,6 +4,7 @@ use super::library_record::Library;
 use crate::admin::view::{HandlerView, ProcessView};
 use crate::host::{Host, HostStatus, ProcessStatus, Times};
 use crate::model::ids::HandlerName;
+use crate::model::isolation::Isolation;
 
 /// The library of a host.
 pub(super) fn library(host: &Host) -> Library {
@@ -29,8 +30,13 @@ pub(super) fn view(name: &HandlerName, host: &Host) -> HandlerView {
         up: status.up,
         why_down: status.why_down.unwrap_or_default(),
         pid: status.pid,
-        processes: status.processes.iter().map(process).collect(),
+        processes: match status.isolation {
+            Isolation::Process => status.processes.iter().map(process).collect(),
+            Isolation::Inline => Vec::new(),
+        },
+        isolation: status.isolation.word().to_owned(),
         in_flight: status.calls_in_flight,
+        hanging: status.hanging,
         restarts: status.restarts,
         crashes: status.crashes,
         circuit_open: status.circuit_open,

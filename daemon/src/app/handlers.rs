@@ -1,4 +1,4 @@
-//! The handlers that run: for each a host (its plugin in a child process) and a loop of dispatch.
+//! The handlers that run: for each a host (its plugin in a child process, or inside the daemon) and a loop of dispatch.
 //!
 //! A start and a reload go the same way. [`Handlers::prepare`] starts hosts for what is new or changed, beside those that
 //! run; where one cannot start, the others are stopped again and nothing has changed. [`Handlers::adopt`] cannot fail: it
@@ -27,10 +27,10 @@ use crate::admin::view::HandlerView;
 use crate::config::{Handler, Plugin, Snapshot};
 use crate::dispatch::services::StoreServices;
 use crate::dispatch::{Attempts, HandlerLoop, Lane};
-use crate::host::{Host, HostSpec, Services, Trust};
+use crate::host::{Host, HostSpec, Services, Trust, mapped};
 use crate::model::clock::Clock;
 use crate::model::ids::{HandlerName, PluginName};
-use crate::model::limits::SETTLING_MAX;
+use crate::model::limits::{INLINE_LIBRARIES_LEFT_MAX, SETTLING_MAX};
 use crate::store::Store;
 use trial::OnTrial;
 pub(super) use trial::{PluginTrial, Side};
@@ -185,10 +185,13 @@ impl Handlers {
             .running
             .iter()
             .map(|(name, running)| {
-                let draining = state.draining.iter().filter(|(earlier, _)| earlier == name).count();
+                let before = state.draining.iter().filter(|(earlier, _)| earlier == name);
+                let before: Vec<usize> = before.map(|(_, host)| host.status().hanging).collect();
+                let (draining, hung) = (before.len(), before.iter().sum::<usize>());
                 let plugin = running.handler.plugin.to_string();
                 let canary = running.on_trial.as_ref().map(|on_trial| on_trial.view(name));
-                HandlerView { draining, plugin, canary, ..view(name, &running.host) }
+                let view = view(name, &running.host);
+                HandlerView { draining, plugin, canary, hanging: view.hanging + hung, ..view }
             })
             .collect()
     }
@@ -198,6 +201,18 @@ impl Handlers {
         let state = self.state();
         let of = |running: &Running| (running.handler.plugin.clone(), library(&running.host));
         state.running.values().map(of).collect()
+    }
+
+    /// Why the daemon should be started again when it suits: libraries that ran inside it are not unloaded.
+    pub(super) fn restart_asked(&self) -> Option<String> {
+        let state = self.state();
+        let used = state.running.values().flat_map(Running::hosts).map(|host| host.status().sha256).collect();
+        let left = mapped().difference(&used).count();
+        (left >= INLINE_LIBRARIES_LEFT_MAX).then(|| {
+            format!(
+                "{left} libraries of plugins that ran inside the daemon are still mapped into it, and no handler uses them"
+            )
+        })
     }
 
     /// The hashes of the libraries that run, or still finish: a child that dies is started from them.
@@ -354,6 +369,7 @@ fn spec(snapshot: &Snapshot, handler: &Handler, held: Option<&Held>) -> HostSpec
         settings_json: handler.settings.to_string(),
         secrets: handler.secrets.clone(),
         concurrency: handler.concurrency,
+        isolation: handler.isolation,
         processes: handler.processes,
         timeout: handler.timeout,
         confine: handler.confine.clone(),

@@ -8,6 +8,7 @@ use super::{Common, Failure, output};
 use crate::admin::plugins::{CanaryView, TallyView};
 use crate::admin::rules::MatchedView;
 use crate::admin::view::{CountsView, HandlerView, StatusView};
+use crate::model::isolation::Isolation;
 use crate::model::limits::RULES_NAMED_MAX;
 
 #[derive(Debug, Args)]
@@ -34,6 +35,9 @@ pub(super) async fn run(common: &Common, args: &StatusArgs) -> Result<(), Failur
     }
     if let Some(refused) = &status.reload_refused {
         say!("reload      refused at {}: {}", refused.at, refused.why);
+    }
+    if let Some(why) = &status.restart_asked {
+        say!("restart     asked for: {why}");
     }
     say!("door        {}", status.door);
     say!("store       {}", status.store);
@@ -123,6 +127,12 @@ fn canary_words(handler: &HandlerView) -> Option<String> {
 
 fn handler_row(handler: &HandlerView) -> Vec<String> {
     let mut state = state_words(handler);
+    if handler.isolation == Isolation::Inline.word() {
+        state.push_str(", shares fate with daemon");
+    }
+    if handler.hanging > 0 {
+        state.push_str(&format!(", {} of its calls hang until the daemon is started again", handler.hanging));
+    }
     if handler.draining > 0 {
         state.push_str(", the one before still finishes");
     }

@@ -183,6 +183,7 @@ fn check_handler(
         name: raw.name.value.clone(),
         plugin: raw.plugin.map_or_else(|| PluginName::new(""), |plugin| plugin.value),
         concurrency: raw.concurrency,
+        isolation: raw.isolation,
         processes: raw.processes,
         timeout: raw.timeout,
         retry: raw.retry,

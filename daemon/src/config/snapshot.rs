@@ -16,6 +16,7 @@ use crate::model::canary::Share;
 use crate::model::confinement::Confinement;
 use crate::model::http_access::HttpAccess;
 use crate::model::ids::{HandlerName, PluginName, SnapshotHash, SourceName};
+use crate::model::isolation::Isolation;
 use crate::model::retention::Retention;
 use crate::model::retry::RetrySchedule;
 use crate::model::signed_by::SignedBy;
@@ -154,6 +155,7 @@ pub struct Handler {
     pub plugin: PluginName,
     /// 1 to [`CONCURRENCY_MAX`].
     pub concurrency: usize,
+    pub isolation: Isolation,
     /// Of the same library and settings, which share the handler's calls. 1 to [`PROCESSES_MAX`], and no more than
     /// `concurrency`.
     pub processes: usize,

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use super::{Check, Daemon};
 use crate::admin::view::HandlerView;
 use crate::app::{LIBRARY_CACHE, trust};
-use crate::config::{Plugin, Snapshot};
+use crate::config::{Handler, Plugin, Snapshot};
 use crate::host::{Inspected, inspect};
+use crate::model::isolation::Isolation;
 use crate::observe::with_causes;
 
 const NAME: &str = "plugin";
@@ -40,7 +41,11 @@ pub(super) async fn check(plugin: &Plugin, snapshot: &Snapshot, daemon: &Daemon)
     };
     let trust = trust(plugin, user(&snapshot.store.path));
     match inspect(plugin.name.as_str(), &plugin.path, &trust, cache.path()).await {
-        Ok(found) => told(plugin, &found, &running(plugin, snapshot, daemon)),
+        Ok(found) => {
+            let mut checks = told(plugin, &found, &running(plugin, snapshot, daemon));
+            checks.extend(inside_the_daemon(plugin, &found, snapshot));
+            checks
+        }
         Err(error) => {
             let words = format!("`{}`: {}", plugin.name, with_causes(&error));
             vec![Check::fault(NAME, words, format!("mend the file, or [plugin.{}]", plugin.name))]
@@ -54,7 +59,7 @@ fn user(store: &Path) -> u32 {
 }
 
 fn told(plugin: &Plugin, found: &Inspected, running: &[HandlerView]) -> Vec<Check> {
-    let Inspected { id, version, abi_minor, sha256 } = found;
+    let Inspected { id, version, abi_minor, sha256, .. } = found;
     let pin = if plugin.sha256.is_empty() { "not pinned: --dev" } else { "as pinned" };
     let signed = if plugin.signed_by.is_some() { ", signed" } else { "" };
     let words = format!(
@@ -81,6 +86,26 @@ fn told(plugin: &Plugin, found: &Inspected, running: &[HandlerView]) -> Vec<Chec
         ));
     }
     checks
+}
+
+/// What becomes of the daemon by handlers that have the plugin run inside it.
+fn inside_the_daemon(plugin: &Plugin, found: &Inspected, snapshot: &Snapshot) -> Vec<Check> {
+    let its = snapshot.handlers.values().filter(|handler| handler.plugin == plugin.name);
+    let inside = its.filter(|handler| handler.isolation == Isolation::Inline);
+    let check = |handler: &Handler| match &found.needs_process {
+        Some(why) => {
+            let words = format!("handler `{}` cannot start: {why}", handler.name);
+            Check::fault(NAME, words, format!("mend `isolation` in [handler.{}]", handler.name))
+        }
+        None => {
+            let words = format!(
+                "handler `{}` runs `{}` inside the daemon: a crash or a hang of it is the daemon's",
+                handler.name, plugin.name
+            );
+            Check::warn(NAME, words, "isolation = \"process\" keeps them apart, for some µs a call")
+        }
+    };
+    inside.map(check).collect()
 }
 
 /// The plugin's handlers in the running daemon.
@@ -143,8 +168,13 @@ mod tests {
             signed_by: None,
             canary: None,
         };
-        let found =
-            Inspected { id: "x".to_owned(), version: "1".to_owned(), abi_minor: 0, sha256: "ab".repeat(32) };
+        let found = Inspected {
+            id: "x".to_owned(),
+            version: "1".to_owned(),
+            abi_minor: 0,
+            sha256: "ab".repeat(32),
+            needs_process: None,
+        };
         let runs =
             |sha256: String| HandlerView { handler: "sumo".to_owned(), sha256, ..HandlerView::default() };
         assert_eq!(told(&plugin, &found, &[runs("ab".repeat(32))]).len(), 1);

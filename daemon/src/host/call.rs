@@ -14,7 +14,7 @@ use super::http::Trace;
 use super::pool::{NoPlace, Place};
 use super::report;
 use super::shared::Shared;
-use super::{Company, Report};
+use super::{Company, Report, inline};
 use crate::model::attempt::Outcome;
 use crate::model::clock::Stopwatch;
 use crate::model::event::Event;
@@ -54,18 +54,20 @@ pub(super) async fn call(shared: Arc<Shared>, job: Job) -> Option<Report> {
         attempt: job.attempt,
         trace: Trace::of(&job.event),
     };
+    // What dies inside the daemon takes the daemon with it: nobody could be spared.
+    let company = if shared.is_inline() { Company::Others } else { job.company };
     let deadline = sleep(shared.spec.timeout);
     tokio::pin!(deadline);
     let held = tokio::select! {
         biased;
-        held = hold(&shared, &name, job.company) => held,
+        held = hold(&shared, &name, company) => held,
         () = &mut deadline => Err(NoPlace::AllRest),
     };
     let came = match held {
         Ok(held) => {
             let remaining = shared.spec.timeout.saturating_sub(watch.elapsed());
             let message = ToChild::Call(wire_call(&job, held.id, remaining));
-            wait(&shared, held, &message, name.delivery, deadline).await
+            wait(&shared, held, message, name.delivery, deadline).await
         }
         Err(NoPlace::Stopped) => Came { outcome: Outcome::Interrupted, log: Vec::new() },
         Err(NoPlace::AllRest) => return None,
@@ -89,13 +91,13 @@ async fn hold(shared: &Shared, name: &CallName, company: Company) -> Result<Held
 async fn wait(
     shared: &Shared,
     held: Held,
-    message: &ToChild,
+    message: ToChild,
     delivery: DeliveryId,
     deadline: std::pin::Pin<&mut Sleep>,
 ) -> Came {
     let limit = shared.spec.timeout;
-    let Held { place, id, ended } = held;
-    let child = &place.child;
+    let Held { mut place, id, ended } = held;
+    let child = Arc::clone(&place.child);
     let handed = async {
         match child.send(message).await {
             Ok(()) => ended.await.unwrap_or_else(|_| unwatched()),
@@ -115,6 +117,9 @@ async fn wait(
             child.cancel(id);
             match timeout(CANCEL_GRACE, &mut handed).await {
                 Ok(end) => (end, true),
+                Err(_) if shared.is_inline() => {
+                    (inline::outlast(shared, &mut place, id, &delivery, handed.as_mut()).await, true)
+                }
                 Err(_) => {
                     child.end(Cause::Hung { delivery, limit });
                     // Ends when the process is dead: the next attempt must not meet this one.

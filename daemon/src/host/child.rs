@@ -1,11 +1,12 @@
-//! One child, as the daemon holds it: the calls that it has, the way to send to it, and why it is to end. `call` begins
+//! One child, in a process or inside the daemon, as the daemon holds it: the calls that it has, the way to send to it, and why it is to end. `call` begins
 //! calls, `drive` ends them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use hookyard_plugin_host::protocol::{Detail, Facts, FrameError, ToChild};
+use hookyard_plugin_host::protocol::{Detail, Facts, FrameError, Reply, ToChild};
+use hookyard_plugin_host::{Busy, Inline};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,9 +27,17 @@ pub(super) struct Child {
     pub(super) upcalls: TaskTracker,
     pub(super) upcall_permits: Arc<Semaphore>,
     answered: AtomicBool,
-    outbox: mpsc::Sender<Vec<u8>>,
+    outbox: Outbox,
     end: watch::Sender<Option<Cause>>,
     calls: Mutex<Calls>,
+}
+
+/// The way to a child.
+#[derive(Debug)]
+pub(super) enum Outbox {
+    /// Frames that are to be written to its process.
+    Process(mpsc::Sender<Vec<u8>>),
+    Inline(Inline),
 }
 
 #[derive(Debug)]
@@ -45,6 +54,8 @@ struct Running {
     /// What is done for it and not kept, HTTP requests, ends with it.
     over: CancellationToken,
     log: VecDeque<String>,
+    /// Long over its time, in a thread that nobody can end.
+    hangs: bool,
     ended: oneshot::Sender<CallEnd>,
 }
 
@@ -73,8 +84,8 @@ pub(super) struct CallName {
 }
 
 impl Child {
-    /// A child that takes calls, and the frames that are to be written to it.
-    pub(super) fn new(pid: Option<u32>, outbox: mpsc::Sender<Vec<u8>>) -> Self {
+    /// A child that takes calls; `pid` is its process's own, where it has one.
+    pub(super) fn new(pid: Option<u32>, outbox: Outbox) -> Self {
         Self {
             pid,
             facts: OnceLock::new(),
@@ -96,7 +107,8 @@ impl Child {
         let (ended, receiver) = oneshot::channel();
         calls.last += 1;
         let id = calls.last;
-        let running = Running { name, over: CancellationToken::new(), log: VecDeque::new(), ended };
+        let running =
+            Running { name, over: CancellationToken::new(), log: VecDeque::new(), hangs: false, ended };
         calls.running.insert(id, running);
         Some((id, receiver))
     }
@@ -107,14 +119,18 @@ impl Child {
     }
 
     /// Sends a message; waits while the child is behind. A child that is gone is seen by the end of its calls.
-    pub(super) async fn send(&self, message: &ToChild) -> Result<(), FrameError> {
-        self.send_frame(wire::frame(message)?).await;
+    pub(super) async fn send(&self, message: ToChild) -> Result<(), FrameError> {
+        match &self.outbox {
+            Outbox::Process(frames) => drop(frames.send(wire::frame(&message)?).await),
+            Outbox::Inline(inline) => self.tell(inline, message),
+        }
         Ok(())
     }
 
-    /// The same with a frame that is made already.
-    pub(super) async fn send_frame(&self, frame: Vec<u8>) {
-        drop(self.outbox.send(frame).await);
+    fn tell(&self, inline: &Inline, message: ToChild) {
+        if let Err(Busy { call, outcome, detail }) = inline.tell(message) {
+            self.returned(call, outcome, detail);
+        }
     }
 
     /// Tells the child that no time is left for a call, and ends its requests. One that is too far behind to be told will be
@@ -123,9 +139,40 @@ impl Child {
         if let Some(running) = self.calls().running.get(&id) {
             running.over.cancel();
         }
-        if let Ok(frame) = wire::frame(&ToChild::Cancel { call: id }) {
-            drop(self.outbox.try_send(frame));
+        let message = ToChild::Cancel { call: id };
+        match &self.outbox {
+            Outbox::Process(frames) => {
+                if let Ok(frame) = wire::frame(&message) {
+                    drop(frames.try_send(frame));
+                }
+            }
+            Outbox::Inline(inline) => self.tell(inline, message),
         }
+    }
+
+    /// A call is long over its time, and nobody can end it: the others do not wait for it.
+    pub(super) fn hang(&self, id: u64) {
+        let mut calls = self.calls();
+        if let Some(running) = calls.running.get_mut(&id) {
+            running.hangs = true;
+        }
+        let retired = calls.are_over();
+        drop(calls);
+        if retired {
+            self.end(Cause::Retired);
+        }
+    }
+
+    /// Answers at once that there is no answer. `false` where it is a process, whose socket may be full.
+    pub(super) fn refuse(&self, upcall: u64, status: i32) -> bool {
+        let Outbox::Inline(inline) = &self.outbox else { return false };
+        self.tell(inline, ToChild::Reply { upcall, reply: Reply::Refused(status) });
+        true
+    }
+
+    /// Whether calls hang that nobody can end.
+    pub(super) fn has_hanging(&self) -> bool {
+        self.calls().running.values().any(|running| running.hangs)
     }
 
     /// Takes no new calls and ends the child. The first cause counts.
@@ -184,7 +231,7 @@ impl Child {
         if outcome == report::E_PANIC {
             calls.open = false;
         }
-        let retired = !calls.open && calls.running.is_empty();
+        let retired = calls.are_over();
         drop(calls);
         running.finish(How::Returned { outcome, detail });
         if retired {
@@ -216,6 +263,13 @@ impl Child {
 
     fn calls(&self) -> MutexGuard<'_, Calls> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Calls {
+    /// No call is to come, and none is worth waiting for.
+    fn are_over(&self) -> bool {
+        !self.open && self.running.values().all(|running| running.hangs)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Follows one child from its first word to its end: hands on what it says, and when it dies, or is to, sees it dead,
-//! lets what it had begun to record reach the disk, and only then ends the calls that it held.
+//! lets what it had begun to record reach the disk, and only then ends the calls that it held. One inside the daemon is
+//! followed by `inline`, which shares the listening.
 
 use std::io;
 use std::process::ExitStatus;
@@ -10,7 +11,7 @@ use hookyard_plugin_host::protocol::{
 };
 use tokio::io::BufReader;
 use tokio::net::unix::OwnedReadHalf;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::child::{CallName, Child};
@@ -25,6 +26,13 @@ use crate::observe::with_causes;
 
 /// Where the plugin's readiness, or the reason why it is not, goes: once.
 pub(super) type Ready = oneshot::Sender<Result<Facts, HostError>>;
+
+/// What a child says.
+#[derive(Debug)]
+pub(super) enum Heard {
+    Socket(BufReader<OwnedReadHalf>),
+    Inline(mpsc::Receiver<FromChild>),
+}
 
 /// How a child ended.
 #[derive(Debug)]
@@ -44,9 +52,8 @@ pub(super) async fn drive(
     ready: Ready,
 ) -> Ended {
     let shared = &seat.shared;
-    let mut reader = BufReader::new(reader);
     let (cause, status) = {
-        let talk = talk(&seat, &child, &mut reader, ready);
+        let talk = talk(seat.clone(), Arc::clone(&child), BufReader::new(reader), ready);
         tokio::pin!(talk);
         tokio::select! {
             said = &mut talk => after_talk(said, &mut process).await,
@@ -70,16 +77,20 @@ pub(super) async fn drive(
         Some(status) => Some(status),
         None => kill(shared, &mut process).await,
     };
-    child.end_requests();
-    // A step that was being recorded is recorded, or is not, before the next attempt asks.
-    child.upcalls.close();
-    if timeout(HOST_SETTLE_MAX, child.upcalls.wait()).await.is_err() {
-        tracing::error!(handler = %shared.spec.handler, "the store still works on what a dead plugin host asked for");
-    }
+    settle(shared, &child).await;
     let what = death::words(&cause, status.as_ref(), &process.last_lines().await);
     child.lost(&what, matches!(cause, Cause::Hung { .. }));
     let of = death::word(&cause, status.as_ref());
     Ended { what, cause, of }
+}
+
+/// The child is gone: a step that was being recorded is recorded, or is not, before the next attempt asks.
+pub(super) async fn settle(shared: &Shared, child: &Child) {
+    child.end_requests();
+    child.upcalls.close();
+    if timeout(HOST_SETTLE_MAX, child.upcalls.wait()).await.is_err() {
+        tracing::error!(handler = %shared.spec.handler, "the store still works on what a dead plugin host asked for");
+    }
 }
 
 /// The connection ended first: a breach, or a death whose status comes in a moment.
@@ -95,7 +106,7 @@ async fn after_talk(
 
 async fn end_gently(child: &Child, process: &mut Process) {
     // Stop is a few bytes, and a child that is gone needs none.
-    drop(child.send(&ToChild::Stop).await);
+    drop(child.send(ToChild::Stop).await);
     if let Err(error) = process.child.wait().await {
         tracing::warn!(%error, "a plugin host cannot be waited for");
     }
@@ -115,22 +126,30 @@ async fn kill(shared: &Shared, process: &mut Process) -> Option<io::Result<ExitS
     None
 }
 
-/// Listens until the connection ends. An error is a breach of the protocol.
+/// Agrees with the child's process, then listens.
 async fn talk(
-    seat: &Seat,
-    child: &Arc<Child>,
-    reader: &mut BufReader<OwnedReadHalf>,
+    seat: Seat,
+    child: Arc<Child>,
+    mut reader: BufReader<OwnedReadHalf>,
     ready: Ready,
 ) -> Result<(), String> {
-    let (shared, mut ready) = (&seat.shared, Some(ready));
-    if !agree(shared, child, reader, &mut ready).await? {
-        return Ok(());
+    match agree(&seat.shared, &child, &mut reader, ready).await? {
+        Some(ready) => listen(seat, child, Heard::Socket(reader), ready).await,
+        None => Ok(()),
     }
+}
+
+/// Listens until the conversation ends. An error is a breach of the protocol.
+pub(super) async fn listen(
+    seat: Seat,
+    child: Arc<Child>,
+    mut heard: Heard,
+    ready: Ready,
+) -> Result<(), String> {
+    let (shared, child, mut ready) = (&seat.shared, &child, Some(ready));
     loop {
-        let Some(frame) = wire::read(reader, FROM_CHILD_BYTES_MAX).await.or_else(broken)? else {
-            return Ok(());
-        };
-        match protocol::decode(&frame).map_err(|error| with_causes(&error))? {
+        let Some(message) = heard.next().await? else { return Ok(()) };
+        match message {
             FromChild::Ready(facts) => {
                 let first = child.facts.set(facts.clone()).is_ok();
                 answer(&mut ready, Ok(facts)).filter(|()| first).ok_or("it was ready twice")?;
@@ -155,23 +174,37 @@ async fn talk(
     }
 }
 
-/// Looks at the child's build, then says what to load. `false` at the end of the connection.
+impl Heard {
+    /// The next message; `None` at the end.
+    async fn next(&mut self) -> Result<Option<FromChild>, String> {
+        match self {
+            Self::Socket(reader) => {
+                let frame = wire::read(reader, FROM_CHILD_BYTES_MAX).await.or_else(broken)?;
+                frame.map(|frame| protocol::decode(&frame)).transpose().map_err(|error| with_causes(&error))
+            }
+            Self::Inline(messages) => Ok(messages.recv().await),
+        }
+    }
+}
+
+/// Looks at the child's build, then says what to load. `None` at the end of the connection.
 async fn agree(
     shared: &Shared,
     child: &Child,
     reader: &mut BufReader<OwnedReadHalf>,
-    ready: &mut Option<Ready>,
-) -> Result<bool, String> {
+    ready: Ready,
+) -> Result<Option<Ready>, String> {
     let Some(said) = wire::read(reader, FROM_CHILD_BYTES_MAX).await.or_else(broken)? else {
-        return Ok(false);
+        return Ok(None);
     };
     if said != protocol::BUILD.as_bytes() {
         let said = report::clean(&String::from_utf8_lossy(&said), LOG_LINE_BYTES_MAX);
-        answer(ready, Err(HostError::OtherBuild { said, ours: protocol::BUILD }));
+        answer(&mut Some(ready), Err(HostError::OtherBuild { said, ours: protocol::BUILD }));
         return Err("it is another build".to_owned());
     }
-    child.send_frame(shared.start_frame.clone()).await;
-    Ok(true)
+    let start = ToChild::Start(shared.start.clone());
+    child.send(start).await.map_err(|error| with_causes(&error))?;
+    Ok(Some(ready))
 }
 
 /// A connection that fails is one that ends; the rest are breaches.

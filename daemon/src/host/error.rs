@@ -56,6 +56,17 @@ pub enum HostError {
     Create { why: String },
     #[error("the plugin was not ready within {limit:?}; its host was stopped")]
     Slow { limit: Duration },
+    #[error(
+        "the plugin was not ready within {limit:?}; nobody can end it inside the daemon, so it may go on there until the daemon \
+         is started again"
+    )]
+    SlowInside { limit: Duration },
+    #[error(
+        "the plugin says {flag}: {meaning}. It cannot run inside the daemon; write isolation = \"process\" in its handler"
+    )]
+    NeedsProcess { flag: &'static str, meaning: &'static str },
+    #[error("a thread for the plugin could not be started")]
+    Thread(#[source] io::Error),
     #[error("the plugin host ended before the plugin was ready: {what}")]
     Died { what: String },
     #[error("the handler's settings are {bytes} bytes of JSON; at most {max} fit")]
@@ -76,6 +87,8 @@ impl HostError {
             Self::Spawn { .. }
                 | Self::Create { .. }
                 | Self::Slow { .. }
+                | Self::SlowInside { .. }
+                | Self::Thread(_)
                 | Self::Died { .. }
                 | Self::Task(_)
                 | Self::Stopped

@@ -1,6 +1,6 @@
 //! What a library says of itself: loaded in a child that makes no instance, so that nothing of the plugin's work begins.
 //!
-//! `doctor` asks. The child is gone when the answer is there, whatever the library does.
+//! `doctor` asks, and `inline` before it lets a library into the daemon. The child is gone when the answer is there, whatever the library does.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::drive::failed;
 use super::library::Checked;
 use super::start::load_only;
-use super::{HostError, HostProgram, Trust, death, library, process, report, wire};
+use super::{HostError, HostProgram, Trust, death, inline, library, process, report, wire};
 use crate::model::ids::HandlerName;
 use crate::model::limits::{HOST_START_MAX, LOG_LINE_BYTES_MAX};
 use crate::observe::with_causes;
@@ -27,6 +27,8 @@ pub struct Inspected {
     pub abi_minor: u16,
     /// 64 lower-case hex digits.
     pub sha256: String,
+    /// Why it cannot run inside the daemon, if so: a sentence.
+    pub needs_process: Option<String>,
 }
 
 /// Checks the library's file as a handler's start does, loads it in a child, and reads its descriptor. `name` is what its
@@ -40,21 +42,31 @@ pub async fn inspect(
     let (path, trust, cache) = (library.to_owned(), trust.clone(), cache.to_owned());
     let loading = tokio::task::spawn_blocking(move || library::load(&path, &trust, &cache));
     let checked = loading.await.map_err(HostError::Task)??;
-    let program = HostProgram::default();
-    let (mut process, socket) = process::spawn(&program, &HandlerName::new(name), &checked)
+    let facts = facts(&HostProgram::default(), &HandlerName::new(name), &checked).await?;
+    let needs_process = inline::refusal(&facts).map(|refusal| refusal.to_string());
+    let Facts { id, version, abi_minor, .. } = facts;
+    Ok(Inspected { id, version, abi_minor, sha256: checked.sha256, needs_process })
+}
+
+/// Has a child load a checked library and say what it is.
+pub(super) async fn facts(
+    program: &HostProgram,
+    handler: &HandlerName,
+    library: &Checked,
+) -> Result<Facts, HostError> {
+    let (mut process, socket) = process::spawn(program, handler, library)
         .map_err(|source| HostError::Spawn { program: program.path.clone(), source })?;
-    let asked = timeout(HOST_START_MAX, ask(socket, &checked)).await;
-    let facts = match asked {
-        Ok(Ok(facts)) => facts,
-        Ok(Err(Silent::Told(error))) => return Err(error),
+    let asked = timeout(HOST_START_MAX, ask(socket, library)).await;
+    match asked {
+        Ok(Ok(facts)) => Ok(facts),
+        Ok(Err(Silent::Told(error))) => Err(error),
         Ok(Err(Silent::Gone)) => {
             let status = timeout(Duration::from_secs(1), process.child.wait()).await.ok();
             let what = death::words(&death::Cause::Itself, status.as_ref(), &process.last_lines().await);
-            return Err(HostError::Died { what });
+            Err(HostError::Died { what })
         }
-        Err(_) => return Err(HostError::Slow { limit: HOST_START_MAX }),
-    };
-    Ok(Inspected { id: facts.id, version: facts.version, abi_minor: facts.abi_minor, sha256: checked.sha256 })
+        Err(_) => Err(HostError::Slow { limit: HOST_START_MAX }),
+    }
 }
 
 /// Why there is no descriptor.

@@ -70,7 +70,7 @@ pub(super) fn load(library: &Path, trust: &Trust, cache: &Path) -> Result<Checke
 }
 
 /// Only a file that lies where code may be run can be loaded.
-fn refuse_noexec(cache: &Path) -> Result<(), HostError> {
+pub(super) fn refuse_noexec(cache: &Path) -> Result<(), HostError> {
     let mount = rustix::fs::statvfs(cache).map_err(|error| HostError::Cache {
         path: cache.to_owned(),
         what: "its file system cannot be asked about",

@@ -1,4 +1,5 @@
-//! Hosts: each handler's plugin in child processes of its own, so that a bad plugin costs an attempt, not the daemon.
+//! Hosts: each handler's plugin in child processes of its own, so that a bad plugin costs an attempt, not the daemon; or,
+//! where the operator says so, inside the daemon (`inline`), which then shares its fate.
 //!
 //! `dispatch` makes a [`Host`] for each handler and asks it to [`Host::call`] the plugin once for each attempt. A call
 //! never fails: whatever went wrong is the attempt's outcome. What a plugin asks for while it works comes back through
@@ -9,7 +10,7 @@
 //! were checked are the bytes that run), `sealed` (those bytes in memory), `account` (who the child becomes), `process` (the
 //! child), `start` (its first message), `child` (its end of the conversation), `upcall` (what plugins ask for), `http`
 //! (requests made for them), `call` (one attempt, with its deadline), `report` (the ABI's words into the model's), `pool`
-//! (which child takes a call), `shared` (what the children have in common), `supervise` (start, watch, start again),
+//! (which child takes a call), `inline` (a child that is no process), `shared` (what the children have in common), `supervise` (start, watch, start again),
 //! `circuit` (when to start again), `figures` and `usage` (what metrics say); `inspect` only loads a library and asks what
 //! it is.
 
@@ -23,6 +24,7 @@ mod elf;
 mod error;
 mod figures;
 mod http;
+mod inline;
 mod inspect;
 mod library;
 mod place;
@@ -54,6 +56,7 @@ use crate::model::confinement::Confinement;
 use crate::model::event::Event;
 use crate::model::http_access::HttpAccess;
 use crate::model::ids::{HandlerName, PluginId, RuleName, StepId};
+use crate::model::isolation::Isolation;
 use crate::model::limits::{HOST_EXIT_MAX, HOST_SETTLE_MAX};
 use crate::model::memory::{Expect, KvPut, KvValue, StepState};
 use crate::model::signed_by::SignedBy;
@@ -61,6 +64,7 @@ use crate::model::signed_by::SignedBy;
 pub use account::AccountError;
 pub use error::HostError;
 pub use figures::{Figures, Times};
+pub use inline::mapped;
 pub use inspect::{Inspected, inspect};
 pub use library::hash as library_hash;
 use shared::Shared;
@@ -82,6 +86,8 @@ pub struct HostSpec {
     pub secrets: BTreeMap<String, SecretString>,
     /// Calls at once in one process; at least 1. One for a plugin that says it is serial.
     pub concurrency: usize,
+    /// In processes of its own, or inside this one: then `processes` is 1, and `confine` is none.
+    pub isolation: Isolation,
     /// Processes of the same library and settings; at least 1.
     pub processes: usize,
     /// How long one call may take, waiting for the host included.
@@ -117,6 +123,7 @@ impl HostSpec {
         self.handler == other.handler
             && self.settings_json == other.settings_json
             && self.concurrency == other.concurrency
+            && self.isolation == other.isolation
             && self.processes == other.processes
             && self.timeout == other.timeout
             && self.confine == other.confine
@@ -209,8 +216,11 @@ pub struct HostStatus {
     pub sha256: String,
     /// Of the first process that is up.
     pub pid: Option<u32>,
+    pub isolation: Isolation,
     /// Those that wait for a process too.
     pub calls_in_flight: usize,
+    /// Of these, calls inside the daemon that did not return at their deadline: only the daemon's end ends them.
+    pub hanging: usize,
     /// Times that a child was started again.
     pub restarts: u64,
     /// Times that a child died, or had to be killed.
@@ -286,7 +296,8 @@ impl Host {
 
     /// One attempt: hands the event to the plugin and waits for its outcome, its deadline, or its death. While the child
     /// is down the call waits for it, within the same deadline. Takes at most the timeout and [`crate::model::limits::CALL_GRACE_MAX`].
-    /// Dropping the future does not stop the attempt. `None` where the plugin was never asked: its circuit is open, it did
+    /// A plugin inside the daemon that hangs is waited for until it returns, or the host is stopped: it must not be asked twice
+    /// at once. Dropping the future does not stop the attempt. `None` where the plugin was never asked: its circuit is open, it did
     /// not come up, or none of its workers was free in time.
     pub async fn call(
         &self,

@@ -40,6 +40,8 @@ struct State {
 struct Seat {
     sits: Sits,
     calls: usize,
+    /// Calls inside the daemon that nobody can end: each keeps its worker, and nobody waits for it.
+    hanging: usize,
     /// Kept for one call alone, which waits for it or has it.
     claimed: bool,
     circuit: Circuit,
@@ -65,6 +67,7 @@ pub(super) enum NoPlace {
 pub(super) struct Place {
     pub(super) child: Arc<Child>,
     seat: usize,
+    hangs: bool,
     pool: Arc<Pool>,
     _claim: Option<Claim>,
 }
@@ -98,6 +101,7 @@ struct Claim {
 pub(super) struct Standing {
     pub(super) child: Option<Arc<Child>>,
     pub(super) calls: usize,
+    pub(super) hanging: usize,
     pub(super) circuit_open: bool,
     pub(super) why_down: Option<String>,
 }
@@ -108,6 +112,7 @@ impl Pool {
         let seat = || Seat {
             sits: Sits::Nobody(Arc::from("it is starting")),
             calls: 0,
+            hanging: 0,
             claimed: false,
             circuit: Circuit::new(),
         };
@@ -132,7 +137,7 @@ impl Pool {
             match look {
                 Look::Begin { seat, child, alone } => {
                     let claim = claim.or_else(|| alone.then(|| self.claim(seat)));
-                    return Ok(Place { child, seat, pool: Arc::clone(self), _claim: claim });
+                    return Ok(Place { child, seat, hangs: false, pool: Arc::clone(self), _claim: claim });
                 }
                 Look::Claimed { seat } => claim = Some(self.claim(seat)),
                 Look::LetGo => claim = None,
@@ -207,6 +212,7 @@ impl Pool {
         let standing = |seat: &Seat| Standing {
             child: seat.child().filter(|_| !stopped).cloned(),
             calls: seat.calls,
+            hanging: seat.hanging,
             circuit_open: seat.circuit.is_open(),
             why_down: match &seat.sits {
                 _ if stopped => Some("it is stopped".to_owned()),
@@ -266,8 +272,8 @@ impl State {
         }
         let may = |seat: &Seat| match company {
             Company::Nobody => true,
-            Company::Others if seat.circuit.is_open() => seat.calls == 0,
-            Company::Others => seat.calls < self.workers,
+            Company::Others if seat.circuit.is_open() => seat.calls == 0 && seat.hanging < self.workers,
+            Company::Others => seat.calls + seat.hanging < self.workers,
         };
         let free = self.seats.iter().enumerate().filter(|(_, seat)| !seat.claimed && may(seat));
         let open = free.filter_map(|(number, seat)| Some((number, seat, seat.open_child()?)));
@@ -295,9 +301,25 @@ impl Seat {
     }
 }
 
+impl Place {
+    /// The call hangs, and nobody can end it: it keeps its worker, and is counted apart.
+    pub(super) fn hang(&mut self) {
+        self.hangs = true;
+        self.pool.change(|state| {
+            let seat = &mut state.seats[self.seat];
+            seat.calls -= 1;
+            seat.hanging += 1;
+        });
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        self.pool.change(|state| state.seats[self.seat].calls -= 1);
+        self.pool.change(|state| {
+            let seat = &mut state.seats[self.seat];
+            let counted = if self.hangs { &mut seat.hanging } else { &mut seat.calls };
+            *counted -= 1;
+        });
     }
 }
 

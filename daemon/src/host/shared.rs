@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use hookyard_plugin_host::protocol::Facts;
+use hookyard_plugin_host::protocol::{Facts, Start};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -14,10 +14,12 @@ use super::death::Cause;
 use super::figures::Counters;
 use super::library::{self, Checked};
 use super::pool::{Pool, Standing};
-use super::start::start_frame;
-use super::{HostError, HostProgram, HostSpec, HostStatus, ProcessStatus, Services, account, http};
+use super::{
+    HostError, HostProgram, HostSpec, HostStatus, ProcessStatus, Services, account, http, inline, start,
+};
 use crate::model::clock::Stopwatch;
 use crate::model::ids::PluginId;
+use crate::model::isolation::Isolation;
 
 /// What the calls, the supervisors and the host's owner share.
 #[derive(Debug)]
@@ -29,7 +31,7 @@ pub(super) struct Shared {
     /// Who takes calls now.
     pub(super) pool: Arc<Pool>,
     /// The first message to a child.
-    pub(super) start_frame: Vec<u8>,
+    pub(super) start: Start,
     /// The host was dropped, or is stopped for good: its children are killed.
     pub(super) gone: CancellationToken,
     /// The host is being stopped: no child is started again.
@@ -61,11 +63,16 @@ impl Shared {
         services: Arc<dyn Services>,
     ) -> Result<Arc<Self>, HostError> {
         let (path, trust, cache) = (spec.library.clone(), spec.trust.clone(), spec.cache.clone());
+        let isolation = spec.isolation;
         let account = spec.confine.as_ref().and_then(|confine| confine.user.clone());
         let loading = tokio::task::spawn_blocking(move || {
             let is_root = rustix::process::geteuid().is_root();
             let user = account.map(|account| account::look_up(&account, is_root)).transpose()?;
-            library::load(&path, &trust, &cache).map(|library| (library, user))
+            let library = library::load(&path, &trust, &cache)?;
+            if isolation == Isolation::Inline {
+                library::refuse_noexec(&cache)?;
+            }
+            Ok::<_, HostError>((library, user))
         });
         let (library, user) = loading.await.map_err(HostError::Task)??;
         if user.is_some() && library.in_memory.is_none() {
@@ -73,12 +80,15 @@ impl Shared {
         }
         library.check_settings(&spec.settings_json)?;
         let workers = u16::try_from(spec.concurrency.max(1)).unwrap_or(u16::MAX);
-        let start_frame = start_frame(&spec, &library, user, workers)?;
+        let start = start::start(&spec, &library, user, workers)?;
+        if spec.isolation == Isolation::Inline {
+            inline::may_run(&program, &spec.handler, &library).await?;
+        }
         Ok(Arc::new(Self {
             services,
             http: http::Client::new(&spec)?,
             pool: Pool::new(spec.processes.max(1), workers.into()),
-            start_frame,
+            start,
             gone: CancellationToken::new(),
             stopping: CancellationToken::new(),
             program,
@@ -98,6 +108,11 @@ impl Shared {
     /// Whether the plugin takes one call at a time.
     pub(super) fn is_serial(&self) -> bool {
         self.facts.get().is_some_and(|facts| facts.serial)
+    }
+
+    /// Whether the plugin runs inside the daemon.
+    pub(super) fn is_inline(&self) -> bool {
+        self.spec.isolation == Isolation::Inline
     }
 
     /// Counts a call until what this returns is dropped.
@@ -125,7 +140,8 @@ impl Shared {
         told.ok().and_then(|told| told.clone()).expect("the sender lives in self, and one was waited for")
     }
 
-    fn tell_fault(&self, what: &str) {
+    /// The first fault counts.
+    pub(super) fn tell_fault(&self, what: &str) {
         self.fault.send_if_modified(|fault| {
             let first = fault.is_none();
             if first {
@@ -136,7 +152,9 @@ impl Shared {
     }
 
     pub(super) fn status(&self) -> HostStatus {
-        let processes: Vec<ProcessStatus> = self.pool.standings().into_iter().map(process).collect();
+        let standings = self.pool.standings();
+        let hanging = standings.iter().map(|standing| standing.hanging).sum();
+        let processes: Vec<ProcessStatus> = standings.into_iter().map(process).collect();
         let up = processes.iter().any(|process| process.up);
         let facts = self.facts.get();
         HostStatus {
@@ -146,7 +164,9 @@ impl Shared {
             serial: self.is_serial(),
             sha256: self.library.sha256.clone(),
             pid: processes.iter().find_map(|process| process.pid),
+            isolation: self.spec.isolation,
             calls_in_flight: *self.in_flight.borrow(),
+            hanging,
             restarts: self.restarts.load(Ordering::Relaxed),
             crashes: self.crashes.load(Ordering::Relaxed),
             breaches: self.breaches.load(Ordering::Relaxed),

@@ -12,22 +12,25 @@ use crate::observe::with_causes;
 /// The information that is kept with attempts, as the ABI counts levels.
 const LEVEL_KEPT: u32 = 2;
 
-/// The message as a frame, the same for every child of a host.
-pub(super) fn start_frame(
+/// The same for every child of a host. Refused where it would not go through a socket.
+pub(super) fn start(
     spec: &HostSpec,
     library: &Checked,
     user: Option<Ids>,
     workers: u16,
-) -> Result<Vec<u8>, HostError> {
-    let start = ToChild::Start(Start {
+) -> Result<Start, HostError> {
+    let start = Start {
         settings_json: spec.settings_json.clone(),
         workers,
         level: lowest_level(),
         load_only: false,
         confine: spec.confine.as_ref().map(|confinement| wire::confine(confinement, user)),
         ..load_only(library)
-    });
-    wire::frame(&start).map_err(|error| too_large(spec, &error))
+    };
+    match wire::frame(&ToChild::Start(start.clone())) {
+        Ok(_) => Ok(start),
+        Err(error) => Err(too_large(spec, &error)),
+    }
 }
 
 /// Of a child that only loads the library and says what it is.

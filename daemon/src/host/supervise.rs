@@ -7,11 +7,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
-use super::child::Child;
+use super::child::{Child, Outbox};
 use super::death::Cause;
-use super::drive::{Ended, drive};
+use super::drive::{Ended, Ready, drive};
 use super::shared::Shared;
-use super::{HostError, process, wire};
+use super::{HostError, inline, process, wire};
 use crate::model::limits::{HOST_DEATHS_MAX, HOST_DEATHS_WITHIN, HOST_OUTBOX_MAX, HOST_START_MAX};
 use crate::observe::with_causes;
 
@@ -35,6 +35,10 @@ struct Running {
 pub(super) async fn start(shared: &Arc<Shared>) -> Result<JoinHandle<()>, HostError> {
     let mut seats =
         (0..shared.spec.processes.max(1)).map(|number| Seat { shared: Arc::clone(shared), number });
+    if shared.is_inline() {
+        let handler = &shared.spec.handler;
+        tracing::warn!(%handler, "the plugin runs inside the daemon (isolation = \"inline\"): a crash of it ends the daemon");
+    }
     let mut running = Vec::new();
     if let Some(first) = seats.next() {
         running.push((first.clone(), first.start().await?));
@@ -72,19 +76,15 @@ impl Seat {
     /// Starts a child and waits until its plugin is ready.
     async fn start(&self) -> Result<Running, HostError> {
         let shared = &self.shared;
-        let (process, socket) = process::spawn(&shared.program, &shared.spec.handler, &shared.library)
-            .map_err(|source| HostError::Spawn { program: shared.program.path.clone(), source })?;
-        let (reader, writer) = socket.into_split();
-        let (outbox, frames) = mpsc::channel(HOST_OUTBOX_MAX);
-        let child = Arc::new(Child::new(process.child.id(), outbox));
         let (ready, is_ready) = oneshot::channel();
-        let writing = tokio::spawn(wire::write(writer, frames));
-        let following = drive(self.clone(), Arc::clone(&child), process, reader, ready);
-        let driver = tokio::spawn(async move {
-            let ended = following.await;
-            writing.abort();
-            ended
-        });
+        let (child, driver) = match shared.is_inline() {
+            false => self.begin(ready)?,
+            true => {
+                let (child, heard) = inline::begin(shared)?;
+                let following = inline::follow(self.clone(), Arc::clone(&child), heard, ready);
+                (child, tokio::spawn(following))
+            }
+        };
         match timeout(HOST_START_MAX, is_ready).await {
             Ok(Ok(Ok(facts))) => {
                 // The same library says the same each time.
@@ -107,9 +107,31 @@ impl Seat {
             Err(_) => {
                 child.end(Cause::Dropped);
                 driver.await.map_err(HostError::Task)?;
-                Err(HostError::Slow { limit: HOST_START_MAX })
+                let limit = HOST_START_MAX;
+                Err(match shared.is_inline() {
+                    false => HostError::Slow { limit },
+                    true => HostError::SlowInside { limit },
+                })
             }
         }
+    }
+
+    /// Begins a child's process, and follows it.
+    fn begin(&self, ready: Ready) -> Result<(Arc<Child>, JoinHandle<Ended>), HostError> {
+        let shared = &self.shared;
+        let (process, socket) = process::spawn(&shared.program, &shared.spec.handler, &shared.library)
+            .map_err(|source| HostError::Spawn { program: shared.program.path.clone(), source })?;
+        let (reader, writer) = socket.into_split();
+        let (outbox, frames) = mpsc::channel(HOST_OUTBOX_MAX);
+        let child = Arc::new(Child::new(process.child.id(), Outbox::Process(outbox)));
+        let writing = tokio::spawn(wire::write(writer, frames));
+        let following = drive(self.clone(), Arc::clone(&child), process, reader, ready);
+        let driver = tokio::spawn(async move {
+            let ended = following.await;
+            writing.abort();
+            ended
+        });
+        Ok((child, driver))
     }
 
     /// Watches the child, and starts it again when it has ended, until the host is stopped or dropped.
@@ -178,6 +200,11 @@ impl Seat {
                     tracing::error!(handler = %shared.spec.handler, "the plugin did not start: {why}");
                     self.died();
                     self.down(&why);
+                    if matches!(error, HostError::SlowInside { .. }) {
+                        // Each try more would leave a thread more behind.
+                        shared.ended().await;
+                        return None;
+                    }
                 }
             }
         }

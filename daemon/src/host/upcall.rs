@@ -34,17 +34,27 @@ pub(super) fn accept(
     ask: Ask,
 ) -> Result<(), String> {
     let Ok(permit) = Arc::clone(&child.upcall_permits).try_acquire_owned() else {
-        return Err("it asked for too many things at once".to_owned());
+        return too_many(shared, child, upcall);
     };
     let name = call.and_then(|id| Some((child.name(id)?, child.over(id)?)));
     let (shared, answering) = (Arc::clone(shared), Arc::clone(child));
     child.upcalls.spawn(async move {
         let reply = answer(&shared, &answering, name, ask).await;
-        if let Err(error) = answering.send(&ToChild::Reply { upcall, reply }).await {
+        if let Err(error) = answering.send(ToChild::Reply { upcall, reply }).await {
             tracing::error!(handler = %shared.spec.handler, error = %with_causes(&error), "a plugin got no answer");
         }
         drop(permit);
     });
+    Ok(())
+}
+
+/// A process is killed for it; what shares the daemon's is told that it cannot be.
+fn too_many(shared: &Shared, child: &Child, upcall: u64) -> Result<(), String> {
+    let breach = "it asked for too many things at once";
+    if !child.refuse(upcall, E_IO) {
+        return Err(breach.to_owned());
+    }
+    shared.count_breach(breach);
     Ok(())
 }
 

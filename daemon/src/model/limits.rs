@@ -205,6 +205,11 @@ pub const CRASHES_MAX: u32 = 3;
 pub const DEAD_LETTER_LINES_MAX: usize = 3;
 /// Frames that wait for a host to read them.
 pub const HOST_OUTBOX_MAX: usize = 64;
+/// Messages of a plugin inside the daemon that wait to be read: then its threads wait.
+pub const INLINE_INBOX_MAX: usize = 64;
+/// Libraries that are still mapped into the daemon and that no handler uses any more: then it asks for a restart. A small
+/// plugin's takes half a megabyte.
+pub const INLINE_LIBRARIES_LEFT_MAX: usize = 16;
 /// Upcalls of one host served at once: its workers have one each, and a plugin's own threads a few.
 pub const HOST_UPCALLS_MAX: usize = 256;
 /// HTTP requests of one host under way: one for each call that it can have; each may hold an answer of 4 MiB.

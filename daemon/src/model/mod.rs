@@ -13,6 +13,7 @@ pub mod delivery;
 pub mod event;
 pub mod http_access;
 pub mod ids;
+pub mod isolation;
 pub mod limits;
 pub mod memory;
 pub mod retention;

@@ -13,6 +13,7 @@ pub const HANDLER_CRASHES: &str = "hookyard_handler_crashes_total";
 pub const HANDLER_PROCESSES: &str = "hookyard_handler_processes";
 pub const HANDLER_CIRCUIT_OPEN: &str = "hookyard_handler_circuit_open";
 pub const HANDLER_IN_FLIGHT: &str = "hookyard_handler_in_flight";
+pub const HANDLER_HANGING: &str = "hookyard_handler_hanging_calls";
 pub const HANDLER_RESIDENT_BYTES: &str = "hookyard_handler_resident_bytes";
 pub const HANDLER_CPU: &str = "hookyard_handler_cpu_seconds";
 pub const HANDLER_CALLS: &str = "hookyard_handler_calls_total";
@@ -44,6 +45,7 @@ pub const GAUGES: &[(&str, &str)] = &[
     (HANDLER_WAITING, "Deliveries that are pending or under way"),
     (HANDLER_CIRCUIT_OPEN, "Whether the handler's events wait because its plugin died too often"),
     (HANDLER_IN_FLIGHT, "Calls that the handler's plugin works on"),
+    (HANDLER_HANGING, "Calls inside the daemon that hang until it is started again"),
     (HANDLER_RESIDENT_BYTES, "Memory of the handler's processes"),
     (HANDLER_CPU, "Processor time of the handler's processes since they began"),
     (HANDLER_CALL_SUM, "How long all calls took together, since the host was started"),

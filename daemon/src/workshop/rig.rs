@@ -17,6 +17,7 @@ use crate::model::attempt::Outcome;
 use crate::model::event::Event;
 use crate::model::http_access::HttpAccess;
 use crate::model::ids::{EventId, HandlerName, RuleName};
+use crate::model::isolation::Isolation;
 use crate::model::limits::HOST_EXIT_MAX;
 
 /// What handler, source and rule are called where no configuration names them.
@@ -78,6 +79,7 @@ impl Rig {
             settings_json: settings.to_string(),
             secrets: self.subject.secrets.clone(),
             concurrency,
+            isolation: Isolation::Process,
             processes: 1,
             timeout,
             confine: None,

@@ -241,4 +241,5 @@ fn receipt(admitted: &Admitted) -> Receipt {
     Email::parse(given).map_err(|_| "the session's e-mail address is not valid")
 }
 
-hookyard_plugin::export!(Direct, id = "com.hookyard.direct");
+// SQLite locks by process: two copies of it in one would not see each other's locks.
+hookyard_plugin::export!(Direct, id = "com.hookyard.direct", needs_isolation);

@@ -188,4 +188,5 @@ fn result(purchase: &Purchase, entitlement: &Entitlement, owed: Option<&Owed>) -
     })
 }
 
-hookyard_plugin::export!(Sumo, id = "com.hookyard.sumo");
+// SQLite locks by process: two copies of it in one would not see each other's locks.
+hookyard_plugin::export!(Sumo, id = "com.hookyard.sumo", needs_isolation);

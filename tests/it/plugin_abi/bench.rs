@@ -15,6 +15,7 @@ use hookyard::host::{
 use hookyard::model::clock::UnixMillis;
 use hookyard::model::event::{Envelope, Event};
 use hookyard::model::ids::{EventId, HandlerName, IdempotencyKey, PluginId, RuleName, SourceName, StepId};
+use hookyard::model::isolation::Isolation;
 use hookyard::model::memory::{Expect, KvPut, KvValue, StepState};
 use tempfile::TempDir;
 
@@ -52,6 +53,7 @@ impl Bench {
             settings_json: "{}".to_owned(),
             secrets: [("token".to_owned(), "s3cret".to_owned().into())].into(),
             concurrency: 4,
+            isolation: Isolation::Process,
             processes: 1,
             timeout: PATIENCE,
             confine: None,
@@ -59,11 +61,14 @@ impl Bench {
         }
     }
 
+    /// What becomes a child.
+    pub(super) fn program() -> HostProgram {
+        HostProgram { path: PathBuf::from(env!("CARGO_BIN_EXE_plugin_host")), args: Vec::new() }
+    }
+
     pub(super) async fn start(&self, spec: HostSpec) -> Result<Host, HostError> {
-        let program =
-            HostProgram { path: PathBuf::from(env!("CARGO_BIN_EXE_plugin_host")), args: Vec::new() };
         let services: Arc<Memory> = Arc::clone(&self.memory);
-        Host::start_with(program, spec, services).await
+        Host::start_with(Self::program(), spec, services).await
     }
 
     /// A host of the misbehaving plugin.

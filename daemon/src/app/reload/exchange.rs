@@ -109,6 +109,9 @@ impl Reloader {
         enter: impl FnOnce(&Handlers),
     ) {
         enter(&self.handlers);
+        if let Some(why) = self.handlers.restart_asked() {
+            warn!("{why}: start it again when it suits");
+        }
         self.tally.follow(&after.rules);
         self.tables.store(Arc::new(table(after)));
         // A source's spent rate starts anew, so it is left alone where nothing of it changed.

@@ -5,6 +5,7 @@
 pub(super) mod address;
 pub(super) mod duration;
 pub(super) mod http_path;
+pub(super) mod isolation;
 pub(super) mod key;
 pub(super) mod name;
 pub(super) mod origin;

@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable};
 
 use crate::config::elements::secret::SecretRef;
-use crate::config::elements::{name, origin};
+use crate::config::elements::{isolation, name, origin};
 use crate::config::faults::Spotted;
 use crate::config::json;
 use crate::config::reader::Reader;
@@ -19,6 +19,7 @@ use crate::config::snapshot::{
 use crate::model::confinement::{Account, Confinement};
 use crate::model::http_access::HttpAccess;
 use crate::model::ids::{HandlerName, PluginName};
+use crate::model::isolation::Isolation;
 use crate::model::retry::RetrySchedule;
 use crate::rules::Fault;
 
@@ -37,6 +38,7 @@ pub(in crate::config) struct RawHandler {
     pub(in crate::config) name: Spotted<HandlerName>,
     pub(in crate::config) plugin: Option<Spotted<PluginName>>,
     pub(in crate::config) concurrency: usize,
+    pub(in crate::config) isolation: Isolation,
     pub(in crate::config) processes: usize,
     pub(in crate::config) timeout: Duration,
     pub(in crate::config) retry: RetrySchedule,
@@ -65,12 +67,14 @@ fn read(main: &mut Reader<'_, '_, '_>, name: &Spanned<DeString<'_>>, table: &DeT
     let secrets = read_secrets(&mut section);
     let confine = read_confine(&mut section);
     let (http, ca) = read_http(&mut section);
+    let isolation = read_isolation(&mut section, processes, confine.is_some());
     section.not_yet("serialize");
     section.finish();
     RawHandler {
         name: name.map(|name| HandlerName::new(&name)),
         plugin: plugin.map(|plugin| plugin.map(|name| PluginName::new(&name))),
         concurrency,
+        isolation,
         processes,
         timeout,
         retry,
@@ -93,6 +97,28 @@ fn read_processes(section: &mut Reader<'_, '_, '_>, concurrency: usize) -> usize
         section.fault(Fault::new(written, message).help(help));
     }
     processes
+}
+
+/// Inside the daemon there is no process: neither several of them, nor bounds of one.
+fn read_isolation(section: &mut Reader<'_, '_, '_>, processes: usize, confined: bool) -> Isolation {
+    let isolation = section.parsed("isolation", "a word", "\"process\"", isolation::parse);
+    let isolation = isolation.map_or_else(Isolation::default, |isolation| isolation.value);
+    let contradictions = [
+        ("processes", processes > 1, "there are no processes to share its calls out among"),
+        ("confine", confined, "what bounds its plugin would bound the daemon"),
+    ];
+    for (key, written, why) in contradictions {
+        if isolation == Isolation::Inline
+            && written
+            && let Some((key, _)) = section.whole().get_key_value(key)
+        {
+            let message = format!("`{}` stands beside isolation = \"inline\": {why}", key.get_ref());
+            let help =
+                "take one of the two away: the plugin runs in processes of its own, or inside the daemon";
+            section.fault(Fault::new(key.span(), message).help(help));
+        }
+    }
+    isolation
 }
 
 fn read_retry(section: &mut Reader<'_, '_, '_>) -> RetrySchedule {

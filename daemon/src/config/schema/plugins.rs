@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{count, duration, names, table, text};
 use crate::config::snapshot::{CONCURRENCY_DEFAULT, CONCURRENCY_MAX, PROCESSES_DEFAULT, PROCESSES_MAX};
+use crate::model::isolation::Isolation;
 use crate::model::limits::{CANARY_SHARE_MAX, CANARY_SHARE_MIN, PINS_MAX, TRUSTED_KEYS_MAX};
 
 /// What holds for all of them.
@@ -57,6 +58,10 @@ pub(super) fn handler() -> Value {
         "type": "integer", "minimum": 1, "maximum": PROCESSES_MAX, "default": PROCESSES_DEFAULT,
         "description": "Processes that share the handler's calls; one that dies or hangs takes only its own with it",
     });
+    let isolation = json!({
+        "enum": Isolation::ALL.map(Isolation::word), "default": Isolation::default().word(),
+        "description": "Whether its plugin runs in processes of its own or inside the daemon, which then shares its fate",
+    });
     let secrets = json!({
         "type": "object", "additionalProperties": { "$ref": "#/definitions/secret" },
         "description": "What the plugin may ask for by name",
@@ -87,6 +92,7 @@ pub(super) fn handler() -> Value {
         json!({
             "plugin": text("The x of a [plugin.x]"),
             "concurrency": concurrency,
+            "isolation": isolation,
             "processes": processes,
             "timeout": duration("An attempt that takes longer is ended, and counts as failed"),
             "retry": retry,

@@ -3,6 +3,7 @@
 mod differing;
 mod docs;
 mod faults;
+mod isolation;
 mod loading;
 mod rule_cost;
 mod redact;

@@ -3,6 +3,7 @@
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::host::child::Outbox;
 
 /// A pool whose seats are all taken.
 fn full(seats: usize, workers: usize) -> Arc<Pool> {
@@ -12,7 +13,7 @@ fn full(seats: usize, workers: usize) -> Arc<Pool> {
 }
 
 fn child() -> Arc<Child> {
-    Arc::new(Child::new(None, mpsc::channel(1).0))
+    Arc::new(Child::new(None, Outbox::Process(mpsc::channel(1).0)))
 }
 
 /// A place that is there at once.
@@ -125,4 +126,20 @@ async fn where_every_seat_rests_or_all_is_stopped_there_is_no_place() {
     pool.stop();
     pool.ready().await;
     assert_eq!(pool.place(Company::Nobody).await.err(), Some(NoPlace::Stopped));
+}
+
+#[tokio::test]
+async fn a_call_that_hangs_keeps_its_worker_and_nobody_waits_for_it() {
+    let pool = full(1, 2);
+    let mut hung = now(&pool, Company::Others).await.unwrap();
+    hung.hang();
+    let standing = pool.standings().remove(0);
+    assert_eq!((standing.calls, standing.hanging), (0, 1));
+    let second = now(&pool, Company::Others).await.unwrap();
+    assert!(now(&pool, Company::Others).await.is_none(), "its worker is lost");
+    drop(second);
+    open(&pool, 0);
+    assert!(now(&pool, Company::Others).await.is_some(), "one call alone tries it beside what hangs");
+    drop(hung);
+    assert_eq!(pool.standings()[0].hanging, 0);
 }
