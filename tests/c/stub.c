@@ -1,5 +1,9 @@
 /* The smallest plugin, with one thing wrong: which, the command line says (-DOUTCOME=0, -DMAJOR=2, -DSIZE=64,
- * -DFLAGS=..., -DNO_SYMBOL, -DNO_HANDLE, -DID=..., -DNULL_DESCRIPTOR, -DABORT). */
+ * -DFLAGS=..., -DSLOW=SECONDS, -DNO_SYMBOL, -DNO_HANDLE, -DID=..., -DNULL_DESCRIPTOR, -DABORT). */
+#ifdef SLOW
+#define _POSIX_C_SOURCE 199309L
+#include <time.h>
+#endif
 #include "hookyard_plugin.h"
 
 #ifdef ABORT
@@ -30,6 +34,10 @@
 static hookyard_status create(const hookyard_host *host, hookyard_ctx *ctx, hookyard_bytes config_json,
                               void **instance, char *err, size_t err_cap)
 {
+#ifdef SLOW
+    struct timespec nap = { SLOW, 0 };
+    nanosleep(&nap, NULL);
+#endif
     (void)host; (void)ctx; (void)config_json; (void)instance; (void)err; (void)err_cap;
     return HOOKYARD_OK;
 }

@@ -60,6 +60,15 @@ impl Inline {
     }
 }
 
+impl Drop for Inline {
+    /// The daemon is done with it: what still runs gets no more calls, and no more answers.
+    fn drop(&mut self) {
+        *self.queue.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+        self.child.calls.cancel_all();
+        self.child.link.close();
+    }
+}
+
 impl Drop for Ending {
     fn drop(&mut self) {
         self.0.end();

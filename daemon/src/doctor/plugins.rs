@@ -102,7 +102,7 @@ fn inside_the_daemon(plugin: &Plugin, found: &Inspected, snapshot: &Snapshot) ->
                 "handler `{}` runs `{}` inside the daemon: a crash or a hang of it is the daemon's",
                 handler.name, plugin.name
             );
-            Check::warn(NAME, words, "isolation = \"process\" keeps them apart, for some µs a call")
+            Check::warn(NAME, words, "isolation = \"process\" keeps them apart, for some tens of µs a call")
         }
     };
     inside.map(check).collect()

@@ -1,5 +1,5 @@
-//! One child, in a process or inside the daemon, as the daemon holds it: the calls that it has, the way to send to it, and why it is to end. `call` begins
-//! calls, `drive` ends them.
+//! One child, in a process or inside the daemon, as the daemon holds it: the calls that it has, the way to send to it, and
+//! why it is to end. `call` begins calls, `drive` ends them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};

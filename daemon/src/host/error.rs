@@ -57,8 +57,8 @@ pub enum HostError {
     #[error("the plugin was not ready within {limit:?}; its host was stopped")]
     Slow { limit: Duration },
     #[error(
-        "the plugin was not ready within {limit:?}; nobody can end it inside the daemon, so it may go on there until the daemon \
-         is started again"
+        "the plugin was not ready within {limit:?}; nobody can end it inside the daemon, so it may go on there until the \
+         daemon is started again"
     )]
     SlowInside { limit: Duration },
     #[error(

@@ -43,7 +43,8 @@ pub(super) fn refusal(facts: &Facts) -> Option<HostError> {
         }
         Facts { needs_isolation: true, .. } => (
             "HOOKYARD_F_NEEDS_ISOLATION",
-            "it wants a process for itself, for a runtime such as Go's, or for SQLite, whose locks hold between processes only",
+            "it wants a process for itself, for a runtime such as Go's, or for SQLite, whose locks hold between processes \
+             only",
         ),
         _ => return None,
     };

@@ -1,6 +1,7 @@
 //! What a library says of itself: loaded in a child that makes no instance, so that nothing of the plugin's work begins.
 //!
-//! `doctor` asks, and `inline` before it lets a library into the daemon. The child is gone when the answer is there, whatever the library does.
+//! `doctor` asks, and `inline` before it lets a library into the daemon. The child is gone when the answer is there,
+//! whatever the library does.
 
 use std::path::Path;
 use std::time::Duration;

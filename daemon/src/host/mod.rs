@@ -10,9 +10,9 @@
 //! were checked are the bytes that run), `sealed` (those bytes in memory), `account` (who the child becomes), `process` (the
 //! child), `start` (its first message), `child` (its end of the conversation), `upcall` (what plugins ask for), `http`
 //! (requests made for them), `call` (one attempt, with its deadline), `report` (the ABI's words into the model's), `pool`
-//! (which child takes a call), `inline` (a child that is no process), `shared` (what the children have in common), `supervise` (start, watch, start again),
-//! `circuit` (when to start again), `figures` and `usage` (what metrics say); `inspect` only loads a library and asks what
-//! it is.
+//! (which child takes a call), `inline` (a child that is no process), `shared` (what the children have in common),
+//! `supervise` (start, watch, start again), `circuit` (when to start again), `figures` and `usage` (what metrics say);
+//! `inspect` only loads a library and asks what it is.
 
 mod account;
 mod call;
@@ -296,9 +296,9 @@ impl Host {
 
     /// One attempt: hands the event to the plugin and waits for its outcome, its deadline, or its death. While the child
     /// is down the call waits for it, within the same deadline. Takes at most the timeout and [`crate::model::limits::CALL_GRACE_MAX`].
-    /// A plugin inside the daemon that hangs is waited for until it returns, or the host is stopped: it must not be asked twice
-    /// at once. Dropping the future does not stop the attempt. `None` where the plugin was never asked: its circuit is open, it did
-    /// not come up, or none of its workers was free in time.
+    /// A plugin inside the daemon that hangs is waited for until it returns, or the host is stopped: it must not be asked
+    /// twice at once. Dropping the future does not stop the attempt. `None` where the plugin was never asked: its circuit is
+    /// open, it did not come up, or none of its workers was free in time.
     pub async fn call(
         &self,
         event: &Event,

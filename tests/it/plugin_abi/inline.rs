@@ -11,7 +11,7 @@ use hookyard::host::{Company, Host, HostError, HostSpec, Report, ServiceError, S
 use hookyard::model::attempt::Outcome;
 use hookyard::model::ids::{HandlerName, PluginId, RuleName, StepId};
 use hookyard::model::isolation::Isolation;
-use hookyard::model::limits::HOST_UPCALLS_MAX;
+use hookyard::model::limits::{HOST_START_MAX, HOST_UPCALLS_MAX};
 use hookyard::model::memory::{Expect, KvPut, KvValue, StepState};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -161,6 +161,18 @@ async fn what_refuses_or_dies_before_it_is_in_the_daemon_is_a_sentence() {
     assert!(said.contains("it does not export the function `hookyard_plugin_v1`"), "{said}");
     let host = host(&bench).await;
     assert_eq!(call(&host, "well").await.outcome.word(), "done");
+}
+
+/// Takes as long as the limit: nothing else would show that it holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_not_ready_in_time_is_given_up_and_may_go_on_unseen() {
+    let bench = Bench::new();
+    let seconds = HOST_START_MAX.as_secs() + 1;
+    let library = bench.compile("stub", &[&format!("SLOW={seconds}")]);
+    let refused = bench.start(spec(&bench, &library)).await.unwrap_err();
+    assert!(refused.may_pass());
+    let said = refused.to_string();
+    assert!(said.contains("was not ready within 30s; nobody can end it inside the daemon"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
