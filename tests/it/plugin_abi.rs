@@ -13,5 +13,6 @@ mod http;
 mod lifecycle;
 mod loading;
 mod processes;
+mod rlimits;
 mod steps;
 mod testkit;

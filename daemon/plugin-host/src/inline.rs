@@ -13,8 +13,8 @@ use std::thread::{self, JoinHandle};
 
 use crate::child::{self, Busy, CallState, Child, Link, Listener};
 use crate::library::Instance;
-use crate::protocol::{FromChild, Stage, Start, ToChild};
-use crate::run::{self, WORKER_STACK_BYTES};
+use crate::protocol::{FromChild, Stage, Start, ToChild, WORKER_STACK_BYTES};
+use crate::run;
 
 /// What the workers share: calls that no worker has yet.
 type Queue = Arc<Mutex<Receiver<Arc<CallState>>>>;

@@ -20,6 +20,7 @@ mod inline;
 #[expect(unsafe_code, reason = "loading a library and calling its functions")]
 mod library;
 pub mod protocol;
+mod rlimits;
 mod run;
 
 pub use child::{Busy, Listener};

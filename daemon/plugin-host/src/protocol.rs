@@ -30,6 +30,8 @@ pub const FIELD_BYTES_MAX: usize = 64 * 1024;
 pub const TEXT_BYTES_MAX: usize = 4 * 1024;
 /// Fields of one log line; the rest is left out.
 pub const LOG_FIELDS_MAX: usize = 32;
+/// The stack of each worker of a child: as much as a C program's main thread has by custom.
+pub const WORKER_STACK_BYTES: usize = 8 * 1024 * 1024;
 /// The header of a frame.
 pub const HEADER_BYTES: usize = 4;
 
@@ -80,6 +82,16 @@ pub struct Start {
     pub load_only: bool,
     /// What the plugin may reach; without it, all that the daemon's user may.
     pub confine: Option<Confine>,
+    pub limits: Limits,
+}
+
+/// What the kernel lets the process have at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Descriptors open at once.
+    pub open_files: u64,
+    /// Bytes of address space.
+    pub memory: Option<u64>,
 }
 
 /// What a plugin may reach of the machine; the bytes of paths.

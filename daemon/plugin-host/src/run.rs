@@ -16,18 +16,18 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::child::{self, Busy, CallState, Child, Link};
 use crate::handover::FirstWords;
 use crate::library::{Instance, Library, Source};
-use crate::protocol::{self, FrameError, FromChild, Stage, Start, TO_CHILD_BYTES_MAX, ToChild};
+use crate::protocol::{
+    self, FrameError, FromChild, Stage, Start, TO_CHILD_BYTES_MAX, ToChild, WORKER_STACK_BYTES,
+};
+use crate::rlimits;
 
 /// How long the plugin has to end by itself once the daemon is gone or says stop; then the process is killed.
 const EXIT_GRACE: Duration = Duration::from_secs(2);
-/// A worker's stack: as much as a C program's main thread has by custom.
-pub(crate) const WORKER_STACK_BYTES: usize = 8 * 1024 * 1024;
 /// What is read of the socket at once: several calls with usual events.
 const READ_AHEAD_BYTES: usize = 64 * 1024;
 /// Private descriptors begin above the standard three.
@@ -114,9 +114,8 @@ fn move_stdin() -> io::Result<OwnedFd> {
 
 /// No core files (they would hold customers' data) and no way to more rights.
 fn confine() -> Result<(), RunError> {
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    rustix::process::setrlimit(Resource::Core, none)
-        .map_err(|error| RunError::Confine { what: "no limit on core files", source: error.into() })?;
+    rlimits::no_core_files()
+        .map_err(|source| RunError::Confine { what: "no limit on core files", source })?;
     #[cfg(target_os = "linux")]
     rustix::thread::set_no_new_privs(true)
         .map_err(|error| RunError::Confine { what: "no ban on new privileges", source: error.into() })?;
@@ -154,8 +153,14 @@ fn first_message(reader: &mut BufReader<UnixStream>) -> Result<Option<Start>, Ru
     }
 }
 
-/// Confines this process, while it has but one thread, where that is asked for.
+/// Confines this process, while it has but one thread, where that is asked for; and limits it. The limits last: they need no
+/// right, and looking up what is confined needs what they bound.
 fn keep_within(start: &Start) -> Result<(), String> {
+    keep_apart(start)?;
+    rlimits::set(start.limits).map_err(|error| chain(&error))
+}
+
+fn keep_apart(start: &Start) -> Result<(), String> {
     let Some(wanted) = &start.confine else { return Ok(()) };
     #[cfg(target_os = "linux")]
     return crate::confine::confine(wanted, Path::new(OsStr::from_bytes(&start.library.0)))

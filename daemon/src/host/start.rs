@@ -2,11 +2,14 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use hookyard_plugin_host::protocol::{Blob, FrameError, Ids, Start, ToChild};
+use hookyard_plugin_host::protocol::{Blob, FrameError, Ids, Limits, Start, ToChild};
+use rustix::process::{Resource, getrlimit};
 use tracing::level_filters::LevelFilter;
 
 use super::library::Checked;
 use super::{HostError, HostSpec, wire};
+use crate::model::confinement::Confinement;
+use crate::model::limits::OPEN_FILES_DEFAULT;
 use crate::observe::with_causes;
 
 /// The information that is kept with attempts, as the ABI counts levels.
@@ -25,6 +28,7 @@ pub(super) fn start(
         level: lowest_level(),
         load_only: false,
         confine: spec.confine.as_ref().map(|confinement| wire::confine(confinement, user)),
+        limits: limits(spec.confine.as_ref()),
         ..load_only(library)
     };
     match wire::frame(&ToChild::Start(start.clone())) {
@@ -43,6 +47,17 @@ pub(super) fn load_only(library: &Checked) -> Start {
         level: LEVEL_KEPT,
         load_only: true,
         confine: None,
+        limits: limits(None),
+    }
+}
+
+/// Where nothing is written, an operator who gives the daemon's own processes fewer descriptors than usual has said enough.
+fn limits(confinement: Option<&Confinement>) -> Limits {
+    let most = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    let open_files = confinement.and_then(|confinement| confinement.open_files);
+    Limits {
+        open_files: open_files.map_or(most.min(OPEN_FILES_DEFAULT as u64), |written| written as u64),
+        memory: confinement.and_then(|confinement| confinement.memory),
     }
 }
 

@@ -16,6 +16,18 @@ pub struct Confinement {
     pub user: Option<Account>,
     /// Whether it may speak to other machines, and be spoken to.
     pub network: bool,
+    /// Descriptors that each of its processes may hold open at once; `None` for
+    /// [`OPEN_FILES_DEFAULT`](super::limits::OPEN_FILES_DEFAULT).
+    pub open_files: Option<usize>,
+    /// Bytes of address space of each of its processes; `None` for no bound.
+    pub memory: Option<u64>,
+}
+
+/// As an empty table is read: nothing may be changed, all else is as it would be without one.
+impl Default for Confinement {
+    fn default() -> Self {
+        Self { read: None, write: Vec::new(), user: None, network: true, open_files: None, memory: None }
+    }
 }
 
 /// A user of this machine, as written: names, or numbers in digits.

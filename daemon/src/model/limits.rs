@@ -166,6 +166,18 @@ pub const DETAIL_BYTES_MAX: usize = 2 * 1024;
 
 /// A plugin's library: debug builds with a database driver reach 150 MB; it is read into memory once.
 pub const LIBRARY_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// Descriptors of a plugin's process where nothing else is asked: pools of a few databases, an HTTP client and files at 64
+/// calls at once stay far below; a leak is told long before it costs the machine. The usual limit, which `select` needs too.
+pub const OPEN_FILES_DEFAULT: usize = 1024;
+/// The fewest that may be asked: the plugin host itself has about ten, and a library brings a few.
+pub const OPEN_FILES_MIN: usize = 64;
+/// The most: what Linux gives one process at all (`fs.nr_open`), where nobody changed it.
+pub const OPEN_FILES_MAX: usize = 1024 * 1024;
+/// The least address space that a plugin's process may be bounded to, beside its calls' stacks: the host's own program,
+/// allocator and system libraries, and a library with a database driver.
+pub const HOST_MEMORY_BYTES_MIN: u64 = 256 * 1024 * 1024;
+/// And for each of its calls at once: its thread's stack.
+pub const HOST_STACK_BYTES: u64 = hookyard_plugin_host::protocol::WORKER_STACK_BYTES as u64;
 /// Pins of one plugin: the old and the new file during a rollout, each for a few kinds of machine.
 pub const PINS_MAX: usize = 8;
 /// Keys that may sign plugins: a few people's, and the old and the new while one is rolled.

@@ -42,7 +42,7 @@ async fn started(bench: &Bench, confine: Confinement) -> Option<Host> {
 
 /// Whether this kernel can confine; says so loudly where it cannot.
 pub(crate) async fn is_possible() -> bool {
-    let confine = Confinement { read: None, write: Vec::new(), network: true, user: None };
+    let confine = Confinement::default();
     started(&Bench::new(), confine).await.is_some()
 }
 
@@ -55,8 +55,12 @@ async fn a_confined_plugin_reaches_what_is_listed_and_nothing_else() {
         std::fs::create_dir(folder).unwrap();
         std::fs::write(folder.join("old"), "old").unwrap();
     }
-    let confine =
-        Confinement { read: Some(Vec::new()), write: vec![mine.clone()], network: false, user: None };
+    let confine = Confinement {
+        read: Some(Vec::new()),
+        write: vec![mine.clone()],
+        network: false,
+        ..Confinement::default()
+    };
     let Some(host) = started(&bench, confine).await else { return };
     for (what, path, expected) in [
         ("write", mine.join("new"), "done"),
@@ -86,7 +90,7 @@ async fn a_confined_plugin_may_read_everything_and_speak_unless_told_otherwise()
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "old").unwrap();
-    let confine = Confinement { read: None, write: Vec::new(), network: true, user: None };
+    let confine = Confinement::default();
     let Some(host) = started(&bench, confine).await else { return };
     assert_eq!(reach(&host, "read", &file).await, "done");
     assert_eq!(reach(&host, "network", &file).await, "done");
@@ -97,8 +101,7 @@ async fn a_confined_plugin_may_read_everything_and_speak_unless_told_otherwise()
 #[tokio::test]
 async fn a_directory_that_is_not_there_is_told_before_the_plugin_runs() {
     let bench = Bench::new();
-    let confine =
-        Confinement { read: None, write: vec!["/no/such/folder".into()], network: true, user: None };
+    let confine = Confinement { write: vec!["/no/such/folder".into()], ..Confinement::default() };
     let said = start(&bench, confine).await.unwrap_err().to_string();
     assert!(
         said.contains("/no/such/folder cannot be opened; make it, or take it out of `write`")
@@ -119,7 +122,7 @@ async fn a_plugin_that_is_not_confined_reaches_what_the_daemon_does() {
 /// Confined to a user alone.
 fn as_user(user: &str, group: Option<&str>) -> Confinement {
     let user = Some(Account { user: user.to_owned(), group: group.map(str::to_owned) });
-    Confinement { read: None, write: Vec::new(), network: true, user }
+    Confinement { user, ..Confinement::default() }
 }
 
 #[tokio::test]
@@ -138,7 +141,7 @@ async fn a_plugin_of_another_user_is_nobody_else_in_any_thread_and_reads_no_file
         std::fs::set_permissions(file, Permissions::from_mode(mode)).unwrap();
     }
     std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-    let root = started(&bench, Confinement { user: None, ..as_user("", None) }).await;
+    let root = started(&bench, Confinement::default()).await;
     let Some(root) = root else { return };
     assert_eq!(reach(&root, "read", &roots).await, "done", "the file is root's own");
 

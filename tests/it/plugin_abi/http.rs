@@ -350,7 +350,7 @@ async fn a_plugin_without_a_network_of_its_own_still_asks_what_is_allowed() {
     }
     let far = FarSide::serve(|_| status("200 OK", "", "well"));
     let bench = Bench::new();
-    let confine = Some(Confinement { read: Some(Vec::new()), write: Vec::new(), user: None, network: false });
+    let confine = Some(Confinement { read: Some(Vec::new()), network: false, ..Confinement::default() });
     let spec = HostSpec { http: far.access(), confine, ..bench.spec(&asker()) };
     let host = bench.start(spec).await.unwrap();
     assert_eq!(answered(&host, &get(&far.url("/"))).await["start"], "well");

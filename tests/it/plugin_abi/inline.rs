@@ -325,12 +325,7 @@ async fn a_host_of_the_other_isolation_is_another_host() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_that_would_be_confined_is_refused() {
     let bench = Bench::new();
-    let confine = hookyard::model::confinement::Confinement {
-        read: None,
-        write: Vec::new(),
-        user: None,
-        network: false,
-    };
+    let confine = hookyard::model::confinement::Confinement { network: false, ..Default::default() };
     let spec = HostSpec { confine: Some(confine), ..spec(&bench, &misbehave()) };
     let refused = bench.start(spec).await.unwrap_err();
     assert!(matches!(&refused, HostError::Load { why } if why.contains("cannot be confined")), "{refused}");

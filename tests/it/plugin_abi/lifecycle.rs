@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use hookyard::model::attempt::Outcome;
 use hookyard_plugin_host::protocol::{
-    self, Blob, Call, FROM_CHILD_BYTES_MAX, FromChild, Start, TO_CHILD_BYTES_MAX, ToChild,
+    self, Blob, Call, FROM_CHILD_BYTES_MAX, FromChild, Limits, Start, TO_CHILD_BYTES_MAX, ToChild,
 };
 
 use super::bench::{Bench, alive, call, misbehave, until};
@@ -101,6 +101,7 @@ fn child_with_call(event_type: &str) -> (std::process::Child, UnixStream) {
         level: 4,
         load_only: false,
         confine: None,
+        limits: Limits { open_files: 1024, memory: None },
     };
     send(&mut socket, &ToChild::Start(start));
     assert!(matches!(receive(&mut socket), FromChild::Ready(_)));

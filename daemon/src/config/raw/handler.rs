@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::{DeString, DeTable};
 
+use super::confine;
 use crate::config::elements::secret::SecretRef;
 use crate::config::elements::{isolation, name, origin};
 use crate::config::faults::Spotted;
@@ -16,7 +17,7 @@ use crate::config::reader::Reader;
 use crate::config::snapshot::{
     CONCURRENCY_DEFAULT, CONCURRENCY_MAX, HANDLER_TIMEOUT_DEFAULT, PROCESSES_DEFAULT, PROCESSES_MAX,
 };
-use crate::model::confinement::{Account, Confinement};
+use crate::model::confinement::Confinement;
 use crate::model::http_access::HttpAccess;
 use crate::model::ids::{HandlerName, PluginName};
 use crate::model::isolation::Isolation;
@@ -65,7 +66,7 @@ fn read(main: &mut Reader<'_, '_, '_>, name: &Spanned<DeString<'_>>, table: &DeT
     let retry = read_retry(&mut section);
     let settings = read_settings(&mut section);
     let secrets = read_secrets(&mut section);
-    let confine = read_confine(&mut section);
+    let confine = confine::read(&mut section, concurrency);
     let (http, ca) = read_http(&mut section);
     let isolation = read_isolation(&mut section, processes, confine.is_some());
     section.not_yet("serialize");
@@ -159,30 +160,6 @@ fn read_secrets(section: &mut Reader<'_, '_, '_>) -> Vec<(String, Spotted<Secret
         }
     }
     secrets
-}
-
-/// `confine = { user = "shop", read = ["config"], write = ["var/shop"], network = false }`
-fn read_confine(section: &mut Reader<'_, '_, '_>) -> Option<Confinement> {
-    let mut table = section.table("confine")?;
-    let read = table.paths("read");
-    let write = table.paths("write").unwrap_or_default();
-    let network = table.flag("network").unwrap_or(true);
-    let user = read_account(&mut table);
-    table.finish();
-    Some(Confinement { read, write, user, network })
-}
-
-fn read_account(table: &mut Reader<'_, '_, '_>) -> Option<Account> {
-    let (user, group) = (table.text_or_number("user"), table.text_or_number("group"));
-    match (user, group) {
-        (Some(user), group) => Some(Account { user: user.value, group: group.map(|group| group.value) }),
-        (None, Some(group)) => {
-            let fault = Fault::new(group.spot.span, "`group` stands without a `user`");
-            table.fault(fault.help("write user = \"…\" beside it: a group alone bounds nothing"));
-            None
-        }
-        (None, None) => None,
-    }
 }
 
 /// `http = { allow = ["api.example.com"], networks = ["10.1.0.0/16"], ca = "ca.pem" }`

@@ -2,6 +2,7 @@
 //!
 //! Nothing here looks at the environment, the disk or another section: that is `check`'s.
 
+mod confine;
 mod handler;
 mod plugin;
 mod rule;

@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 use super::{count, duration, names, table, text};
 use crate::config::snapshot::{CONCURRENCY_DEFAULT, CONCURRENCY_MAX, PROCESSES_DEFAULT, PROCESSES_MAX};
 use crate::model::isolation::Isolation;
-use crate::model::limits::{CANARY_SHARE_MAX, CANARY_SHARE_MIN, PINS_MAX, TRUSTED_KEYS_MAX};
+use crate::model::limits::{
+    CANARY_SHARE_MAX, CANARY_SHARE_MIN, OPEN_FILES_DEFAULT, OPEN_FILES_MAX, OPEN_FILES_MIN, PINS_MAX,
+    TRUSTED_KEYS_MAX,
+};
 
 /// What holds for all of them.
 pub(super) fn all() -> Value {
@@ -66,8 +69,12 @@ pub(super) fn handler() -> Value {
         "type": "object", "additionalProperties": { "$ref": "#/definitions/secret" },
         "description": "What the plugin may ask for by name",
     });
+    let open_files = json!({
+        "type": "integer", "minimum": OPEN_FILES_MIN, "maximum": OPEN_FILES_MAX, "default": OPEN_FILES_DEFAULT,
+        "description": "Descriptors that each of its processes may hold open at once",
+    });
     let confine = table(
-        "What its plugin may reach; without this all that the daemon may",
+        "What its plugin may reach, and have at most; without this it may reach all that the daemon may",
         &[],
         json!({
             "read": names("What may be read, beside what the system's libraries need; without it everything", 0),
@@ -75,6 +82,8 @@ pub(super) fn handler() -> Value {
             "user": account("Who its process is, where the daemon is root: a name or a number; without it the daemon's user"),
             "group": account("The user's group, where it is not the user's own"),
             "network": { "type": "boolean", "default": true, "description": "Whether it may speak to other machines" },
+            "open_files": open_files,
+            "memory": text("Address space of each of its processes (\"1GiB\"); without it there is no bound"),
         }),
     );
     let http = table(

@@ -124,6 +124,26 @@ confine = { group = "shop" }
         (
             r#"[handler.two]
 plugin = "sumo"
+confine = { open_files = 3, memory = "512 MB" }
+[handler.three]
+plugin = "sumo"
+concurrency = 4
+confine = { open_files = "many", memory = "64MiB" }
+[handler.four]
+plugin = "sumo"
+confine = { open_files = 64, memory = 1024 }
+"#,
+            &[
+                "18:26 `open_files` is 3; it lies between 64 and 1048576 | the default is 1024",
+                "18:38 `512 MB` is not a size | did you mean \"512MiB\"?",
+                "22:26 `open_files` takes a whole number, and this is a string | write a whole number without quotes; the default is 1024",
+                "22:43 `memory` is 64MiB, and a process for 4 calls at once needs 288MiB before its plugin has any | write more, or make `concurrency` smaller; left out, there is no bound",
+                "25:39 `memory` takes a size, and this is an integer | write memory = \"1GiB\"",
+            ],
+        ),
+        (
+            r#"[handler.two]
+plugin = "sumo"
 http = { alow = [], networks = ["10.1"], ca = "no/such.pem" }
 [handler.three]
 plugin = "sumo"

@@ -80,7 +80,7 @@ fn what_is_written_holds() {
         retry = { first = "1s", factor = 2, max = "1h", attempts = 3, jitter = 0 }
         settings = { n = 3, f = 1.5, list = ["a", true], when = 2026-12-01T00:00:00Z, deep = { x = "y" } }
         secrets = { smtp_password = "env:SECRET" }
-        confine = { write = ["var/shop", "/tmp/x"], network = false, user = "shop", group = 33 }
+        confine = { write = ["var/shop", "/tmp/x"], network = false, user = "shop", group = 33, open_files = 200, memory = "1GiB" }
         http = { allow = ["api.example.com", "http://*.inside.example:8080"], networks = ["10.1.0.0/16", "fd00::1"] }
         [default]
         handlers = ["h"]
@@ -121,7 +121,17 @@ fn what_is_written_holds() {
     assert_eq!(handler.secrets["smtp_password"].expose_secret(), "whsec_one");
     let write = vec!["var/shop".into(), "/tmp/x".into()];
     let user = Some(Account { user: "shop".to_owned(), group: Some("33".to_owned()) });
-    assert_eq!(handler.confine, Some(Confinement { read: None, write, user, network: false }));
+    assert_eq!(
+        handler.confine,
+        Some(Confinement {
+            read: None,
+            write,
+            user,
+            network: false,
+            open_files: Some(200),
+            memory: Some(1 << 30)
+        })
+    );
     let allow: Vec<String> = handler.http.allow.iter().map(ToString::to_string).collect();
     assert_eq!(allow, ["https://api.example.com:443", "http://*.inside.example:8080"]);
     let networks: Vec<String> = handler.http.networks.iter().map(ToString::to_string).collect();

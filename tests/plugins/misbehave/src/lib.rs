@@ -102,6 +102,8 @@ impl Handler for Misbehave {
             "print" => print(),
             "leak" => leak(),
             "log" => log(cx),
+            "open" => open(),
+            "allocate" => Ok(Outcome::done().with_message(allocate().to_string())),
             "step" => step(cx, End::Well),
             "step.crash_inside" => step(cx, End::CrashInside),
             "step.crash_after" => step(cx, End::CrashAfter),
@@ -174,6 +176,28 @@ fn hang_politely(cx: &Cx<'_>) -> Result<Outcome, Failure> {
         thread::sleep(LOOK);
     }
     Err(Failure::retry("no_time", "stopped at the deadline"))
+}
+
+/// Opens files until one is refused.
+fn open() -> Result<Outcome, Failure> {
+    let mut held = Vec::new();
+    let error = loop {
+        match std::fs::File::open("/dev/null") {
+            Ok(file) => held.push(file),
+            Err(error) => break error,
+        }
+    };
+    Err(Failure::retry("open", format!("{} were open: {error}", held.len())))
+}
+
+/// Takes address space, which costs no memory while nothing is written there: up to two GiB. Says how many MiB came.
+fn allocate() -> usize {
+    let mut held: Vec<Vec<u8>> = Vec::new();
+    while held.len() < 128 {
+        held.push(Vec::with_capacity(16 * 1024 * 1024));
+        std::hint::black_box(&held);
+    }
+    held.len() * 16
 }
 
 /// Returns when the pair `go` is there: a test says when.
