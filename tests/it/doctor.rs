@@ -254,3 +254,19 @@ fn a_mount_without_barriers_and_a_read_only_one_are_told() {
     assert!(words(&said, "fault", "fdatasync").contains("cannot be written and synced"), "{said:#}");
     assert_eq!(code, Some(78));
 }
+
+#[tokio::test]
+async fn whom_a_plugin_is_to_become_is_looked_up_before_a_start_finds_out() {
+    let yard = sound();
+    yard.edit_config(|text| {
+        text.replace("[handler.sumo]", "[handler.sumo]\nconfine = { user = \"no-such-user\" }")
+    });
+    let (said, code) = doctor(&yard, &[]);
+    assert_eq!((&said["faults"], code), (&Value::from(1), Some(78)), "{said:#}");
+    let fault = words(&said, "fault", "user");
+    let why = match rustix::process::geteuid().is_root() {
+        true => "handler `sumo` does not start: there is no user `no-such-user` here; make it",
+        false => "handler `sumo` is to run as `no-such-user`, and the daemon is user ",
+    };
+    assert!(fault.contains(why), "{fault}");
+}

@@ -6,8 +6,9 @@
 //! with has no name, and a repair that is cut short is done again.
 //!
 //! Each part is judged by a plain function over what was read, so that every verdict has its test: `mount` (what the
-//! file system promises), `disk` (what the device does), `clock`, `modes`, `plugins`, `rows` (the store), `settings`.
+//! file system promises), `disk` (what the device does), `clock`, `modes`, `accounts`, `plugins`, `rows` (the store), `settings`.
 
+mod accounts;
 mod clock;
 mod device;
 mod disk;
@@ -104,6 +105,7 @@ async fn parts(request: &Request<'_>, loaded: &Loaded, add: &mut dyn FnMut(Vec<C
     add(room::check(store, snapshot.store.free_bytes_min));
     add(room::descriptors(snapshot.server.connections_max, running));
     add(modes::check(loaded));
+    add(accounts::check(snapshot, running).await);
     for plugin in snapshot.plugins.values() {
         add(plugins::check(plugin, snapshot, request.daemon).await);
     }

@@ -3,9 +3,10 @@
 
 use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use super::accounts::user;
 use super::{Check, Daemon};
 use crate::admin::view::HandlerView;
 use crate::app::{LIBRARY_CACHE, trust};
@@ -39,7 +40,7 @@ pub(super) async fn check(plugin: &Plugin, snapshot: &Snapshot, daemon: &Daemon)
             )];
         }
     };
-    let trust = trust(plugin, user(&snapshot.store.path));
+    let trust = trust(plugin, user(&snapshot.store.path, None));
     match inspect(plugin.name.as_str(), &plugin.path, &trust, cache.path()).await {
         Ok(found) => {
             let mut checks = told(plugin, &found, &running(plugin, snapshot, daemon));
@@ -51,11 +52,6 @@ pub(super) async fn check(plugin: &Plugin, snapshot: &Snapshot, daemon: &Daemon)
             vec![Check::fault(NAME, words, format!("mend the file, or [plugin.{}]", plugin.name))]
         }
     }
-}
-
-/// Who runs the daemon: whose the store is, or who asks where there is none yet.
-fn user(store: &Path) -> u32 {
-    store.metadata().map_or_else(|_| rustix::process::geteuid().as_raw(), |found| found.uid())
 }
 
 fn told(plugin: &Plugin, found: &Inspected, running: &[HandlerView]) -> Vec<Check> {
@@ -123,7 +119,7 @@ fn running(plugin: &Plugin, snapshot: &Snapshot, daemon: &Daemon) -> Vec<Handler
 impl Cache {
     /// The store's own where this user may use it as the daemon does, else one that is removed again.
     fn make(store: &Path) -> io::Result<Self> {
-        if store.exists() && user(store) == rustix::process::geteuid().as_raw() {
+        if store.exists() && user(store, None) == rustix::process::geteuid().as_raw() {
             return Ok(Self::Store(store.join(LIBRARY_CACHE)));
         }
         let path = (0_u32..)

@@ -32,7 +32,7 @@ pub enum AccountError {
 }
 
 /// The numbers of a user and its group, for a daemon that runs as root or does not.
-pub(super) fn look_up(account: &Account, is_root: bool) -> Result<Ids, AccountError> {
+pub fn look_up(account: &Account, is_root: bool) -> Result<Ids, AccountError> {
     if !is_root {
         return Err(AccountError::NotRoot);
     }

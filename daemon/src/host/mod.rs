@@ -61,7 +61,7 @@ use crate::model::limits::{HOST_EXIT_MAX, HOST_SETTLE_MAX};
 use crate::model::memory::{Expect, KvPut, KvValue, StepState};
 use crate::model::signed_by::SignedBy;
 
-pub use account::AccountError;
+pub use account::{AccountError, look_up as look_up_account};
 pub use error::HostError;
 pub use figures::{Figures, Times};
 pub use inline::mapped;
