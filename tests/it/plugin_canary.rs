@@ -244,3 +244,50 @@ async fn a_start_takes_no_library_that_failed_whichever_older_one_runs() {
     assert_eq!((&after["sha256"], &after["rolled_back"]), (&Value::from(&*first), &true.into()), "{after}");
     assert_eq!(yard.terminate().code(), Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_of_everything_begins_the_canary_that_is_configured_and_takes_the_rest() {
+    let (mut yard, poster, first) = yard().await;
+    yard.edit_config(|text| text.replace("[plugin.sumo]", "[plugin.sumo]\ncanary = 0.5"));
+    let reloaded = yard.ask(&["reload"]);
+    assert_eq!(reloaded["canaries"], serde_json::json!([]), "the same library: {reloaded}");
+    let direct = yard.handler("direct")["pid"].clone();
+
+    replace(&yard, 1);
+    assert!(yard.run(&["plugin", "lock", "sumo"]).status.success());
+    yard.edit_config(|text| text.replace("concurrency = 8", "concurrency = 4"));
+    let said = refused(&yard, &["reload"]);
+    assert!(
+        said.contains("the library of `sumo` is new, and so is more of it: ") && said.contains("50%"),
+        "{said}"
+    );
+    yard.edit_config(|text| text.replace("concurrency = 4", "concurrency = 8").replace("\"30d\"", "\"31d\""));
+    let reloaded = yard.ask(&["reload"]);
+    assert_eq!(
+        (&reloaded["canaries"], &reloaded["new_hosts"]),
+        (&serde_json::json!(["sumo"]), &serde_json::json!([]))
+    );
+    assert!(reloaded["changes"].as_array().unwrap().len() >= 2, "the retention too: {reloaded}");
+    let sumo = yard.handler("sumo");
+    assert_eq!((&sumo["sha256"], &sumo["canary"]["share"]), (&Value::from(&*first), &"50%".into()));
+    let second = sumo["canary"]["host"]["sha256"].clone();
+    assert_ne!(second, *first);
+    assert_eq!(yard.handler("direct")["pid"], direct, "nobody else is touched");
+    assert_eq!(yard.ask(&["reload"])["canaries"], serde_json::json!([]), "it runs already");
+
+    let traffic = Traffic::begin(poster, 0);
+    let shared = || (yard.handler("sumo")["canary"]["new"]["answered"].as_u64() > Some(5)).then_some(());
+    found(shared).await.expect("the canary has its share");
+    assert_eq!(yard.ask(&["plugin", "promote", "sumo"])["sha256"], second);
+    all_fulfilled(&yard, traffic).await;
+    assert_eq!(history(&yard), ["promote", "canary", "start"]);
+
+    put_stub(&yard, "NULL_DESCRIPTOR");
+    assert!(yard.run(&["plugin", "lock", "sumo"]).status.success());
+    yard.edit_config(|text| text.replace("\"31d\"", "\"32d\""));
+    let before = yard.ask(&["status"])["snapshot"].clone();
+    refused(&yard, &["reload"]);
+    assert_eq!(yard.ask(&["status"])["snapshot"], before, "a canary that does not start refuses all of it");
+    assert!(yard.handler("sumo")["canary"].is_null());
+    assert_eq!(yard.terminate().code(), Some(0));
+}

@@ -103,6 +103,9 @@ pub struct ReloadView {
     pub changes: Vec<ChangeView>,
     /// Handlers whose host was exchanged; the one before finishes what it began.
     pub new_hosts: Vec<String>,
+    /// Plugins of which a new library gets the configured share first, beside the one that runs.
+    #[serde(default)]
+    pub canaries: Vec<String>,
     /// Handlers that deliveries wait for and that the configuration does not name.
     pub waiting_for_nobody: Vec<WaitingView>,
     /// What is allowed and probably not meant, as `hookyard check` shows it.

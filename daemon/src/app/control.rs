@@ -216,6 +216,7 @@ fn view(reloaded: &Reloaded) -> ReloadView {
         snapshot: reloaded.after.hash.to_string(),
         changes: reloaded.changes.iter().map(change).collect(),
         new_hosts: reloaded.fresh.iter().map(ToString::to_string).collect(),
+        canaries: reloaded.canaries.iter().map(|(plugin, _)| plugin.to_string()).collect(),
         waiting_for_nobody: reloaded.unnamed.iter().map(waiting).collect(),
         dry_run: reloaded.dry_run.as_ref().map(dry_run::view),
         warnings: reloaded.warnings.iter().map(|warning| warning.render(false)).collect(),

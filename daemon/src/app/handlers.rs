@@ -122,6 +122,9 @@ impl Handlers {
             let spec = spec(snapshot, &handler, libraries.held.get(&handler.plugin));
             let services = Arc::clone(&services);
             let left_alone = libraries.only.is_some_and(|plugin| *plugin != handler.plugin);
+            if left_alone && running.is_none() {
+                continue;
+            }
             starting.spawn(async move {
                 let host = match running {
                     Some(running) if left_alone => Ok(NextHost::Same(running)),

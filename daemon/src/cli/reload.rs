@@ -43,7 +43,7 @@ pub(super) fn print(reloaded: &ReloadView) {
         say!("{}\n", dry_run.words());
     }
     let before = &reloaded.before;
-    match reloaded.changes.is_empty() && reloaded.new_hosts.is_empty() {
+    match reloaded.changes.is_empty() && reloaded.new_hosts.is_empty() && reloaded.canaries.is_empty() {
         true => say!("nothing has changed: configuration {before} runs on"),
         false => say!("configuration {} runs, in place of {before}", reloaded.snapshot),
     }
@@ -52,6 +52,11 @@ pub(super) fn print(reloaded: &ReloadView) {
     }
     for handler in &reloaded.new_hosts {
         say!("  handler {handler} has a new host; the one before, if any, finishes what it began");
+    }
+    for plugin in &reloaded.canaries {
+        say!(
+            "  plugin {plugin}: its new library gets the configured share of new events first; `hookyard status` shows how it does"
+        );
     }
     for waiting in &reloaded.waiting_for_nobody {
         let wait = match waiting.deliveries {

@@ -110,14 +110,13 @@ impl Reloader {
         self.handlers.trials().get(plugin).is_some_and(|on_trial| on_trial.library.sha256 == sha256)
     }
 
-    /// Its hosts are up: writes it down, so that a start goes on with it and a reload leaves the library before alone, and
-    /// lets it begin now.
-    pub(super) fn write_down(
-        &self,
-        canary: &Canary,
-        new: String,
-        held: &mut BTreeMap<PluginName, Held>,
-    ) -> io::Result<Arc<Trial>> {
+    /// The library that runs beside it.
+    pub(super) fn held_by(&self, canary: &Canary) -> Held {
+        Held { library: self.record.library(&canary.old), sha256: canary.old.clone(), why: None }
+    }
+
+    /// Its hosts are up: writes it down, so that a start goes on with it, and lets it begin now.
+    pub(super) fn write_down(&self, canary: &Canary, new: String) -> io::Result<Arc<Trial>> {
         let Canary { plugin, old, share, promote_after } = canary;
         let began = self.clock.now();
         let row = Row {
@@ -129,10 +128,6 @@ impl Reloader {
             failed: None,
         };
         self.trial_file.put(plugin, row)?;
-        held.insert(
-            plugin.clone(),
-            Held { library: self.record.library(old), sha256: old.clone(), why: None },
-        );
         Ok(Trial::new(*share, began, *promote_after))
     }
 

@@ -4,6 +4,7 @@ use crate::app::{StartError, dry_run};
 use crate::config::restart::NeedsRestart;
 use crate::config::{ConfigError, Diagnostic};
 use crate::host::HostError;
+use crate::model::canary::Share;
 use crate::observe::with_causes;
 use crate::replay::dry_run::DryRun;
 use crate::store::StoreError;
@@ -41,6 +42,12 @@ pub enum ReloadError {
          `hookyard plugin rollback {plugin}` ends it"
     )]
     CanaryRuns { plugin: String },
+    #[error(
+        "the library of `{plugin}` is new, and so is more of it: {changes}; it asks for a canary of {share}, which compares two \
+         libraries under the same settings. Reload the one first and then the other, or take `canary` out of [plugin.{plugin}] \
+         for this reload: it then takes both whole"
+    )]
+    MoreThanALibrary { plugin: String, share: Share, changes: String },
     #[error("no canary of `{plugin}` runs; `hookyard plugin reload {plugin} --canary 5%` begins one")]
     NoCanary { plugin: String },
     #[error("the canary of `{plugin}` is being rolled back: {why}")]

@@ -3,6 +3,7 @@
 //! A reload of the configuration and one of a plugin both end here; a canary comes in beside what runs.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 
 use tracing::warn;
@@ -12,6 +13,7 @@ use super::{Current, Origin, ReloadError, Reloaded, Reloader, table};
 use crate::app::door;
 use crate::app::handlers::{Handlers, Held, Libraries, Prepared};
 use crate::config::{ConfigFile, Diagnostic, Loaded, Part, Snapshot, diff};
+use crate::dispatch::canary::Trial;
 use crate::ingest::Sources;
 use crate::model::ids::{HandlerName, PluginName};
 use crate::observe::with_causes;
@@ -35,8 +37,14 @@ pub(super) struct Way<'a> {
     pub(super) held: BTreeMap<PluginName, Held>,
     /// Only handlers of this plugin get another host.
     pub(super) only: Option<&'a PluginName>,
-    /// What is new gets a share beside what runs.
-    pub(super) canary: Option<Canary>,
+    /// Whose configured library gets a share beside the one that runs.
+    pub(super) canaries: Vec<Canary>,
+}
+
+/// A canary's hosts, up and not yet used.
+struct Candidate {
+    canary: Canary,
+    prepared: Prepared,
 }
 
 impl Reloader {
@@ -47,42 +55,91 @@ impl Reloader {
         from: Origin,
         way: Way<'_>,
     ) -> Result<Reloaded, ReloadError> {
-        let Way { mut held, only, canary } = way;
+        let Way { mut held, only, canaries } = way;
         let Next { snapshot: after, files, warnings } = next;
         let before = self.snapshot();
         let sources = door::sources(&after)?;
+        held.extend(canaries.iter().map(|canary| (canary.plugin.clone(), self.held_by(canary))));
         let prepared = self.prepare(&after, Libraries { held: &held, only }).await?;
+        let candidates = match self.prepare_canaries(&after, &held, canaries).await {
+            Ok(candidates) => candidates,
+            Err(error) => {
+                prepared.abandon().await;
+                return Err(error);
+            }
+        };
         let fresh: Vec<HandlerName> = prepared.fresh().cloned().collect();
         // An exchange of its hosts would end a canary without a word.
-        if let Some(plugin) = self.on_trial_among(&after, &fresh) {
-            prepared.abandon().await;
-            return Err(self.canary_runs(&plugin));
-        }
-        let canary = canary.filter(|_| !fresh.is_empty());
-        let written = canary.map(|canary| self.write_down(&canary, prepared.fresh_hash(), &mut held));
-        let trial = match written.transpose() {
-            Ok(trial) => trial,
-            Err(source) => {
+        let refused = self.on_trial_among(&after, &fresh).map(|plugin| self.canary_runs(&plugin));
+        let written = match refused {
+            Some(error) => Err(error),
+            None => self.write_down_all(&candidates).map_err(|source| ReloadError::TrialFile { source }),
+        };
+        let trials = match written {
+            Ok(trials) => trials,
+            Err(error) => {
                 prepared.abandon().await;
-                return Err(ReloadError::TrialFile { source });
+                abandon(candidates).await;
+                return Err(error);
             }
         };
         self.keep(&after, &files);
         self.hold(held);
-        let enter = |handlers: &Handlers| match &trial {
-            None => handlers.adopt(prepared),
-            Some(trial) => handlers.try_out(prepared, trial),
+        let mut canaries = Vec::new();
+        let enter = |handlers: &Handlers| {
+            handlers.adopt(prepared);
+            for (Candidate { canary, prepared }, trial) in candidates.into_iter().zip(trials) {
+                canaries.push((canary.plugin, prepared.fresh().cloned().collect()));
+                handlers.try_out(prepared, &trial);
+            }
         };
         self.take_over(&before, &after, from, sources, enter);
         Ok(Reloaded {
             changes: diff::between(&before, &after),
             fresh,
+            canaries,
             warnings,
             dry_run: None,
             unnamed: self.unnamed(&after).await,
             before,
             after,
         })
+    }
+
+    /// Starts the configured library of each beside the one that is held.
+    async fn prepare_canaries(
+        &self,
+        after: &Snapshot,
+        held: &BTreeMap<PluginName, Held>,
+        canaries: Vec<Canary>,
+    ) -> Result<Vec<Candidate>, ReloadError> {
+        let mut candidates = Vec::new();
+        for canary in canaries {
+            let mut others = held.clone();
+            others.remove(&canary.plugin);
+            match self.prepare(after, Libraries { held: &others, only: Some(&canary.plugin) }).await {
+                // The file was put back since it was looked at: what is held is what is configured.
+                Ok(prepared) if prepared.fresh().next().is_none() => {}
+                Ok(prepared) => candidates.push(Candidate { canary, prepared }),
+                Err(error) => {
+                    abandon(candidates).await;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(candidates)
+    }
+
+    /// All of them, or none.
+    fn write_down_all(&self, candidates: &[Candidate]) -> io::Result<Vec<Arc<Trial>>> {
+        let written: io::Result<Vec<Arc<Trial>>> = candidates
+            .iter()
+            .map(|Candidate { canary, prepared }| self.write_down(canary, prepared.fresh_hash()))
+            .collect();
+        if written.is_err() {
+            self.hold(self.held());
+        }
+        written
     }
 
     /// Starts the hosts that `snapshot` needs and that do not run, unless the daemon stops meanwhile.
@@ -128,5 +185,11 @@ impl Reloader {
         if let Err(error) = self.runtime_file.write(after) {
             warn!("`hookyard send` may sign with an old secret: {}", with_causes(&error));
         }
+    }
+}
+
+async fn abandon(candidates: Vec<Candidate>) {
+    for candidate in candidates {
+        candidate.prepared.abandon().await;
     }
 }

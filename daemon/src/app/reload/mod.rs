@@ -13,6 +13,7 @@
 //! the files.
 
 pub(super) mod canary;
+mod due;
 mod error;
 mod exchange;
 mod loader;
@@ -63,6 +64,8 @@ pub struct Reloaded {
     pub changes: Vec<Change>,
     /// Handlers whose host was exchanged.
     pub fresh: Vec<HandlerName>,
+    /// Plugins of which a new library gets a share first, each with its handlers.
+    pub canaries: Vec<(PluginName, Vec<HandlerName>)>,
     pub warnings: Vec<Diagnostic>,
     /// Where one was demanded.
     pub dry_run: Option<DryRun>,
@@ -219,8 +222,18 @@ impl Reloader {
         };
         let mut held = self.held();
         held.retain(|plugin, _| meant(&before, plugin) == meant(&next.snapshot, plugin));
-        let reloaded = self.put_in_place(next, from, Way { held, only: None, canary: None }).await?;
+        // A snapshot that ran before comes back whole, as it was.
+        let canaries = match from {
+            Origin::Files => self.due_canaries(&before, &next.snapshot, &held).await?,
+            Origin::Kept(_) => Vec::new(),
+        };
+        let reloaded = self.put_in_place(next, from, Way { held, only: None, canaries }).await?;
         self.record_libraries("reload", "").await;
+        for (plugin, handlers) in &reloaded.canaries {
+            let before = self.running_library(plugin)?;
+            let begun = self.begun(plugin, before, handlers.clone(), "").await;
+            self.tell_of_plugin(plugin, "canary", "", begun).await?;
+        }
         Ok(Reloaded { dry_run, ..reloaded })
     }
 

@@ -106,7 +106,7 @@ impl Reloader {
                 false => Err(self.canary_runs(plugin)),
             };
         }
-        let share = wish.share.or(configured.canary).filter(|_| !wish.whole);
+        let share = wish.share.or(configured.canary).filter(|_| !wish.whole && there != before.sha256);
         let canary = share.map(|share| Canary {
             plugin: plugin.clone(),
             old: before.sha256.clone(),
@@ -115,11 +115,11 @@ impl Reloader {
         });
         let mut held = self.held();
         held.remove(plugin);
-        let way = Way { held, only: Some(plugin), canary };
-        let reloaded = self.put_in_place(loaded.into(), Origin::Files, way).await?;
-        match self.is_on_trial(plugin) {
-            true => self.begun(plugin, before, reloaded.fresh, by).await,
-            false => self.changed(plugin, "plugin reload", before, reloaded.fresh),
+        let way = Way { held, only: Some(plugin), canaries: canary.into_iter().collect() };
+        let mut reloaded = self.put_in_place(loaded.into(), Origin::Files, way).await?;
+        match reloaded.canaries.pop() {
+            Some((plugin, handlers)) => self.begun(&plugin, before, handlers, by).await,
+            None => self.changed(plugin, "plugin reload", before, reloaded.fresh),
         }
     }
 
