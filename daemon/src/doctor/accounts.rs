@@ -70,6 +70,7 @@ mod tests {
     use crate::model::confinement::{Account, Confinement};
     use crate::model::http_access::HttpAccess;
     use crate::model::ids::{HandlerName, PluginName};
+    use crate::model::isolation::Isolation;
     use crate::model::retry::RetrySchedule;
 
     async fn told(user: Option<&str>, daemon: u32) -> Option<Check> {
@@ -79,6 +80,7 @@ mod tests {
             plugin: PluginName::new("sumo"),
             concurrency: 1,
             processes: 1,
+            isolation: Isolation::Process,
             timeout: Duration::from_secs(1),
             retry: RetrySchedule::default(),
             settings: serde_json::json!({}),

@@ -8,9 +8,9 @@ use hookyard_plugin_host::protocol::{Ask, Blob, Hidden, Reply, ToChild};
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
-use super::ServiceError;
 use super::child::{CallName, Child};
 use super::shared::Shared;
+use super::{ServiceError, http};
 use crate::model::ids::{PluginId, StepId};
 use crate::model::memory::{Expect, KvPut, StepState};
 use crate::observe::with_causes;
@@ -39,11 +39,11 @@ pub(super) fn accept(
     let name = call.and_then(|id| Some((child.name(id)?, child.over(id)?)));
     let (shared, answering) = (Arc::clone(shared), Arc::clone(child));
     child.upcalls.spawn(async move {
-        let reply = answer(&shared, &answering, name, ask).await;
+        let (reply, held) = answer(&shared, &answering, name, ask).await;
         if let Err(error) = answering.send(ToChild::Reply { upcall, reply }).await {
             tracing::error!(handler = %shared.spec.handler, error = %with_causes(&error), "a plugin got no answer");
         }
-        drop(permit);
+        drop((permit, held));
     });
     Ok(())
 }
@@ -58,18 +58,19 @@ fn too_many(shared: &Shared, child: &Child, upcall: u64) -> Result<(), String> {
     Ok(())
 }
 
+/// The answer, with what it holds of the room for HTTP answers until it is passed on.
 async fn answer(
     shared: &Shared,
     child: &Child,
     call: Option<(CallName, CancellationToken)>,
     ask: Ask,
-) -> Reply {
+) -> (Reply, Option<http::Held>) {
     if let Ask::Secret { name } = ask {
-        return secret(shared, &name);
+        return (secret(shared, &name), None);
     }
     // Everything else belongs to a running call, which a plugin has only once it is ready.
     let (Some((call, over)), Some(facts)) = (call, child.facts.get()) else {
-        return Reply::Refused(E_INVALID);
+        return (Reply::Refused(E_INVALID), None);
     };
     let plugin = PluginId::new(&facts.id);
     let step = |step: &str| StepId { delivery: call.delivery.clone(), step: Arc::from(step) };
@@ -97,7 +98,7 @@ async fn answer(
             })
         }
     };
-    answered.unwrap_or_else(|error| refused(&call, &error))
+    (answered.unwrap_or_else(|error| refused(&call, &error)), None)
 }
 
 fn secret(shared: &Shared, name: &str) -> Reply {

@@ -224,8 +224,10 @@ pub const INLINE_INBOX_MAX: usize = 64;
 pub const INLINE_LIBRARIES_LEFT_MAX: usize = 16;
 /// Upcalls of one host served at once: its workers have one each, and a plugin's own threads a few.
 pub const HOST_UPCALLS_MAX: usize = 256;
-/// HTTP requests of one host under way: one for each call that it can have; each may hold an answer of 4 MiB.
+/// HTTP requests of one host under way: one for each call that it can have.
 pub const HTTP_IN_FLIGHT_MAX: usize = 64;
+/// The bodies of the answers together that one host's requests hold until its process is given them: sixteen of the largest.
+pub const HTTP_ANSWERS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long one address has to take a connection; a name may have several, and an attempt has half a minute.
 pub const HTTP_CONNECT_MAX: Duration = Duration::from_secs(5);
 /// Lines of a host's stdout and stderr that go to the log; a plugin that prints more than this floods.

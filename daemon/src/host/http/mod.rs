@@ -5,6 +5,9 @@
 //! Nothing is kept, and nothing is made twice. Logs and metrics tell host, status and time, never a path, a header or a body.
 
 mod prepare;
+mod room;
+#[cfg(test)]
+mod tests;
 mod trace;
 
 use std::error::Error;
@@ -30,8 +33,10 @@ use super::{HostError, HostSpec, report};
 use crate::model::clock::Stopwatch;
 use crate::model::http_access::HttpAccess;
 use crate::model::ids::HandlerName;
-use crate::model::limits::{DETAIL_BYTES_MAX, HTTP_CONNECT_MAX, HTTP_IN_FLIGHT_MAX};
+use crate::model::limits::{DETAIL_BYTES_MAX, HTTP_ANSWERS_BYTES_MAX, HTTP_CONNECT_MAX, HTTP_IN_FLIGHT_MAX};
 use prepare::Prepared;
+pub(super) use room::Held;
+use room::Room;
 pub(super) use trace::Trace;
 
 /// A method in a log line; the longest in use has nine letters.
@@ -44,6 +49,7 @@ pub(super) struct Client {
     access: HttpAccess,
     pool: Pool,
     places: Semaphore,
+    room: Room,
 }
 
 /// Why there is no answer: for the plugin, and in words for people.
@@ -61,29 +67,32 @@ impl Client {
         let guard = Guard::new(access.networks.clone());
         let connector = Connector::new(guard, "`networks` of its `http`", HTTP_CONNECT_MAX).behind_a_list();
         let places = Semaphore::new(HTTP_IN_FLIGHT_MAX);
-        Ok(Self { handler, access, pool: pool::pool(connector, tls), places })
+        Ok(Self { handler, access, pool: pool::pool(connector, tls), places, room: Room::new() })
     }
 
-    /// Makes a plugin's request, until its call is `over`.
+    /// Makes a plugin's request, until its call is `over`. What the answer holds is given back once it has been passed on.
     pub(super) async fn ask(
         &self,
         call: &CallName,
         over: &CancellationToken,
         request: HttpRequest,
         counters: &Counters,
-    ) -> Reply {
+    ) -> (Reply, Option<Held>) {
         let (watch, method) = (Stopwatch::start(), report::clean(&request.method, METHOD_BYTES_MAX));
         let mut host = String::new();
         let answered = self.until_over(call, over, request, &mut host).await;
         let took = watch.elapsed();
         let code = match &answered {
-            Ok(answer) => answer.status.to_string(),
+            Ok((answer, _)) => answer.status.to_string(),
             Err(error) => error.fault.word().to_owned(),
         };
         let CallName { delivery, attempt, .. } = call;
         tracing::debug!(handler = %self.handler, %delivery, attempt, method, host, code, ?took, "http");
         counters.http(code, took);
-        answered.map_or_else(|error| told(call, error), Reply::Http)
+        match answered {
+            Ok((answer, held)) => (Reply::Http(answer), Some(held)),
+            Err(error) => (told(call, error), None),
+        }
     }
 
     /// Tells the `host` as soon as it is known.
@@ -93,27 +102,33 @@ impl Client {
         over: &CancellationToken,
         request: HttpRequest,
         host: &mut String,
-    ) -> Result<HttpAnswer, NoAnswer> {
+    ) -> Result<(HttpAnswer, Held), NoAnswer> {
         let _place = self.places.try_acquire().map_err(|_| busy())?;
+        let held = self.room.begin().ok_or_else(full)?;
         let prepared = prepare::prepare(request, &self.access, &self.handler, call)?;
         host.clone_from(&prepared.host);
         tokio::select! {
             biased;
             () = over.cancelled() => Err(NoAnswer::new(HttpFault::Cancelled, "the attempt's time is over")),
-            answered = self.make(prepared) => answered,
+            answered = self.make(prepared, held) => answered,
         }
     }
 
-    async fn make(&self, prepared: Prepared) -> Result<HttpAnswer, NoAnswer> {
+    async fn make(&self, prepared: Prepared, held: Held) -> Result<(HttpAnswer, Held), NoAnswer> {
         let Prepared { request, host, timeout: limit } = prepared;
-        let Some(limit) = limit else { return self.answer(request, &host).await };
+        let Some(limit) = limit else { return self.answer(request, &host, held).await };
         let late = |_| NoAnswer::new(HttpFault::Timeout, format!("{host} did not answer within {limit:?}"));
-        timeout(limit, self.answer(request, &host)).await.map_err(late)?
+        timeout(limit, self.answer(request, &host, held)).await.map_err(late)?
     }
 
-    async fn answer(&self, request: Request<Full<Bytes>>, host: &str) -> Result<HttpAnswer, NoAnswer> {
+    async fn answer(
+        &self,
+        request: Request<Full<Bytes>>,
+        host: &str,
+        held: Held,
+    ) -> Result<(HttpAnswer, Held), NoAnswer> {
         let response = self.pool.request(request).await.map_err(|error| failed(&error, host))?;
-        read(response, host).await
+        read(response, host, held).await
     }
 }
 
@@ -135,6 +150,14 @@ fn told(call: &CallName, error: NoAnswer) -> Reply {
 
 fn busy() -> NoAnswer {
     let words = format!("the handler has {HTTP_IN_FLIGHT_MAX} HTTP requests under way");
+    NoAnswer::new(HttpFault::Busy, words)
+}
+
+fn full() -> NoAnswer {
+    let words = format!(
+        "the answers of the handler's requests under way hold so much of {HTTP_ANSWERS_BYTES_MAX} bytes that another may have \
+         no room; nothing was sent"
+    );
     NoAnswer::new(HttpFault::Busy, words)
 }
 
@@ -164,7 +187,11 @@ fn head_too_large(host: &str) -> NoAnswer {
     NoAnswer::new(HttpFault::AnswerTooLarge, words)
 }
 
-async fn read(response: Response<Incoming>, host: &str) -> Result<HttpAnswer, NoAnswer> {
+async fn read(
+    response: Response<Incoming>,
+    host: &str,
+    mut held: Held,
+) -> Result<(HttpAnswer, Held), NoAnswer> {
     let (head, mut incoming) = response.into_parts();
     let too_large = || {
         let words =
@@ -190,9 +217,17 @@ async fn read(response: Response<Incoming>, host: &str) -> Result<HttpAnswer, No
         if body.len() + data.len() > HTTP_ANSWER_BODY_BYTES_MAX {
             return Err(too_large());
         }
+        if !held.grow(data.len()) {
+            let words = format!(
+                "the answers of the handler's requests under way are above {HTTP_ANSWERS_BYTES_MAX} bytes together, and that of \
+                 {host} was not kept"
+            );
+            return Err(NoAnswer::new(HttpFault::AnswerTooLarge, words));
+        }
         body.extend_from_slice(&data);
     }
-    Ok(HttpAnswer { status: head.status.as_u16(), headers: pairs(&head.headers), body: Blob(body) })
+    let answer = HttpAnswer { status: head.status.as_u16(), headers: pairs(&head.headers), body: Blob(body) };
+    Ok((answer, held))
 }
 
 fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
