@@ -38,8 +38,19 @@ echo '{"parcel": 7}'
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_is_run_until_it_is_done_and_dies_with_its_daemon() {
+    run_and_die("process").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_from_inside_the_daemon() {
+    run_and_die("inline").await;
+}
+
+async fn run_and_die(isolation: &str) {
     let mut yard = Yard::shipped();
-    yard.edit_config(|text| text + &HANDLERS.replace("LIBRARIES", profile_dir().to_str().unwrap()));
+    let handlers = HANDLERS.replace("LIBRARIES", profile_dir().to_str().unwrap());
+    let placed = format!("plugin = \"exec\"\nisolation = \"{isolation}\"");
+    yard.edit_config(|text| text + &handlers.replace("plugin = \"exec\"", &placed));
     std::fs::write(yard.path("ship.sh"), SHIP).unwrap();
     let poster = yard.start().await;
     for (id, kind) in [("evt_ship", "for.shipping"), ("evt_hang", "for.ever")] {
