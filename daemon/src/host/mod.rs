@@ -43,6 +43,7 @@ mod wire;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -160,6 +161,10 @@ pub trait Services: Send + Sync + fmt::Debug + 'static {
         value: Vec<u8>,
         expect: Expect,
     ) -> Result<KvPut, ServiceError>;
+    /// Makes a plugin's HTTP request. A test kills the plugin before it, or after.
+    async fn around_http<'a>(&self, request: Pin<Box<dyn Future<Output = ()> + Send + 'a>>) {
+        request.await;
+    }
 }
 
 /// Why a service was refused.

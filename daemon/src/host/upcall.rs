@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use hookyard_plugin_host::protocol::{Ask, Blob, Hidden, Reply, ToChild};
+use hookyard_plugin_host::protocol::{Ask, Blob, Hidden, HttpRequest, Reply, ToChild};
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
@@ -77,7 +77,7 @@ async fn answer(
     let services = &shared.services;
     let answered = match ask {
         Ask::Secret { .. } => unreachable!("answered above"),
-        Ask::Http(request) => return shared.http.ask(&call, &over, request, &shared.counters).await,
+        Ask::Http(request) => return ask_over_http(shared, &call, &over, request).await,
         Ask::StepBegin { step: name } => services.step_begin(step(&name)).await.map(|state| match state {
             StepState::Run => Reply::StepRun,
             StepState::Done(memo) => Reply::StepDone(Blob(memo)),
@@ -99,6 +99,18 @@ async fn answer(
         }
     };
     (answered.unwrap_or_else(|error| refused(&call, &error)), None)
+}
+
+async fn ask_over_http(
+    shared: &Shared,
+    call: &CallName,
+    over: &CancellationToken,
+    request: HttpRequest,
+) -> (Reply, Option<http::Held>) {
+    let mut answered = None;
+    let asking = async { answered = Some(shared.http.ask(call, over, request, &shared.counters).await) };
+    shared.services.around_http(Box::pin(asking)).await;
+    answered.unwrap_or((Reply::Refused(E_IO), None))
 }
 
 fn secret(shared: &Shared, name: &str) -> Reply {

@@ -1,6 +1,8 @@
-//! A store that is unkind once: it fails one question, or never answers it, as the daemon's death would leave it.
+//! A store that is unkind once: it fails one question, or never answers it, as the daemon's death would leave it. An HTTP
+//! request counts as a question that is never answered, before it was made or after.
 
 use std::future::pending;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -90,5 +92,18 @@ impl Services for Unkind {
         expect: Expect,
     ) -> Result<KvPut, ServiceError> {
         self.ask(self.memory.kv_put(plugin, key, value, expect)).await
+    }
+
+    /// A request is a question to die around. It is none to fail: what its failure means is the plugin's to say.
+    async fn around_http<'a>(&self, request: Pin<Box<dyn Future<Output = ()> + Send + 'a>>) {
+        if self.how == Unkindness::Fails {
+            return request.await;
+        }
+        let made = async {
+            request.await;
+            Ok(())
+        };
+        // It cannot fail: the store is not asked.
+        drop(self.ask(made).await);
     }
 }

@@ -26,7 +26,7 @@ use tempfile::TempDir;
 
 use super::bench::{Bench, event, until};
 use crate::forward::receiver::{Raw, Receiver, status};
-use crate::yard::{Yard, found};
+use crate::yard::{Yard, found, profile_dir};
 
 /// The limits that plugins are told.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -487,4 +487,36 @@ fn a_plugin_that_is_tried_asks_only_whom_the_command_allows() {
     let wrong = yard.run(&[&run[..], &["--allow", "*"]].concat());
     assert_eq!(wrong.status.code(), Some(64), "{}", said(&wrong));
     assert!(said(&wrong).contains("a `*` stands only at its beginning"), "{}", said(&wrong));
+}
+
+/// What the conformance run says of crashes with an event that asks this URL.
+fn crashes_around(url: &str, allow: &[&str]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let event = folder.path().join("event.json");
+    let mut asked = get(url);
+    asked["type"] = "ask".into();
+    std::fs::write(&event, asked.to_string()).unwrap();
+    let output = std::process::Command::new(profile_dir().join("hookyard"))
+        .args(["plugin", "check", asker().to_str().unwrap(), "--only", "crashes", "--event"])
+        .arg(&event)
+        .args(allow.iter().flat_map(|host| ["--allow", host]))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}");
+    said
+}
+
+#[test]
+fn the_conformance_run_kills_the_plugin_before_and_after_a_request() {
+    let receiver =
+        Receiver::serve(TcpListener::bind("127.0.0.1:0").unwrap(), None, |_| status("200 OK", "", "{}"));
+    let host = format!("http://127.0.0.1:{}", receiver.port());
+    let said = crashes_around(&format!("{host}/charges"), &[&host]);
+    assert!(said.contains("2 crashes"), "{said}");
+    // Undisturbed; never and again; once and again; and where no second question comes.
+    assert_eq!(receiver.requests().len(), 5);
+    let said = crashes_around(&format!("{host}/charges"), &[]);
+    assert!(said.contains("2 crashes"), "a refusal is an answer: {said}");
+    assert_eq!(receiver.requests().len(), 5, "nothing is sent that is not allowed");
 }
