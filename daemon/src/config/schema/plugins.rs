@@ -27,7 +27,7 @@ pub(super) fn plugin() -> Value {
     });
     let canary = json!({
         "type": "number", "minimum": CANARY_SHARE_MIN, "maximum": CANARY_SHARE_MAX,
-        "description": "The share of new events that a new library gets first after `hookyard plugin reload`",
+        "description": "The share of new events that a new library gets first after a reload",
     });
     table(
         "A shared library, its pin and its signature",
