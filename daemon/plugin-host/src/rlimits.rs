@@ -1,5 +1,5 @@
 //! What the kernel lets this process have: no core files, so many descriptors, so much address space. Soft and hard limit are
-//! the same, so the plugin cannot raise them, and whatever it starts has them too.
+//! the same, so that a plugin without root's rights cannot raise them, and whatever it starts has them too.
 //!
 //! Called by `run`: [`no_core_files`] before anything is read of the daemon, [`set`] before the library is loaded.
 
