@@ -142,6 +142,21 @@ pub(super) async fn call_as(host: &Host, event_type: &str, name: &str, attempt: 
     report.expect("the plugin was asked")
 }
 
+/// Makes so many calls at once, and looks that each gets its own answer.
+pub(super) async fn each_gets_its_own_answer(host: &Arc<Host>, calls: u32) {
+    let calls: Vec<_> = (1..=calls)
+        .map(|attempt| {
+            let host = Arc::clone(host);
+            tokio::spawn(async move { (attempt, call_as(&host, "well", "well", attempt).await) })
+        })
+        .collect();
+    for call in calls {
+        let (attempt, report) = call.await.unwrap();
+        let expected = format!("{{\"attempt\":{attempt}}}");
+        assert_eq!(report.outcome.detail().unwrap().result.as_deref(), Some(&*expected));
+    }
+}
+
 /// An event of this type, with an id of that name.
 pub(super) fn event(event_type: &str, name: &str) -> Event {
     let random = name.bytes().fold(7_u128, |sum, byte| sum.wrapping_mul(131).wrapping_add(byte.into()));

@@ -9,7 +9,7 @@ use hookyard::model::ids::RuleName;
 use hookyard::model::limits::HOST_DEATHS_MAX;
 use tokio::task::JoinHandle;
 
-use super::bench::{Bench, call, call_as, misbehave, until};
+use super::bench::{Bench, call, call_as, each_gets_its_own_answer, misbehave, until};
 
 /// Starts a call that is inside the plugin when this returns, and stays there.
 async fn sibling(host: &Arc<Host>) -> JoinHandle<Report> {
@@ -227,16 +227,6 @@ async fn printing_and_leaking_disturb_nothing() {
 async fn many_calls_at_once_each_get_their_own_answer() {
     let bench = Bench::new();
     let host = bench.misbehave().await;
-    let calls: Vec<_> = (1..=64)
-        .map(|attempt| {
-            let host = Arc::clone(&host);
-            tokio::spawn(async move { (attempt, call_as(&host, "well", "well", attempt).await) })
-        })
-        .collect();
-    for call in calls {
-        let (attempt, report) = call.await.unwrap();
-        let expected = format!("{{\"attempt\":{attempt}}}");
-        assert_eq!(report.outcome.detail().unwrap().result.as_deref(), Some(&*expected));
-    }
+    each_gets_its_own_answer(&host, 64).await;
     assert_eq!(host.status().calls_in_flight, 0);
 }

@@ -16,7 +16,7 @@ use hookyard::model::memory::{Expect, KvPut, KvValue, StepState};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::bench::{Bench, call, call_as, event, misbehave, until};
+use super::bench::{Bench, call, call_as, each_gets_its_own_answer, event, misbehave, until};
 
 /// Short enough to wait out with the grace.
 const LIMIT: Duration = Duration::from_millis(200);
@@ -104,17 +104,7 @@ async fn two_instances_of_one_library_never_meet() {
 async fn many_calls_at_once_each_get_their_own_answer() {
     let bench = Bench::new();
     let host = host(&bench).await;
-    let calls: Vec<_> = (1..=200)
-        .map(|attempt| {
-            let host = Arc::clone(&host);
-            tokio::spawn(async move { (attempt, call_as(&host, "well", "well", attempt).await) })
-        })
-        .collect();
-    for call in calls {
-        let (attempt, report) = call.await.unwrap();
-        let expected = format!("{{\"attempt\":{attempt}}}");
-        assert_eq!(report.outcome.detail().unwrap().result.as_deref(), Some(&*expected));
-    }
+    each_gets_its_own_answer(&host, 200).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

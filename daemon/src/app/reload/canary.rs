@@ -87,13 +87,10 @@ impl Reloader {
         after: &Snapshot,
     ) -> Result<(), ReloadError> {
         let trials = self.handlers.trials();
-        let plugin_of = |snapshot: &Snapshot, handler: &str| {
-            snapshot.handlers.get(&HandlerName::new(handler)).map(|handler| handler.plugin.clone())
-        };
         let concerned = diff::between(before, after).into_iter().flat_map(|change| match change.part {
             Part::Plugin => vec![PluginName::new(&change.name)],
             Part::Handler => {
-                [before, after].into_iter().filter_map(|it| plugin_of(it, &change.name)).collect()
+                plugins_of([before, after], &change.name).into_iter().flatten().cloned().collect()
             }
             // Whom to trust is a matter of each of them.
             Part::Plugins => trials.keys().cloned().collect(),
@@ -316,4 +313,10 @@ async fn first_fault(hosts: Vec<Arc<Host>>) -> String {
         Some(Ok(why)) => why,
         Some(Err(_)) | None => std::future::pending().await,
     }
+}
+
+/// Whose this handler is in each of the snapshots, if it is there.
+pub(super) fn plugins_of<'a>(snapshots: [&'a Snapshot; 2], handler: &str) -> [Option<&'a PluginName>; 2] {
+    let handler = HandlerName::new(handler);
+    snapshots.map(|snapshot| snapshot.handlers.get(&handler).map(|handler| &handler.plugin))
 }

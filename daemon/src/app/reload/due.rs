@@ -5,14 +5,14 @@
 //! library with the new settings nor the new one with the old was ever meant to run, and taking both whole is what `canary`
 //! is there to prevent. So that is refused, and costs nobody an event.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::canary::Canary;
+use super::canary::{Canary, plugins_of};
 use super::{ReloadError, Reloader};
 use crate::app::handlers::Held;
-use crate::config::{Part, Plugin, Snapshot, diff};
+use crate::config::{Change, Part, Plugin, Snapshot, diff};
 use crate::host::check_pin;
-use crate::model::ids::{HandlerName, PluginName};
+use crate::model::ids::PluginName;
 
 impl Reloader {
     /// Those that are due. What is `held` was rolled back, or is on trial, and stays as it is.
@@ -23,13 +23,19 @@ impl Reloader {
         held: &BTreeMap<PluginName, Held>,
     ) -> Result<Vec<Canary>, ReloadError> {
         let running = self.handlers.libraries();
+        let changes = diff::between(before, after);
         let mut due = Vec::new();
         for plugin in after.plugins.values().filter(|plugin| !held.contains_key(&plugin.name)) {
             let (Some(share), Some(runs)) = (plugin.canary, running.get(&plugin.name)) else { continue };
             if !is_new(plugin, &runs.sha256).await {
                 continue;
             }
-            let others = changed_handlers(before, after, &plugin.name);
+            let is_its_handler = |change: &&Change| {
+                change.part == Part::Handler
+                    && plugins_of([before, after], &change.name).contains(&Some(&plugin.name))
+            };
+            let others: Vec<String> =
+                changes.iter().filter(is_its_handler).map(ToString::to_string).collect();
             if !others.is_empty() {
                 let (plugin, changes) = (plugin.name.to_string(), others.join(", "));
                 return Err(ReloadError::MoreThanALibrary { plugin, share, changes });
@@ -48,18 +54,4 @@ impl Reloader {
 /// Whether another file than the one that runs stands there, and may run. What is wrong with it is told by whoever loads it.
 async fn is_new(plugin: &Plugin, running: &str) -> bool {
     check_pin(&plugin.path, &plugin.sha256).await.is_ok_and(|there| there != running)
-}
-
-/// What changes of the plugin's handlers, in words.
-fn changed_handlers(before: &Snapshot, after: &Snapshot, plugin: &PluginName) -> Vec<String> {
-    let its: BTreeSet<&HandlerName> = [before, after]
-        .into_iter()
-        .flat_map(|snapshot| snapshot.handlers.values())
-        .filter(|handler| handler.plugin == *plugin)
-        .map(|handler| &handler.name)
-        .collect();
-    let changes = diff::between(before, after);
-    let is_its = |name: &str| its.contains(&HandlerName::new(name));
-    let changes = changes.iter().filter(|change| change.part == Part::Handler && is_its(&change.name));
-    changes.map(ToString::to_string).collect()
 }
