@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::plugin_faults::bad_handler;
 use crate::stripe::{self, another_purchase, fixture};
 use crate::yard::{Yard, profile_dir, rows};
 
@@ -188,6 +189,24 @@ async fn a_signal_reloads_a_rolled_secret_and_sources_that_come_and_go() {
     // What came from a source that is gone is still routed and delivered.
     yard.wait_until_settled(2).await;
     assert_eq!(yard.ask(&["reload"])["changes"].as_array().unwrap().len(), 0);
+}
+
+/// The door opens before the plugins are made: whoever edits the configuration then asks for a reload of a daemon that starts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_that_comes_while_the_plugins_are_made_reloads_when_they_are() {
+    let mut yard = Yard::shipped();
+    bad_handler(&yard, "30s", 2);
+    edit(&yard, "config/hookyard.toml", |text| {
+        let waits = format!("settings = {{ wait_for = {:?} }}", yard.path("go"));
+        text.replace("settings = {}", &waits)
+            + "[source.shop]\npath = \"/shop\"\nscheme = \"stripe\"\nsecrets = [\"env:SHOP\"]\n"
+    });
+    yard.spawn(yard.command(&["serve", "--dev"]));
+    yard.wait_for_log("the door is open").await;
+    edit(&yard, "config/hookyard.toml", |text| text.split("[source.shop]").next().unwrap().to_owned());
+    yard.hang_up();
+    std::fs::write(yard.path("go"), "").unwrap();
+    yard.wait_for_log("source shop removed").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

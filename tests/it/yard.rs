@@ -168,13 +168,8 @@ impl Yard {
     }
 
     /// Starts the daemon through `command` and waits until its door is open.
-    pub(crate) async fn start_as(&mut self, mut command: Command) -> Poster {
-        assert!(self.daemon.is_none(), "one runs already");
-        let _ = std::fs::remove_file(self.runtime_file());
-        let log =
-            std::fs::OpenOptions::new().create(true).append(true).open(self.path("daemon.log")).unwrap();
-        command.stdout(log.try_clone().unwrap()).stderr(log);
-        self.daemon = Some(command.spawn().unwrap());
+    pub(crate) async fn start_as(&mut self, command: Command) -> Poster {
+        self.spawn(command);
         for _ in 0..LOOKS_MAX {
             if let Some(runtime) = self.runtime() {
                 return Poster::to(address(&runtime["door"]));
@@ -185,6 +180,16 @@ impl Yard {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         panic!("the daemon does not open its door:\n{}", self.log());
+    }
+
+    /// Begins the daemon, and waits for nothing.
+    pub(crate) fn spawn(&mut self, mut command: Command) {
+        assert!(self.daemon.is_none(), "one runs already");
+        let _ = std::fs::remove_file(self.runtime_file());
+        let log =
+            std::fs::OpenOptions::new().create(true).append(true).open(self.path("daemon.log")).unwrap();
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        self.daemon = Some(command.spawn().unwrap());
     }
 
     fn runtime_file(&self) -> PathBuf {

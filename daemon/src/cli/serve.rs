@@ -37,7 +37,7 @@ pub(super) async fn run(common: &Common, args: ServeArgs) -> Result<(), Failure>
     let daemon = tokio::select! {
         biased;
         started = Daemon::start(loaded, loader) => started.map_err(|error| start_failure(&error))?,
-        // Nothing was accepted yet: dropping the half-started daemon ends its hosts.
+        // What the door has accepted by now is on disk; dropping the half-started daemon ends its hosts.
         () = signals.stop() => return Ok(()),
     };
     if args.dev {
@@ -95,6 +95,8 @@ struct Signals {
     hup: Signal,
     /// Started by a person at a terminal.
     at_terminal: bool,
+    /// A reload was asked for while only a stop was waited for.
+    reload_waits: bool,
 }
 
 impl Signals {
@@ -105,10 +107,18 @@ impl Signals {
             int: listen(SignalKind::interrupt())?,
             hup: listen(SignalKind::hangup())?,
             at_terminal: std::io::stdin().is_terminal(),
+            reload_waits: false,
         })
     }
 
     async fn next(&mut self) -> Wanted {
+        match std::mem::take(&mut self.reload_waits) {
+            true => Wanted::Reload,
+            false => self.heard().await,
+        }
+    }
+
+    async fn heard(&mut self) -> Wanted {
         tokio::select! {
             _ = self.term.recv() => Wanted::Stop,
             _ = self.int.recv() => Wanted::Stop,
@@ -120,9 +130,11 @@ impl Signals {
         }
     }
 
-    /// Waits for one that stops.
+    /// Waits for one that stops. A reload that is asked for meanwhile is what [`Self::next`] says first.
     async fn stop(&mut self) {
-        while matches!(self.next().await, Wanted::Reload) {}
+        while matches!(self.heard().await, Wanted::Reload) {
+            self.reload_waits = true;
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A plugin that does what a plugin must not, on request: the event's type says what. `tests/it/plugin_abi` loads it into
 //! a real host and looks at what each fault costs.
 
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ const LOOK: Duration = Duration::from_millis(5);
 pub struct Settings {
     #[serde(default)]
     create: Create,
+    /// It is not made before this file is there.
+    wait_for: Option<PathBuf>,
     /// A secret to ask for while it is made.
     secret: Option<String>,
 }
@@ -61,6 +64,9 @@ impl Handler for Misbehave {
             Create::Refuse => return Err(CreateError::new("no database answers at db.example:5432")),
             Create::Panic => panic!("made to panic while it is made"),
             Create::Abort => std::process::abort(),
+        }
+        while settings.wait_for.as_deref().is_some_and(|file| !file.exists()) {
+            thread::sleep(LOOK);
         }
         host.log(Level::Info, "made", &[]);
         Ok(Self { secret: settings.secret.map(|name| host.secret(&name)).transpose()? })
