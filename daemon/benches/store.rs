@@ -1,6 +1,5 @@
 //! What the store costs on this disk, fdatasync included: events appended and attempts settled, so many at once.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -106,12 +105,7 @@ async fn leased(store: &Arc<dyn Store>, count: usize) -> Vec<Settlement> {
     let decision = Decision { snapshot: SnapshotHash::new("0123456789abcdef"), verdict, shadows: Vec::new() };
     let events = appends.join_all().await;
     store.route(events.into_iter().map(|event| (event, decision.clone())).collect()).await.unwrap();
-    let request = LeaseRequest {
-        handler: HandlerName::new(HANDLER),
-        max: count,
-        lease: LEASE,
-        except: BTreeSet::new(),
-    };
+    let request = LeaseRequest::at_once(HandlerName::new(HANDLER), count, LEASE);
     let held = store.lease(request).await.unwrap().deliveries;
     assert_eq!(held.len(), count);
     let settlement = |held: hookyard::store::LeasedDelivery| Settlement {

@@ -96,25 +96,22 @@ impl HandlerLoop {
             not_given_back: Arc::new(Once::new()),
         };
         let tasks = TaskTracker::new();
-        let mut bell = self.store.wakes().on_deliveries();
+        let mut wait = Duration::ZERO;
         while let Some(asked) = shutdown.run_until_cancelled(self.room(&worker.pace)).await {
-            bell.borrow_and_update();
-            let leased = self.lease(asked).await.unwrap_or_else(|error| {
-                error!(handler = %self.name, %error, "dispatch waits: the store did not answer");
-                Leased::default()
-            });
-            let all_taken = leased.deliveries.len() == asked;
+            let leased = match self.lease(asked, wait, &shutdown).await {
+                Ok(leased) => leased,
+                Err(error) => {
+                    error!(handler = %self.name, %error, "dispatch waits: the store did not answer");
+                    shutdown.run_until_cancelled(tokio::time::sleep(IDLE_POLL)).await;
+                    continue;
+                }
+            };
+            // What is there is taken first; then the store says when there is more.
+            wait = if leased.deliveries.len() == asked { Duration::ZERO } else { self.nap(leased.next_due) };
             for delivery in leased.deliveries {
                 let place = worker.pace.hold();
                 let under_way = UnderWay::begin(&self.lane.under_way, delivery.event.id);
                 tasks.spawn(attempt::make(self.clone(), delivery, worker.clone(), place, under_way));
-            }
-            if !all_taken {
-                tokio::select! {
-                    _ = bell.changed() => {}
-                    () = tokio::time::sleep(self.nap(leased.next_due)) => {}
-                    () = shutdown.cancelled() => {}
-                }
             }
         }
         tasks.close();
@@ -127,13 +124,19 @@ impl HandlerLoop {
         pace.room().await
     }
 
-    async fn lease(&self, max: usize) -> Result<Leased, StoreError> {
+    async fn lease(
+        &self,
+        max: usize,
+        wait: Duration,
+        until: &CancellationToken,
+    ) -> Result<Leased, StoreError> {
         let lease = AHEAD_WAIT_MAX + self.timeout + CALL_GRACE_MAX + SETTLE_MAX;
         let except = self.lane.events_under_way();
-        self.store.lease(LeaseRequest { handler: self.name.clone(), max, lease, except }).await
+        let (handler, until) = (self.name.clone(), until.clone());
+        self.store.lease(LeaseRequest { handler, max, lease, except, wait, until }).await
     }
 
-    /// Until the next delivery is due, but never longer than the poll that mends a lost wake-up.
+    /// Until the next delivery is due, but not for long: which deliveries are under way is said anew with each lease.
     fn nap(&self, next_due: Option<UnixMillis>) -> Duration {
         next_due.map_or(IDLE_POLL, |due| due.since(self.clock.now()).min(IDLE_POLL))
     }

@@ -35,7 +35,7 @@ pub async fn page(
         ..EventQuery::default()
     };
     let page = store.events(query).await?;
-    let decisions: Vec<_> = page.rows.iter().map(|event| (event.id, table.decide(event))).collect();
+    let decisions: Vec<_> = page.rows.iter().map(|event| (event.id, table.decide(&event.envelope))).collect();
     let looked = decisions.len() as u64;
     let verdicts: Vec<_> = decisions.iter().map(|(_, decision)| decision.verdict.clone()).collect();
     let routed = store.route_unrouted(decisions).await?;

@@ -1,8 +1,11 @@
 //! Routing: stored events → rules → deliveries.
 //!
-//! One loop, started by `app`. Each round reads events that carry the mark "to be routed", asks the rules, and hands the
-//! verdicts back to the store, which makes the deliveries and takes the marks away in one atomic write. A crash anywhere
-//! leaves the marks, and the round is done again with nothing doubled. Routing never talks to dispatch: the store rings.
+//! The store asks for the decision on each event before it stores it ([`Foresight`]), so that one commit makes both durable,
+//! and whoever waits for the deliveries has them at once. What came while nobody could be asked (a large event, one that
+//! came while the store was being read) carries the mark "to be routed": one loop, started by `app`, reads those, asks the
+//! rules, and hands the verdicts back to the store, which makes the deliveries and takes the marks away in one atomic
+//! write. A crash anywhere leaves the marks, and the round is done again with nothing doubled. Routing never talks to
+//! dispatch: the store rings.
 
 mod tally;
 
@@ -12,12 +15,12 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
-use crate::model::event::Event;
+use crate::model::event::Envelope;
 use crate::model::ids::{EventId, SnapshotHash};
 use crate::model::limits::{IDLE_POLL, ROUTE_BATCH_MAX};
 use crate::model::verdict::{Decision, Verdict};
 use crate::rules::RuleSet;
-use crate::store::{Store, StoreError};
+use crate::store::{Foresight, Store, StoreError};
 pub use tally::{Matched, Tally};
 
 /// The rules and the configuration that they stand in.
@@ -25,6 +28,24 @@ pub use tally::{Matched, Tally};
 pub struct RoutingTable {
     pub snapshot: SnapshotHash,
     pub rules: Arc<RuleSet>,
+}
+
+/// Routes events as the store takes them.
+#[derive(Debug)]
+struct Router {
+    tables: Arc<ArcSwap<RoutingTable>>,
+    tally: Arc<Tally>,
+}
+
+impl Foresight for Router {
+    fn decide(&self, envelope: &Envelope) -> Decision {
+        self.tables.load().decide(envelope)
+    }
+
+    fn decided(&self, event: EventId, decision: &Decision) {
+        tell(event, decision);
+        self.tally.count(&decision.verdict);
+    }
 }
 
 /// Routes until `shutdown`, each batch by the table that stands in `tables` when it begins; what is then still marked is
@@ -36,6 +57,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) {
     let mut bell = store.wakes().on_events();
+    store.foresee(Arc::new(Router { tables: Arc::clone(&tables), tally: Arc::clone(&tally) }));
     while !shutdown.is_cancelled() {
         bell.borrow_and_update();
         match route_batch(&*store, &tables.load_full(), &tally).await {
@@ -58,7 +80,7 @@ async fn route_batch(store: &dyn Store, table: &RoutingTable, tally: &Tally) -> 
         return Ok(0);
     }
     let decisions: Vec<(EventId, Decision)> =
-        events.iter().map(|event| (event.id, table.decide(event))).collect();
+        events.iter().map(|event| (event.id, table.decide(&event.envelope))).collect();
     for (id, decision) in &decisions {
         tell(*id, decision);
     }
@@ -70,8 +92,7 @@ async fn route_batch(store: &dyn Store, table: &RoutingTable, tally: &Tally) -> 
 
 impl RoutingTable {
     /// Where the event goes.
-    pub fn decide(&self, event: &Event) -> Decision {
-        let envelope = &event.envelope;
+    pub fn decide(&self, envelope: &Envelope) -> Decision {
         let rules = &self.rules;
         let ruling = rules.decide(&envelope.source, envelope.livemode, envelope.received, &envelope.body);
         Decision { snapshot: self.snapshot.clone(), verdict: ruling.verdict, shadows: ruling.shadows }

@@ -7,6 +7,7 @@ pub(super) mod bench;
 mod differential;
 mod erase;
 mod events;
+pub(super) mod foresight;
 mod leases;
 mod memory;
 mod prune;
@@ -49,6 +50,9 @@ contract! {
         pages_of_deliveries_fit_together,
         an_append_rings_for_route_and_a_route_for_dispatch,
         a_closed_store_takes_no_more;
+    foresight:
+        what_is_foreseen_is_done_with_the_event,
+        what_nobody_could_foresee_waits_to_be_routed;
     leases:
         what_was_due_longest_goes_first,
         a_lease_keeps_others_away_until_it_runs_out,
@@ -58,6 +62,9 @@ contract! {
         next_due_tells_when_to_look_again,
         what_is_under_way_is_never_leased_again,
         handlers_never_see_each_others_deliveries,
+        a_lease_waits_for_what_becomes_due,
+        a_lease_that_waits_hears_of_what_is_due_later,
+        a_lease_waits_no_longer_than_it_may,
         who_has_deliveries_waiting_is_told_by_name,
         what_is_given_back_was_never_taken,
         leases_of_a_dead_process_are_taken_back,

@@ -4,32 +4,33 @@
 //! Nothing here survives the process. It shares no code with the engine but the key derivation and the size checks.
 
 mod erase;
+mod lease;
 mod page;
 mod prune;
 mod route;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
 use erase::erase;
+use lease::interrupted;
 use page::page;
 
 use super::step_key::{StoreKey, step_key};
 use super::wake::Wakes;
 use super::{
-    Counts, DeliveryQuery, Erasure, EventQuery, Health, LeaseRequest, Leased, LeasedDelivery, Page, Pruned,
+    Counts, DeliveryQuery, Erasure, EventQuery, Foresight, Health, LeaseRequest, Leased, Page, Pruned,
     Routing, Settled, Settlement, Store, StoreError, check,
 };
-use crate::model::attempt::{Attempt, Outcome};
+use crate::model::attempt::Attempt;
 use crate::model::clock::{Clock, UnixMillis};
 use crate::model::delivery::{Delivery, DeliveryState, LeaseToken};
 use crate::model::event::{Appended, Envelope, Event};
 use crate::model::ids::{DeliveryId, EventId, HandlerName, IdempotencyKey, PluginId, SourceName, StepId};
-use crate::model::limits::{LEASE_MAX, PAGE_ROWS_MAX};
+use crate::model::limits::PAGE_ROWS_MAX;
 use crate::model::memory::{Expect, KvPut, KvValue, Step, StepState};
 use crate::model::retention::Retention;
 use crate::model::verdict::{Decision, Verdict};
@@ -43,6 +44,7 @@ pub struct MemoryStore {
     state: Mutex<State>,
     clock: Arc<dyn Clock>,
     wakes: Wakes,
+    foresight: Mutex<Option<Arc<dyn Foresight>>>,
 }
 
 #[derive(Debug, Default)]
@@ -64,7 +66,7 @@ struct State {
 impl MemoryStore {
     /// An empty store.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { state: Mutex::default(), clock, wakes: Wakes::default() }
+        Self { state: Mutex::default(), clock, wakes: Wakes::default(), foresight: Mutex::default() }
     }
 
     fn open(&self) -> Result<MutexGuard<'_, State>, StoreError> {
@@ -116,6 +118,8 @@ impl State {
 impl Store for MemoryStore {
     async fn append(&self, envelope: Envelope) -> Result<Appended, StoreError> {
         check::envelope(&envelope)?;
+        let foresight = self.foresight.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let foreseen = foresight.map(|foresight| (Arc::clone(&foresight), foresight.decide(&envelope)));
         let mut state = self.open()?;
         let key = (envelope.source.clone(), envelope.idempotency_key.clone());
         if let Some(known) = state.keys.get(&key) {
@@ -124,9 +128,18 @@ impl Store for MemoryStore {
         let id = state.next_id(self.clock.now());
         state.keys.insert(key, id);
         state.events.insert(id, Event { id, envelope });
-        state.to_route.insert(id);
-        self.wakes.events_changed();
+        let Some((foresight, decision)) = foreseen else {
+            state.to_route.insert(id);
+            self.wakes.events_changed();
+            return Ok(Appended::New(id));
+        };
+        state.decide(id, decision.clone(), self.clock.now(), &self.wakes);
+        foresight.decided(id, &decision);
         Ok(Appended::New(id))
+    }
+
+    fn foresee(&self, foresight: Arc<dyn Foresight>) {
+        *self.foresight.lock().unwrap_or_else(PoisonError::into_inner) = Some(foresight);
     }
 
     async fn to_route(&self, max: usize) -> Result<Vec<Event>, StoreError> {
@@ -156,29 +169,17 @@ impl Store for MemoryStore {
     }
 
     async fn lease(&self, request: LeaseRequest) -> Result<Leased, StoreError> {
-        let mut state = self.open()?;
-        let now = self.clock.now();
-        let mut leased = Leased::default();
-        let fits = |delivery: &Delivery| {
-            delivery.id.handler == request.handler && !request.except.contains(&delivery.id.event)
-        };
-        for (due, id) in state.waiting(fits) {
-            if due > now || leased.deliveries.len() == request.max.min(LEASE_MAX) {
-                leased.next_due = Some(due);
-                break;
-            }
-            state.last_token += 1;
-            let token = LeaseToken(state.last_token);
-            let before = state.deliveries[&id].clone();
-            if matches!(before.state, DeliveryState::Leased { .. }) {
-                state.record(&id, interrupted(before.attempts, now));
-            }
-            let Some(delivery) = before.lease(now, now.plus(request.lease), token) else { continue };
-            let event = state.events[&id.event].clone();
-            state.deliveries.insert(id, delivery.clone());
-            leased.deliveries.push(LeasedDelivery { delivery, token, event });
+        let mut bell = self.wakes.on_deliveries();
+        let leased = self.open()?.take_due(&request, self.clock.now());
+        if !leased.deliveries.is_empty() || request.wait.is_zero() {
+            return Ok(leased);
         }
-        Ok(leased)
+        tokio::select! {
+            _ = bell.changed() => {}
+            () = tokio::time::sleep(request.wait) => {}
+            () = request.until.cancelled() => {}
+        }
+        Ok(self.open()?.take_due(&request, self.clock.now()))
     }
 
     async fn settle(&self, settlement: Settlement) -> Result<Settled, StoreError> {
@@ -382,8 +383,4 @@ impl Store for MemoryStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         Ok(())
     }
-}
-
-fn interrupted(number: u32, now: UnixMillis) -> Attempt {
-    Attempt { number, started: now, duration: Duration::ZERO, outcome: Outcome::Interrupted, log: Vec::new() }
 }

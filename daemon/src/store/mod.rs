@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
 
 use crate::model::attempt::Attempt;
 use crate::model::clock::UnixMillis;
@@ -37,8 +38,13 @@ use wake::Wakes;
 #[async_trait]
 pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Stores the envelope, its idempotency key and the mark "to be routed" in one atomic write; on disk when it returns.
+    /// What is foreseen of it ([`Self::foresee`]) may take the place of the mark.
     /// Decides duplicates itself: two calls at once with one key make one event.
     async fn append(&self, envelope: Envelope) -> Result<Appended, StoreError>;
+
+    /// From now on an event may be stored with what `foresight` decides on it, and with its deliveries, in the one commit that
+    /// makes it durable: it is routed then, and carries no mark.
+    fn foresee(&self, foresight: Arc<dyn Foresight>);
 
     /// Up to `max` events that are stored and not yet routed, oldest first. Fewer where their bodies are large.
     /// One that cannot be read is settled here, as unrouted with the reason, and is not among them.
@@ -55,7 +61,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Takes up to `request.max` due deliveries of one handler, those due longest first; never more than
     /// [`crate::model::limits::LEASE_MAX`]. One whose lease ran out gets an attempt
     /// [`crate::model::attempt::Outcome::Interrupted`]. One whose event cannot be read becomes a dead letter. A row that
-    /// leads to no delivery is moved out of the way and kept.
+    /// leads to no delivery is moved out of the way and kept. Where nothing is due it waits, as the request may, and takes what
+    /// becomes due for its handler in the meantime; it may return with nothing before, with another `next_due`.
     async fn lease(&self, request: LeaseRequest) -> Result<Leased, StoreError>;
 
     /// Records an attempt and moves the delivery on, if `token` still holds it. The attempt's number is the one that the
@@ -143,6 +150,15 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     async fn close(&self) -> Result<(), StoreError>;
 }
 
+/// What decides on events as they come.
+pub trait Foresight: Send + Sync + fmt::Debug {
+    /// What is to be done with this event. It is asked for each, also for one that turns out to be known already.
+    fn decide(&self, envelope: &Envelope) -> Decision;
+
+    /// The event is stored, and this was done with it; both are on disk.
+    fn decided(&self, event: EventId, decision: &Decision);
+}
+
 /// What `doctor` asks of a store that no daemon works on.
 #[async_trait]
 pub trait Upkeep: Store {
@@ -181,6 +197,24 @@ pub struct LeaseRequest {
     /// says, and no part of `next_due`. At most as many as the handler holds at once, and those
     /// whose outcome is on its way to disk.
     pub except: BTreeSet<EventId>,
+    /// How long it may wait where nothing is due; zero not to wait.
+    pub wait: Duration,
+    /// Once it is cancelled the lease waits no longer. What it brings then is held all the same.
+    pub until: CancellationToken,
+}
+
+impl LeaseRequest {
+    /// For deliveries that are due now, none excepted.
+    pub fn at_once(handler: HandlerName, max: usize, lease: Duration) -> Self {
+        Self {
+            handler,
+            max,
+            lease,
+            except: BTreeSet::new(),
+            wait: Duration::ZERO,
+            until: CancellationToken::new(),
+        }
+    }
 }
 
 /// What a lease brought.

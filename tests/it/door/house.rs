@@ -17,8 +17,8 @@ use hookyard::model::verdict::Decision;
 use hookyard::store::memory::MemoryStore;
 use hookyard::store::wake::Wakes;
 use hookyard::store::{
-    Counts, DeliveryQuery, Erasure, EventQuery, Health, LeaseRequest, Leased, Page, Pruned, Settled,
-    Settlement, Store, StoreError,
+    Counts, DeliveryQuery, Erasure, EventQuery, Foresight, Health, LeaseRequest, Leased, Page, Pruned,
+    Settled, Settlement, Store, StoreError,
 };
 use hookyard::verify::Scheme;
 use hookyard::verify::stripe::{StripeScheme, sign};
@@ -264,6 +264,8 @@ impl Store for Shelf {
     async fn route(&self, _: Vec<(EventId, Decision)>) -> Result<(), StoreError> {
         Err(StoreError::Closed)
     }
+
+    fn foresee(&self, _: Arc<dyn Foresight>) {}
 
     async fn lease(&self, _: LeaseRequest) -> Result<Leased, StoreError> {
         Err(StoreError::Closed)

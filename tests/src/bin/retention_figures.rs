@@ -5,7 +5,6 @@
 //! those too, and compacts. It prints what sled's files take after each, and how long it took. Build it with `--release`.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -120,7 +119,7 @@ async fn fulfil(store: &Arc<SledStore>, numbers: std::ops::Range<u64>, body_byte
     }
     let lease = Duration::from_secs(30);
     loop {
-        let request = LeaseRequest { handler: handler.clone(), max: 256, lease, except: BTreeSet::new() };
+        let request = LeaseRequest::at_once(handler.clone(), 256, lease);
         let leased = store.lease(request).await?.deliveries;
         if leased.is_empty() {
             return Ok(());

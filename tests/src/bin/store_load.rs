@@ -12,7 +12,6 @@
 //! When the store fails it says `failed WHY .` and exits with 3.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -172,12 +171,7 @@ fn handlers_of(decision: &Decision) -> Vec<String> {
 
 async fn dispatch(store: Arc<SledStore>, mut dice: Dice, handler: &'static str) -> Result<(), StoreError> {
     loop {
-        let request = LeaseRequest {
-            handler: HandlerName::new(handler),
-            max: 8,
-            lease: LEASE,
-            except: BTreeSet::new(),
-        };
+        let request = LeaseRequest::at_once(HandlerName::new(handler), 8, LEASE);
         let leased = store.lease(request).await?.deliveries;
         if leased.is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;

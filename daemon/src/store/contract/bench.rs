@@ -1,10 +1,10 @@
 //! An empty store with its clock, and short words for what the checks do with it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
 
 use crate::model::attempt::{Attempt, Detail, Outcome};
 use crate::model::clock::{Clock, ManualClock, UnixMillis};
@@ -63,7 +63,14 @@ impl Bench {
 
     pub(crate) async fn lease(&self, handler: &str, max: usize) -> Leased {
         let handler = HandlerName::new(handler);
-        self.store.lease(LeaseRequest { handler, max, lease: LEASE, except: BTreeSet::new() }).await.unwrap()
+        self.store.lease(LeaseRequest::at_once(handler, max, LEASE)).await.unwrap()
+    }
+
+    /// Waits for what becomes due, for longer than any test takes.
+    pub(crate) async fn lease_patiently(&self, handler: &str, until: &CancellationToken) -> Leased {
+        let at_once = LeaseRequest::at_once(HandlerName::new(handler), 10, LEASE);
+        let request = LeaseRequest { wait: Duration::from_secs(600), until: until.clone(), ..at_once };
+        self.store.lease(request).await.unwrap()
     }
 
     /// Leases exactly one.

@@ -2,7 +2,7 @@
 //!
 //! Ids and tokens differ between the two; they are compared by the order in which they were given.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -174,7 +174,8 @@ impl Side {
                 let handler = HandlerName::new(HANDLERS[*handler]);
                 let lease = Duration::from_secs(*seconds);
                 let except = (0..8).filter(|bit| except & (1 << bit) != 0).map(|nth| self.event(nth));
-                let request = LeaseRequest { handler, max: *max, lease, except: except.collect() };
+                let request =
+                    LeaseRequest { except: except.collect(), ..LeaseRequest::at_once(handler, *max, lease) };
                 let leased = self.store.lease(request).await.unwrap();
                 let got: Vec<_> =
                     leased.deliveries.iter().map(|held| self.plain_delivery(&held.delivery)).collect();
@@ -224,8 +225,7 @@ impl Side {
 
     async fn work(&self, handler: &str, next: DeliveryState) -> Plain {
         let lease = Duration::from_secs(5);
-        let request =
-            LeaseRequest { handler: HandlerName::new(handler), max: 9, lease, except: BTreeSet::new() };
+        let request = LeaseRequest::at_once(HandlerName::new(handler), 9, lease);
         let leased = self.store.lease(request).await.unwrap();
         let mut settled = Vec::new();
         for held in leased.deliveries {

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::bench::{Bench, LEASE, delivery_id, settlement};
 use crate::model::attempt::Outcome;
 use crate::model::delivery::{DeadReason, DeliveryState, LeaseToken};
@@ -159,10 +161,8 @@ pub(super) async fn what_is_under_way_is_never_leased_again(bench: &Bench) {
     // The clock jumps: both leases have run out for all that it can tell.
     bench.clock.advance(LEASE * 10);
     let request = |handler: &str, max| LeaseRequest {
-        handler: HandlerName::new(handler),
-        max,
-        lease: LEASE,
         except: except.clone(),
+        ..LeaseRequest::at_once(HandlerName::new(handler), max, LEASE)
     };
     let third = bench.store.lease(request("sumo", 1)).await.unwrap();
     assert_eq!(third.deliveries.len(), 1);
@@ -186,6 +186,39 @@ pub(super) async fn handlers_never_see_each_others_deliveries(bench: &Bench) {
         assert_eq!(leased[0].delivery.id.handler.as_str(), handler);
     }
     assert!(bench.lease("sum", 10).await.deliveries.is_empty());
+}
+
+pub(super) async fn a_lease_waits_for_what_becomes_due(bench: &Bench) {
+    let until = CancellationToken::new();
+    let (leased, event) = tokio::join!(bench.lease_patiently("sumo", &until), bench.routed("a", &["sumo"]));
+    let [held] = leased.deliveries.try_into().unwrap();
+    assert_eq!((held.delivery.id, held.delivery.attempts), (delivery_id(event, "sumo"), 1));
+    assert_eq!(held.event.envelope.provider_id, "evt_a");
+    assert_eq!(leased.next_due, None);
+    assert_eq!(bench.counts().await, Counts { events: 1, leased: 1, ..Counts::default() });
+    let again = bench.lease("sumo", 10).await;
+    assert_eq!(again.next_due, Some(bench.now().plus(LEASE)), "it is held like any other");
+}
+
+pub(super) async fn a_lease_that_waits_hears_of_what_is_due_later(bench: &Bench) {
+    bench.routed("a", &["sumo"]).await;
+    let held = bench.lease_one("sumo").await;
+    let due = bench.now().plus(Duration::from_secs(5));
+    let until = CancellationToken::new();
+    let settle = bench.settle(&held, DeliveryState::Pending { due });
+    let (leased, _) = tokio::join!(bench.lease_patiently("sumo", &until), settle);
+    assert_eq!((leased.deliveries.len(), leased.next_due), (0, Some(due)));
+}
+
+pub(super) async fn a_lease_waits_no_longer_than_it_may(bench: &Bench) {
+    let until = CancellationToken::new();
+    let at_once = LeaseRequest::at_once(HandlerName::new("sumo"), 10, LEASE);
+    let briefly = LeaseRequest { wait: Duration::from_millis(1), ..at_once };
+    assert!(bench.store.lease(briefly).await.unwrap().deliveries.is_empty());
+    let (leased, ()) = tokio::join!(bench.lease_patiently("sumo", &until), async { until.cancel() });
+    assert!(leased.deliveries.is_empty());
+    bench.routed("a", &["sumo"]).await;
+    assert_eq!(bench.lease("sumo", 10).await.deliveries.len(), 1, "nobody waits any more");
 }
 
 pub(super) async fn who_has_deliveries_waiting_is_told_by_name(bench: &Bench) {
@@ -236,7 +269,7 @@ pub(super) async fn two_workers_never_hold_one_delivery(bench: &Bench) {
         let store = bench.store.clone();
         workers.spawn(async move {
             let handler = HandlerName::new("sumo");
-            let request = LeaseRequest { handler, max: 7, lease: LEASE, except: BTreeSet::new() };
+            let request = LeaseRequest::at_once(handler, 7, LEASE);
             store.lease(request).await.unwrap().deliveries
         });
     }

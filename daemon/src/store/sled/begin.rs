@@ -52,12 +52,12 @@ pub(super) fn open(
         Err(source) => Ok(Err(io("start a thread")(source))),
     };
     let refused = match ended {
-        Ok(Ok(())) => return Ok(SledStore { jobs, shared, backlog, recent: Arc::default(), clock }),
+        Ok(Ok(())) => return Ok(SledStore::new(jobs, shared, backlog, clock)),
         Ok(Err(refused)) => Some(refused),
         Err(RecvTimeoutError::Timeout) => {
             let dir = options.path.display();
             tracing::info!(%dir, "the store takes events; what it holds is still being read");
-            return Ok(SledStore { jobs, shared, backlog, recent: Arc::default(), clock });
+            return Ok(SledStore::new(jobs, shared, backlog, clock));
         }
         // The writer failed while it settled what had been found.
         Err(RecvTimeoutError::Disconnected) => None,

@@ -31,10 +31,16 @@ impl SledStore {
     ) -> Result<T, StoreError> {
         self.shared.engine().await?;
         let (job, answer) = job(bytes, command);
-        if self.jobs.send(job).await.is_err() {
-            return Err(self.shared.refusal().await);
-        }
+        self.send(job).await?;
         self.answered(answer).await
+    }
+
+    /// Hands the writer a job, once there is room for it.
+    pub(super) async fn send(&self, job: Job) -> Result<(), StoreError> {
+        match self.jobs.send(job).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.shared.refusal().await),
+        }
     }
 
     /// Waits for the writer's answer; not for ever, should it hang.

@@ -61,7 +61,7 @@ pub(super) fn put_delivery(
     }
     match after.state {
         DeliveryState::Dead { .. } => round.put(keys::delivery(keys::DEAD, &after.id), Vec::new())?,
-        DeliveryState::Pending { .. } => round.standing.rings_deliveries = true,
+        DeliveryState::Pending { .. } => round.ring(&after.id.handler),
         _ => {}
     }
     Ok(())

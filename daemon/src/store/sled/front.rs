@@ -122,6 +122,11 @@ impl Front {
         inner.rows.retain(|_, entry| entry.seq > seq);
     }
 
+    /// Whether anything is known of the key.
+    pub(super) fn holds(&self, key: &[u8]) -> bool {
+        self.read().rows.contains_key(key)
+    }
+
     /// What is known of the key.
     pub(super) fn get(&self, key: &[u8]) -> io::Result<Found> {
         loop {

@@ -19,12 +19,14 @@
 //! (durable), `writer` (the thread), `reads`, `begin`, `open`, `load`, `leftovers`, `provisional`, `compact`, then `derived`,
 //! `verify` and `repair` (what `doctor` asks).
 
+mod arrival;
 mod aside;
 mod begin;
 mod calls;
 mod codec;
 mod commands;
 mod compact;
+mod decisions;
 mod deliveries;
 mod derived;
 mod engine;
@@ -45,6 +47,7 @@ mod learn;
 mod leftovers;
 mod load;
 mod open;
+mod patience;
 mod provisional;
 mod prune;
 mod reads;
@@ -64,17 +67,17 @@ mod writer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 pub use compact::{CompactError, CompactPhase, CompactProgress, Compacted};
 pub use open::OpenError;
 
-use self::calls::{job, read_panicked};
-use self::commands::Prepared;
+use self::calls::read_panicked;
 use self::events::View;
 use self::fault::Fault;
 use self::journal::Backlog;
@@ -84,21 +87,18 @@ use self::writer::{Durability, Job, READERS_WAIT};
 use super::step_key::step_key;
 use super::wake::Wakes;
 use super::{
-    Counts, DeliveryQuery, Erasure, EventQuery, Health, LeaseRequest, Leased, Page, Pruned, Settled,
-    Settlement, Store, StoreError, check,
+    Counts, DeliveryQuery, Erasure, EventQuery, Foresight, Health, LeaseRequest, Leased, Page, Pruned,
+    Settled, Settlement, Store, StoreError, check,
 };
 use crate::model::attempt::Attempt;
 use crate::model::clock::Clock;
 use crate::model::delivery::{Delivery, LeaseToken};
 use crate::model::event::{Appended, Envelope, Event};
 use crate::model::ids::{DeliveryId, EventId, HandlerName, PluginId, StepId};
-use crate::model::limits::{
-    APPLY_AFTER, COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, FREE_BYTES_MIN, JOURNAL_SEGMENT_BYTES, LEASE_MAX,
-    STORE_CACHE_BYTES_DEFAULT, WRITER_QUEUE_MAX,
-};
+use crate::model::limits::{APPLY_AFTER, FREE_BYTES_MIN, JOURNAL_SEGMENT_BYTES, STORE_CACHE_BYTES_DEFAULT};
 use crate::model::memory::{Expect, KvPut, KvValue, Step, StepState};
 use crate::model::retention::Retention;
-use crate::model::verdict::{Decision, Verdict};
+use crate::model::verdict::Decision;
 
 /// About what a small command writes.
 const SMALL_BYTES: usize = 1024;
@@ -144,6 +144,9 @@ pub struct SledStore {
     backlog: Arc<Backlog>,
     recent: Arc<Recent>,
     clock: Arc<dyn Clock>,
+    /// Of the last lease.
+    ticket: AtomicU64,
+    foresight: ArcSwapOption<Arc<dyn Foresight>>,
 }
 
 impl SledStore {
@@ -151,6 +154,29 @@ impl SledStore {
     /// before that is done ([`Health::Loading`]); everything else waits for it.
     pub fn open(options: &SledOptions, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         Self::open_with(options, clock, Durability::default())
+    }
+
+    /// A store whose threads have been started.
+    fn new(
+        jobs: mpsc::Sender<Job>,
+        shared: Arc<Shared>,
+        backlog: Arc<Backlog>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            jobs,
+            shared,
+            backlog,
+            recent: Arc::default(),
+            clock,
+            ticket: AtomicU64::default(),
+            foresight: ArcSwapOption::empty(),
+        }
+    }
+
+    /// Names a lease on its way through the writer.
+    fn next_ticket(&self) -> u64 {
+        self.ticket.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Opens with another way to sync, so that tests can make it fail or count it.
@@ -166,28 +192,11 @@ impl SledStore {
 #[async_trait]
 impl Store for SledStore {
     async fn append(&self, envelope: Envelope) -> Result<Appended, StoreError> {
-        check::envelope(&envelope)?;
-        let prepared = Prepared::new(&envelope);
-        let bytes = prepared.bytes();
-        let (job, answer) = if bytes > COMMIT_BYTES_MAX {
-            let (answer, answered) = oneshot::channel();
-            (Job::AppendLarge { event: Box::new(prepared), answer }, answered)
-        } else {
-            let recent = Arc::clone(&self.recent);
-            job(bytes, move |round| {
-                let appended = commands::append(round, &prepared)?;
-                if let Appended::New(id) = appended {
-                    recent.put(Event { id, envelope });
-                }
-                Ok(appended)
-            })
-        };
-        // The door must shed rather than wait: what queues here is held in memory.
-        match self.jobs.try_send(job) {
-            Ok(()) => self.answered(answer).await,
-            Err(TrySendError::Full(_)) => Err(StoreError::Busy { waiting: WRITER_QUEUE_MAX }),
-            Err(TrySendError::Closed(_)) => Err(self.shared.refusal().await),
-        }
+        arrival::append(self, envelope).await
+    }
+
+    fn foresee(&self, foresight: Arc<dyn Foresight>) {
+        self.foresight.store(Some(Arc::new(foresight)));
     }
 
     async fn to_route(&self, max: usize) -> Result<Vec<Event>, StoreError> {
@@ -206,7 +215,7 @@ impl Store for SledStore {
     }
 
     async fn route(&self, decisions: Vec<(EventId, Decision)>) -> Result<(), StoreError> {
-        for (bytes, batch) in batches(decisions)? {
+        for (bytes, batch) in decisions::batches(decisions)? {
             self.write(bytes, move |round| commands::route(round, &batch)).await?;
         }
         Ok(())
@@ -214,7 +223,7 @@ impl Store for SledStore {
 
     async fn route_unrouted(&self, decisions: Vec<(EventId, Decision)>) -> Result<usize, StoreError> {
         let mut routed = 0;
-        for (bytes, batch) in batches(decisions)? {
+        for (bytes, batch) in decisions::batches(decisions)? {
             routed += self.write(bytes, move |round| reroute::route_unrouted(round, &batch)).await?;
         }
         Ok(routed)
@@ -226,8 +235,7 @@ impl Store for SledStore {
 
     async fn lease(&self, request: LeaseRequest) -> Result<Leased, StoreError> {
         check::name("a handler's name", request.handler.as_str())?;
-        let bytes = request.max.min(LEASE_MAX) * MOVE_BYTES / 2;
-        let (taken, next_due) = self.write(bytes, move |round| commands::lease(round, &request)).await?;
+        let (taken, next_due) = patience::lease(self, request).await?;
         let deliveries = if taken.is_empty() { Vec::new() } else { self.with_events(taken).await? };
         Ok(Leased { deliveries, next_due })
     }
@@ -368,33 +376,5 @@ impl Store for SledStore {
         let _readers_go_on = tokio::time::timeout(READERS_WAIT, drained).await;
         let dropped = tokio::task::spawn_blocking(move || drop(engine)).await;
         dropped.map_err(|error| read_panicked(&error))
-    }
-}
-
-type Batch = Vec<(EventId, Decision)>;
-
-/// Decisions in commits of a bounded size, each with its bytes; refused where one is too large.
-fn batches(decisions: Batch) -> Result<Vec<(usize, Batch)>, StoreError> {
-    let mut batches: Vec<(usize, Batch)> = Vec::new();
-    for (id, decision) in decisions {
-        check::decision(&decision)?;
-        let more = decision_bytes(&decision);
-        match batches.last_mut() {
-            Some((bytes, batch))
-                if *bytes + more <= COMMIT_BYTES_MAX / 2 && batch.len() < COMMIT_COMMANDS_MAX =>
-            {
-                *bytes += more;
-                batch.push((id, decision));
-            }
-            _ => batches.push((more, vec![(id, decision)])),
-        }
-    }
-    Ok(batches)
-}
-
-fn decision_bytes(decision: &Decision) -> usize {
-    match &decision.verdict {
-        Verdict::Deliver(to) => SMALL_BYTES / 2 + to.len() * MOVE_BYTES / 2,
-        Verdict::Unrouted { reason } | Verdict::Dropped { reason, .. } => SMALL_BYTES / 2 + reason.len(),
     }
 }

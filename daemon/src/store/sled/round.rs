@@ -3,7 +3,7 @@
 //! The writer runs each command against a round; reads see all rows and this round's own writes over them. A command that
 //! is refused half-way is rolled back alone. Nobody sees anything of a round until the writer has it in the journal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use sled::IVec;
@@ -14,7 +14,7 @@ use super::fault::Fault;
 use super::keys;
 use super::rows::Rows;
 use crate::model::clock::UnixMillis;
-use crate::model::ids::EventId;
+use crate::model::ids::{EventId, HandlerName};
 use crate::model::limits::CHUNK_BYTES_MAX;
 use crate::store::StoreError;
 
@@ -48,6 +48,8 @@ pub(super) struct Round {
     bytes: usize,
     begun: Savepoint,
     pub(super) standing: Standing,
+    /// Handlers that have something due now, or later, that they had not before; some of them may have it no more.
+    pub(super) rung: BTreeSet<HandlerName>,
     pub(super) now: UnixMillis,
     pub(super) shortage: Option<Shortage>,
     /// sled is not open yet, and the journal holds as much as it may without it.
@@ -87,6 +89,7 @@ impl Round {
             bytes: 0,
             begun,
             standing,
+            rung: BTreeSet::new(),
             now,
             shortage: None,
             backlog_full: false,
@@ -223,6 +226,14 @@ impl Round {
         Ok(id)
     }
 
+    /// Something is to be delivered to this handler, now or later.
+    pub(super) fn ring(&mut self, handler: &HandlerName) {
+        self.standing.rings_deliveries = true;
+        if !self.rung.contains(handler) {
+            self.rung.insert(handler.clone());
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.writes.is_empty()
     }
@@ -247,10 +258,12 @@ impl Round {
     }
 
     fn write(&mut self, key: Vec<u8>, write: Write) {
+        // What comes and goes within a round, and stood nowhere before, need not be told to anybody.
+        let gone = write.is_none() && self.writes.contains_key(&key) && !self.rows.may_hold(&key);
         if write.is_some() {
             self.rows.heads.put(&key);
         }
-        let before = self.writes.insert(key.clone(), write);
+        let before = if gone { self.writes.remove(&key) } else { self.writes.insert(key.clone(), write) };
         self.begun.undo.push((key, before));
     }
 }
@@ -308,6 +321,28 @@ mod tests {
         assert_eq!(View::get(&round, b"a1").unwrap().unwrap(), b"first");
         assert_eq!(keys_of(&round, "a", 10), ["a1"]);
         assert_eq!((round.bytes(), round.standing.totals), (bytes, counts));
+    }
+
+    #[test]
+    fn what_comes_and_goes_within_a_round_is_written_only_where_it_stood_before() {
+        let mut round = round(&[("a1", "old")]);
+        let (stored, fresh) = (b"a1".to_vec(), keys::of_event(keys::INBOX, EventId::from_bytes([7; 16])));
+        for key in [&stored, &fresh] {
+            round.put(key.clone(), b"new".to_vec()).unwrap();
+        }
+        round.begin();
+        for key in [&stored, &fresh] {
+            round.remove(key.clone());
+            assert_eq!(View::get(&round, key).unwrap(), None);
+        }
+        assert_eq!(
+            round.writes,
+            BTreeMap::from([(stored.clone(), None)]),
+            "sled has it, and is to remove it"
+        );
+        round.rollback();
+        assert!(View::get(&round, &stored).unwrap().is_some());
+        assert!(View::get(&round, &fresh).unwrap().is_some(), "a refused removal never was");
     }
 
     #[test]

@@ -55,6 +55,11 @@ impl Scan for Rows {
 }
 
 impl Rows {
+    /// Whether there may be such a row, or its removal may be on its way to sled.
+    pub(super) fn may_hold(&self, key: &[u8]) -> bool {
+        self.front.holds(key) || self.horizon.may_hold(key)
+    }
+
     /// The keys in the range, first to last.
     pub(super) fn keys(&self, range: Range<Vec<u8>>) -> Keys {
         Keys::new(self.clone(), range, false)

@@ -33,6 +33,7 @@ use super::horizon::Horizon;
 use super::journal::{self, AppendError, Backlog, Journal};
 use super::load::{Loaded, Loading};
 use super::open::{OpenError, Opened, blob_files};
+use super::patience::{LEASE_BYTES_MAX, Lease, Patience};
 use super::round::{Round, Shortage, Standing};
 use super::rows::Rows;
 use super::shared::{Shared, Worker};
@@ -58,6 +59,11 @@ pub(super) enum Job {
     Write {
         bytes: usize,
         work: Work,
+    },
+    Lease(Lease),
+    /// Its caller has waited long enough.
+    EndLease {
+        ticket: u64,
     },
     /// An event that takes several rounds.
     AppendLarge {
@@ -146,6 +152,7 @@ pub(super) fn start(start: Start) -> io::Result<Started> {
         sync_sled: Some(durability.sync_sled),
         jobs,
         carried: None,
+        patience: Patience::default(),
         blob_check: Every::new(BLOB_CHECK_EVERY, now),
     };
     let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run())?;
@@ -173,6 +180,7 @@ struct Writer {
     jobs: mpsc::Receiver<Job>,
     /// A job that did not fit the last round.
     carried: Option<Job>,
+    patience: Patience,
     blob_check: Every,
 }
 
@@ -262,26 +270,33 @@ impl Writer {
         let mut replies: Vec<Reply> = Vec::new();
         let mut next = Some(first);
         while let Some(job) = next.take() {
-            match job {
-                Job::Write { bytes, work }
-                    if round.is_empty() || round.bytes() + bytes <= COMMIT_BYTES_MAX =>
-                {
-                    round.begin();
-                    replies.push(work(&mut round).map_err(|error| sled_failed(&error))?);
-                }
-                later => {
-                    self.carried = Some(later);
-                    break;
-                }
+            if !fits(&job, &round) {
+                self.carried = Some(job);
+                break;
             }
+            replies.extend(self.run_job(job, &mut round).map_err(|error| sled_failed(&error))?);
             if replies.len() < COMMIT_COMMANDS_MAX {
                 next = self.jobs.try_recv().ok();
             }
         }
+        replies.extend(self.patience.grant(&mut round).map_err(|error| sled_failed(&error))?);
         let rings = self.commit(round)?;
         replies.into_iter().for_each(|reply| reply());
         self.ring(rings);
         Ok(())
+    }
+
+    /// Runs a job that belongs into a round. A lease that waits has no reply yet.
+    fn run_job(&mut self, job: Job, round: &mut Round) -> Result<Option<Reply>, ::sled::Error> {
+        match job {
+            Job::Write { work, .. } => {
+                round.begin();
+                work(round).map(Some)
+            }
+            Job::Lease(lease) => self.patience.ask(round, lease),
+            Job::EndLease { ticket } => self.patience.end(round, ticket),
+            Job::AppendLarge { .. } | Job::Loaded(_) | Job::Close { .. } => Ok(None),
+        }
     }
 
     /// Makes the round durable. When it returns, a power cut takes nothing of it away.
@@ -355,6 +370,17 @@ impl Writer {
             }
         }
     }
+}
+
+/// Whether the job can be run in this round too. Those that are no part of a round never do.
+fn fits(job: &Job, round: &Round) -> bool {
+    let bytes = match job {
+        Job::Write { bytes, .. } => *bytes,
+        Job::Lease(lease) => lease.bytes(),
+        Job::EndLease { .. } => LEASE_BYTES_MAX,
+        Job::AppendLarge { .. } | Job::Loaded(_) | Job::Close { .. } => return false,
+    };
+    round.is_empty() || round.bytes() + bytes <= COMMIT_BYTES_MAX
 }
 
 impl From<AppendError> for End {

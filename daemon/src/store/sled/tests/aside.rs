@@ -1,7 +1,5 @@
 //! Damaged rows: the rest goes on, and nothing is deleted.
 
-use std::collections::BTreeSet;
-
 use super::{Place, tree};
 use crate::model::clock::{Clock, UnixMillis};
 use crate::model::delivery::DeliveryState;
@@ -24,7 +22,7 @@ async fn routed(store: &SledStore, key: &str) -> EventId {
 
 async fn lease(store: &SledStore, max: usize) -> Leased {
     let handler = HandlerName::new("sumo");
-    store.lease(LeaseRequest { handler, max, lease: LEASE, except: BTreeSet::new() }).await.unwrap()
+    store.lease(LeaseRequest::at_once(handler, max, LEASE)).await.unwrap()
 }
 
 fn rows_aside(store: &SledStore) -> Vec<Vec<u8>> {

@@ -1,6 +1,5 @@
 //! Full disks, and a process that has no file descriptor left.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
@@ -33,8 +32,7 @@ async fn a_nearly_full_disk_refuses_events_and_works_off_the_rest() {
     assert!(matches!(store.health(), Health::Full { free_bytes: 1.., need_bytes: u64::MAX }));
     // What is stored already is no new event.
     assert_eq!(store.append(envelope("a")).await.unwrap(), Appended::Duplicate(id));
-    let request =
-        LeaseRequest { handler: HandlerName::new("sumo"), max: 1, lease: LEASE, except: BTreeSet::new() };
+    let request = LeaseRequest::at_once(HandlerName::new("sumo"), 1, LEASE);
     let held = store.lease(request).await.unwrap().deliveries.remove(0);
     let next = DeliveryState::Delivered { at: place.clock.now() };
     assert_eq!(store.settle(settlement(&held, next)).await.unwrap(), Settled::Applied);

@@ -175,12 +175,7 @@ async fn rows_of_the_version_before_are_read_and_go_on() {
     let id = store.append(with_body("old", body(9000))).await.unwrap().event();
     let decided = deliver(&["sumo"]);
     store.route(vec![(id, decided.clone())]).await.unwrap();
-    let lease = || LeaseRequest {
-        handler: HandlerName::new("sumo"),
-        max: 1,
-        lease: LEASE,
-        except: std::collections::BTreeSet::new(),
-    };
+    let lease = || LeaseRequest::at_once(HandlerName::new("sumo"), 1, LEASE);
     let held = store.lease(lease()).await.unwrap().deliveries.remove(0);
     store.settle(settlement(&held, DeliveryState::Pending { due: UnixMillis(1) })).await.unwrap();
     let delivery = held.delivery.id.clone();

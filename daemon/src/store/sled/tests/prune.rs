@@ -1,6 +1,5 @@
 //! Retention in this engine's rows: keys that share half a hash, rows of the first version, what a kill leaves half removed.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Place;
@@ -40,7 +39,7 @@ async fn deliver_one(store: &SledStore, key: &str, at: UnixMillis) -> EventId {
     let id = store.append(envelope(key)).await.unwrap().event();
     store.route(vec![(id, deliver(&["sumo"]))]).await.unwrap();
     let handler = HandlerName::new("sumo");
-    let request = LeaseRequest { handler, max: 1, lease: LEASE, except: BTreeSet::new() };
+    let request = LeaseRequest::at_once(handler, 1, LEASE);
     let held = store.lease(request).await.unwrap().deliveries.remove(0);
     store.settle(settlement(&held, DeliveryState::Delivered { at })).await.unwrap();
     id

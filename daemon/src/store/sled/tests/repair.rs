@@ -61,7 +61,7 @@ async fn furnish(store: &SledStore, place: &Place, nth: usize, how: u8) {
     };
     store.route(vec![(id, verdict)]).await.unwrap();
     let handler = HandlerName::new(HANDLERS[usize::from(how / 8) % 3]);
-    let request = LeaseRequest { handler, max: 1, lease: LEASE, except: BTreeSet::new() };
+    let request = LeaseRequest::at_once(handler, 1, LEASE);
     let Some(held) = store.lease(request).await.unwrap().deliveries.pop() else { return };
     let step = StepId { delivery: held.delivery.id.clone(), step: "user".into() };
     store.step_begin(step.clone()).await.unwrap();

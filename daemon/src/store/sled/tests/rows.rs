@@ -1,7 +1,5 @@
 //! Rows changed behind the store's back: what is found, and what still works.
 
-use std::collections::BTreeSet;
-
 use sled::Tree;
 
 use super::{Place, tree};
@@ -19,7 +17,7 @@ use crate::store::sled::{SledStore, codec, keys};
 use crate::store::{DeliveryQuery, LeaseRequest, Settlement, Store};
 
 fn request() -> LeaseRequest {
-    LeaseRequest { handler: HandlerName::new("sumo"), max: 10, lease: LEASE, except: BTreeSet::new() }
+    LeaseRequest::at_once(HandlerName::new("sumo"), 10, LEASE)
 }
 
 #[tokio::test]

@@ -1,6 +1,5 @@
 //! When callers are answered, how commits group, and what a failing disk does.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -13,7 +12,8 @@ use tokio::sync::mpsc;
 use super::Place;
 use crate::model::ids::{HandlerName, PluginId};
 use crate::model::limits::WRITER_QUEUE_MAX;
-use crate::store::contract::bench::{LEASE, body, envelope, with_body};
+use crate::store::contract::bench::{LEASE, body, deliver, envelope, with_body};
+use crate::store::contract::foresight::Seer;
 use crate::store::sled::SledStore;
 use crate::store::sled::writer::{Durability, SyncFile};
 use crate::store::{Health, LeaseRequest, Store, StoreError};
@@ -109,10 +109,50 @@ async fn looking_takes_no_sync() {
     assert_eq!(count.load(Ordering::SeqCst), 1);
     store.append(envelope("a")).await.unwrap();
     store.kv_get(PluginId::new("p"), b"k".to_vec()).await.unwrap();
-    let request =
-        LeaseRequest { handler: HandlerName::new("sumo"), max: 9, lease: LEASE, except: BTreeSet::new() };
+    let request = LeaseRequest::at_once(HandlerName::new("sumo"), 9, LEASE);
     store.lease(request).await.unwrap();
     store.take_back_leases().await.unwrap();
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lease_that_waits_is_granted_in_the_commit_that_makes_something_due() {
+    let place = Place::new();
+    let (sync, count) = counted();
+    let store = open(&place, sync);
+    let event = store.append(envelope("a")).await.unwrap().event();
+    let at_once = LeaseRequest::at_once(HandlerName::new("sumo"), 9, LEASE);
+    let patient = LeaseRequest { wait: Duration::from_secs(600), ..at_once.clone() };
+    let other = LeaseRequest { handler: HandlerName::new("other"), ..patient.clone() };
+    let others = tokio::spawn({
+        let store = store.clone();
+        async move { store.lease(other).await }
+    });
+    let route = store.route(vec![(event, deliver(&["sumo"]))]);
+    let (leased, routed) = tokio::join!(store.lease(patient), route);
+    routed.unwrap();
+    assert_eq!(leased.unwrap().deliveries.len(), 1);
+    assert_eq!(count.load(Ordering::SeqCst), 2, "one for the event, one for its delivery and the lease");
+    // Whatever the writer said before this answer has come by then.
+    store.kv_get(PluginId::new("p"), b"k".to_vec()).await.unwrap();
+    tokio::task::yield_now().await;
+    assert!(!others.is_finished(), "what is another's wakes nobody");
+    store.close().await.unwrap();
+    assert!(matches!(others.await.unwrap(), Err(StoreError::Closed)), "and whoever waits at the end is told");
+}
+
+#[tokio::test]
+async fn an_event_its_delivery_and_the_lease_that_waits_are_one_commit() {
+    let place = Place::new();
+    let (sync, count) = counted();
+    let store = open(&place, sync);
+    store.foresee(Arc::new(Seer::default()));
+    let at_once = LeaseRequest::at_once(HandlerName::new("sumo"), 9, LEASE);
+    let patient = LeaseRequest { wait: Duration::from_secs(600), ..at_once };
+    let (leased, appended) = tokio::join!(store.lease(patient), store.append(envelope("a")));
+    let [held] = leased.unwrap().deliveries.try_into().unwrap();
+    assert_eq!(held.delivery.id.event, appended.unwrap().event());
     assert_eq!(count.load(Ordering::SeqCst), 1);
     store.close().await.unwrap();
 }
