@@ -30,7 +30,7 @@ SECTIONS = {
     "events": (
         "Stored events",
         """Events of 1 KB, each put off by its handler for twenty days, so that the index of due deliveries is as long as the
-store holds events. *Accepts* by 64 connections for {seconds:g} s; a *point read* is one event with its attempts by the
+store holds events. *Accepts* by 64 connections for at most {seconds:g} s; a *point read* is one event with its attempts by the
 operator API; the *due scan* is the way of a fresh event to its plugin on an idle daemon, which looks through that index;
 *status* counts what waits. Then the daemon is stopped and started again, with nothing of its store in the page cache.""",
         "events",
@@ -40,7 +40,7 @@ operator API; the *due scan* is the way of a fresh event to its plugin on an idl
             ("due_scan_us", "due scan: event to plugin p50, µs"),
             ("status_us", "status p50, µs"),
             ("answering_seconds", "restart until the door answers, s"),
-            ("ready_seconds", "restart until ready, s"),
+            ("ready_seconds", "restart until all is read, s"),
             ("resident_bytes", "in memory after load, bytes"),
             ("resident_bytes_after_start", "in memory after restart, bytes"),
             ("disk_bytes", "on disk, bytes"),

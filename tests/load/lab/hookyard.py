@@ -15,6 +15,7 @@ from lab.setup import ROOT
 
 SECRET = "whsec_of_the_measurements"
 TOKEN = "operator-token-of-the-measurements"
+AUTHORIZED = {"authorization": f"Bearer {TOKEN}"}
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if not name.startswith("HOOKYARD_")},
     "STRIPE_WEBHOOK_SECRET": SECRET,
@@ -88,7 +89,8 @@ class Hookyard:
         return asked(self.port, "/") == 404
 
     def is_ready(self) -> bool:
-        return asked(self.admin_port, "/readyz") == 200
+        """Whether what is stored is read: before it events are taken, and everything else waits."""
+        return asked(self.admin_port, "/v1/status", AUTHORIZED) == 200
 
     @property
     def load_arguments(self) -> list[str]:
@@ -97,7 +99,7 @@ class Hookyard:
     def get(self, path: str):
         connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=600)
         try:
-            connection.request("GET", path, headers={"authorization": f"Bearer {TOKEN}"})
+            connection.request("GET", path, headers=AUTHORIZED)
             answer = connection.getresponse()
             body = answer.read()
             if answer.status != 200:
@@ -210,11 +212,11 @@ class Hookyard:
         return lines
 
 
-def asked(port: int, path: str) -> int | None:
+def asked(port: int, path: str, headers: dict[str, str] = {}) -> int | None:
     """The status of an answer; nothing where there is none."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers=headers)
         return connection.getresponse().status
     except OSError:
         return None

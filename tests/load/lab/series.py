@@ -18,6 +18,8 @@ FILL_SECONDS_MAX = 60
 #: The rate that is reckoned with before one is known.
 FILL_RATE_FIRST = 10_000
 BODY_BYTES = 1024
+#: Of a store with so many events the accept rate is measured for a second.
+ACCEPTED_A_SECOND = 50_000
 
 
 def events(bench: Bench, steps: list[int]) -> list[dict]:
@@ -49,7 +51,9 @@ def fill(bench: Bench, daemon: Hookyard, events: int) -> None:
 
 
 def at_rest(bench: Bench, daemon: Hookyard, from_ms: int) -> dict:
-    accept = accepts(bench, daemon, "--size", "1k")
+    # A small store must not have become a large one by the time that it is measured.
+    seconds = min(bench.seconds, max(daemon.counts()["events"] / ACCEPTED_A_SECOND, 1))
+    accept = accepts(bench, daemon, "--size", "1k", seconds=seconds)
     daemon.settle()
     count = daemon.counts()["events"]
     ids = daemon.some_events(PROBES, from_ms, int(time.time() * 1000))
@@ -111,8 +115,8 @@ def anew(bench: Bench, setup: Setup, idle: int = 0) -> dict:
             daemon.stop()
 
 
-def accepts(bench: Bench, daemon: Hookyard, *words) -> float:
-    times = ["--duration", f"{bench.seconds}s", "--warm-up", f"{bench.warm_up}s"]
+def accepts(bench: Bench, daemon: Hookyard, *words, seconds: float | None = None) -> float:
+    times = ["--duration", f"{seconds or bench.seconds}s", "--warm-up", f"{bench.warm_up}s"]
     words = ["--connections", CONNECTIONS, *times, *words, *daemon.load_arguments]
     return bench.run("hookyard-load", "--json", *words)["throughput_per_second"]
 
