@@ -49,6 +49,10 @@ impl Handler for Charger {
                 });
                 Ok(Outcome::done().with_result(shown))
             }
+            "body" => {
+                cx.http()?.post(CHARGES).body(event.body()).send()?;
+                Ok(Outcome::done())
+            }
             _ => match cx.http()?.delete("https://user@api.example.com/v1?secret").send() {
                 Ok(_) => Ok(Outcome::done()),
                 Err(error) => {
@@ -159,6 +163,17 @@ fn what_is_not_scripted_is_refused_and_said_and_no_time_is_no_request() {
     let late = bench.deliver(&TestEvent { remaining: Duration::ZERO, ..event("look") });
     assert_eq!((late.outcome, &*late.code), (Said::Retry(None), "http_cancelled"));
     assert!(bench.far_side().asked().is_empty());
+}
+
+#[test]
+fn a_request_above_hookyards_limits_never_comes() {
+    let bench = bench();
+    bench.far_side().answer("POST", CHARGES, Answer::status(200));
+    for (bytes, code, comes) in [(raw::BODY_BYTES_MAX, "", 1), (raw::BODY_BYTES_MAX + 1, "http_too_large", 0)]
+    {
+        let said = bench.deliver(&TestEvent { body: vec![b'x'; bytes], ..event("body") });
+        assert_eq!((&*said.code, bench.far_side().take_asked().len()), (code, comes), "{bytes} bytes");
+    }
 }
 
 /// What the raw host offers of the extension: made by a test, read by the functions below, one at a time.

@@ -27,7 +27,10 @@ unsafe extern "C" fn request(
 ) -> Status {
     // SAFETY: the SDK calls with live arguments, while the call lives.
     unsafe {
-        let Some(asked) = asked(request) else { return abi::E_INVALID };
+        let asked = match asked(request) {
+            Ok(asked) => asked,
+            Err(status) => return status,
+        };
         let call = call_of(call);
         if call.remaining.is_zero() {
             return abi::E_CANCELLED;
@@ -45,20 +48,25 @@ unsafe extern "C" fn request(
     }
 }
 
+/// The request, held to hookyard's own limits, so that a test meets them first.
+///
 /// # Safety
 /// `request` is a request as the header describes.
-unsafe fn asked(request: *const http::Request) -> Option<Asked> {
+unsafe fn asked(request: *const http::Request) -> Result<Asked, Status> {
     // SAFETY: the caller's promise, for this and for each field.
     unsafe {
-        let raw = abi::read(request)?;
-        let pairs = Pair::slice(raw.headers, raw.header_count)?.iter();
+        let raw = abi::read(request).ok_or(abi::E_INVALID)?;
+        let pairs = raw.within_limits()?.iter();
         let headers = pairs.map(|pair| pair.texts().map(|(key, val)| (key.to_owned(), val.to_owned())));
-        Some(Asked {
-            method: raw.method.text()?.to_owned(),
-            url: raw.url.text()?.to_owned(),
-            headers: headers.collect::<Option<_>>()?,
-            body: raw.body.get()?.to_vec(),
-        })
+        let read = || {
+            Some(Asked {
+                method: raw.method.text()?.to_owned(),
+                url: raw.url.text()?.to_owned(),
+                headers: headers.collect::<Option<_>>()?,
+                body: raw.body.get()?.to_vec(),
+            })
+        };
+        read().ok_or(abi::E_INVALID)
     }
 }
 

@@ -6,10 +6,7 @@ use hookyard_plugin::abi::{self, Bytes, Pair, Status, http};
 use super::calls::CallState;
 use super::registry::call_of;
 use super::table::{lend, refusal};
-use crate::protocol::{
-    Ask, Blob, HTTP_BODY_BYTES_MAX, HTTP_HEADER_BYTES_MAX, HTTP_HEADERS_MAX, HTTP_URL_BYTES_MAX, HttpAnswer,
-    HttpFault, HttpRequest, Reply,
-};
+use crate::protocol::{Ask, Blob, HttpAnswer, HttpRequest, Reply};
 
 pub(super) static HTTP: http::Http =
     http::Http { size: abi::size_of_u32::<http::Http>(), reserved0: 0, request: Some(request) };
@@ -45,7 +42,7 @@ unsafe extern "C" fn request(
                 (http::E_ANSWER_TOO_LARGE, failed(&call, "the call has been lent all that it may be lent"))
             }
         },
-        Reply::NoAnswer { fault, words } => (status_of(fault), failed(&call, &words)),
+        Reply::NoAnswer { fault, words } => (fault.status(), failed(&call, &words)),
         other => (refusal(&other), http::Response::EMPTY),
     };
     // SAFETY: NULL, or a place for a response that begins with its size (ABI).
@@ -60,19 +57,7 @@ unsafe fn asked(request: *const http::Request) -> Result<HttpRequest, Status> {
     // SAFETY: the caller's promise, for this and for each field.
     unsafe {
         let raw = abi::read(request).filter(|raw| raw.reserved0 == 0).ok_or(abi::E_INVALID)?;
-        let too_large = raw.method.len > HTTP_URL_BYTES_MAX
-            || raw.url.len > HTTP_URL_BYTES_MAX
-            || raw.header_count > HTTP_HEADERS_MAX
-            || raw.body.len > HTTP_BODY_BYTES_MAX;
-        if too_large {
-            return Err(abi::E_TOO_LARGE);
-        }
-        let pairs = Pair::slice(raw.headers, raw.header_count).ok_or(abi::E_INVALID)?;
-        if pairs.iter().fold(0, |sum, pair| pair.key.len.saturating_add(pair.val.len).saturating_add(sum))
-            > HTTP_HEADER_BYTES_MAX
-        {
-            return Err(abi::E_TOO_LARGE);
-        }
+        let pairs = raw.within_limits()?;
         Ok(HttpRequest {
             method: text(raw.method)?,
             url: text(raw.url)?,
@@ -121,20 +106,4 @@ fn lent(call: &CallState, bytes: Vec<u8>) -> Option<Bytes> {
     let mut place = Bytes::EMPTY;
     // SAFETY: the place is a local.
     (unsafe { lend(&call.arena, bytes, &raw mut place) } == abi::OK).then_some(place)
-}
-
-fn status_of(fault: HttpFault) -> Status {
-    match fault {
-        HttpFault::Invalid => abi::E_INVALID,
-        HttpFault::TooLarge => abi::E_TOO_LARGE,
-        HttpFault::Refused => http::E_REFUSED,
-        HttpFault::Resolve => http::E_RESOLVE,
-        HttpFault::Connect => http::E_CONNECT,
-        HttpFault::Tls => http::E_TLS,
-        HttpFault::Busy => http::E_BUSY,
-        HttpFault::Timeout => http::E_TIMEOUT,
-        HttpFault::Broken => http::E_BROKEN,
-        HttpFault::AnswerTooLarge => http::E_ANSWER_TOO_LARGE,
-        HttpFault::Cancelled => abi::E_CANCELLED,
-    }
 }

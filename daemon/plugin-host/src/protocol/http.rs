@@ -3,20 +3,15 @@
 
 use std::fmt;
 
+pub use hookyard_plugin::abi::http::{
+    ANSWER_BODY_BYTES_MAX as HTTP_ANSWER_BODY_BYTES_MAX, BODY_BYTES_MAX as HTTP_BODY_BYTES_MAX,
+    HEADER_BYTES_MAX as HTTP_HEADER_BYTES_MAX, HEADERS_MAX as HTTP_HEADERS_MAX,
+    URL_BYTES_MAX as HTTP_URL_BYTES_MAX,
+};
+use hookyard_plugin::abi::{self, Status, http};
 use serde::{Deserialize, Serialize};
 
 use super::Blob;
-
-/// A request's URL: browsers and servers bear about as much.
-pub const HTTP_URL_BYTES_MAX: usize = 8 * 1024;
-/// A request's headers; an answer's are bounded by the client.
-pub const HTTP_HEADERS_MAX: usize = 100;
-/// Their names and values together.
-pub const HTTP_HEADER_BYTES_MAX: usize = 64 * 1024;
-/// A request's body: the largest event that the door takes by default.
-pub const HTTP_BODY_BYTES_MAX: usize = 1024 * 1024;
-/// An answer's body: a page of a provider's list is a tenth of it; a call is lent 16 MiB in all.
-pub const HTTP_ANSWER_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// A request, as the plugin wants it. Its `Debug` shows nothing that may be a secret.
 #[derive(Serialize, Deserialize)]
@@ -52,24 +47,43 @@ pub enum HttpFault {
     Broken,
     AnswerTooLarge,
     Cancelled,
+    /// The daemon could not be asked.
+    Host,
 }
 
 impl HttpFault {
+    const ALL: [(Self, Status, &'static str); 12] = [
+        (Self::Invalid, abi::E_INVALID, "invalid"),
+        (Self::TooLarge, abi::E_TOO_LARGE, "too_large"),
+        (Self::Refused, http::E_REFUSED, "refused"),
+        (Self::Resolve, http::E_RESOLVE, "resolve"),
+        (Self::Connect, http::E_CONNECT, "connect"),
+        (Self::Tls, http::E_TLS, "tls"),
+        (Self::Busy, http::E_BUSY, "busy"),
+        (Self::Timeout, http::E_TIMEOUT, "timeout"),
+        (Self::Broken, http::E_BROKEN, "broken"),
+        (Self::AnswerTooLarge, http::E_ANSWER_TOO_LARGE, "answer_too_large"),
+        (Self::Cancelled, abi::E_CANCELLED, "cancelled"),
+        (Self::Host, abi::E_IO, "host"),
+    ];
+
+    /// What the plugin is told by this status.
+    pub fn of_status(status: Status) -> Self {
+        Self::ALL.into_iter().find(|(_, told, _)| *told == status).map_or(Self::Host, |(fault, ..)| fault)
+    }
+
+    /// What the plugin is told.
+    pub fn status(self) -> Status {
+        self.entry().1
+    }
+
     /// The short word: the label of a metric.
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Invalid => "invalid",
-            Self::TooLarge => "too_large",
-            Self::Refused => "refused",
-            Self::Resolve => "resolve",
-            Self::Connect => "connect",
-            Self::Tls => "tls",
-            Self::Busy => "busy",
-            Self::Timeout => "timeout",
-            Self::Broken => "broken",
-            Self::AnswerTooLarge => "answer_too_large",
-            Self::Cancelled => "cancelled",
-        }
+        self.entry().2
+    }
+
+    fn entry(self) -> (Self, Status, &'static str) {
+        Self::ALL[self as usize]
     }
 }
 
@@ -83,5 +97,19 @@ impl fmt::Debug for HttpRequest {
 impl fmt::Debug for HttpAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "HttpAnswer({}, {} headers, {:?})", self.status, self.headers.len(), self.body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_stands_in_its_place_and_is_known_by_its_status() {
+        for (place, (fault, status, word)) in HttpFault::ALL.into_iter().enumerate() {
+            assert_eq!((fault as usize, fault.status(), fault.word()), (place, status, word));
+            assert_eq!(HttpFault::of_status(status), fault);
+        }
+        assert_eq!(HttpFault::of_status(abi::E_NOT_FOUND), HttpFault::Host);
     }
 }
