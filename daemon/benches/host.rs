@@ -122,7 +122,7 @@ async fn start(dir: &Path, isolation: Isolation) -> Host {
         processes: 1,
         timeout: Duration::from_secs(30),
         confine: None,
-        http: HttpAccess::default(),
+        http: HttpAccess::default().into(),
     };
     Host::start_with(program, spec, Arc::new(Nothing)).await.unwrap()
 }

@@ -376,6 +376,6 @@ fn spec(snapshot: &Snapshot, handler: &Handler, held: Option<&Held>) -> HostSpec
         processes: handler.processes,
         timeout: handler.timeout,
         confine: handler.confine.clone(),
-        http: handler.http.clone(),
+        http: handler.http.clone().into(),
     }
 }

@@ -55,7 +55,6 @@ use tokio_util::sync::DropGuard;
 use crate::model::attempt::Outcome;
 use crate::model::confinement::Confinement;
 use crate::model::event::Event;
-use crate::model::http_access::HttpAccess;
 use crate::model::ids::{HandlerName, PluginId, RuleName, StepId};
 use crate::model::isolation::Isolation;
 use crate::model::limits::{HOST_EXIT_MAX, HOST_SETTLE_MAX};
@@ -65,6 +64,7 @@ use crate::model::signed_by::SignedBy;
 pub use account::{AccountError, look_up as look_up_account};
 pub use error::HostError;
 pub use figures::{Figures, Times};
+pub use http::{FarSide, NoAnswer, Script};
 pub use inline::mapped;
 pub use inspect::{Inspected, inspect};
 pub use library::hash as library_hash;
@@ -95,8 +95,8 @@ pub struct HostSpec {
     pub timeout: Duration,
     /// What it may reach; without one, all that this process may.
     pub confine: Option<Confinement>,
-    /// What is asked over HTTP for it.
-    pub http: HttpAccess,
+    /// Who answers what it asks over HTTP.
+    pub http: FarSide,
 }
 
 /// What a library has to show before any of it runs.

@@ -12,10 +12,9 @@ use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
 use super::unkind::Unkind;
-use crate::host::{Company, Host, HostError, HostSpec, Report, Services, Trust};
+use crate::host::{Company, FarSide, Host, HostError, HostSpec, Report, Services, Trust};
 use crate::model::attempt::Outcome;
 use crate::model::event::Event;
-use crate::model::http_access::HttpAccess;
 use crate::model::ids::{EventId, HandlerName, RuleName};
 use crate::model::isolation::Isolation;
 use crate::model::limits::HOST_EXIT_MAX;
@@ -32,8 +31,8 @@ pub struct Subject {
     /// The handler's settings, a JSON object.
     pub settings: Value,
     pub secrets: BTreeMap<String, SecretString>,
-    /// What may be asked over HTTP for it.
-    pub http: HttpAccess,
+    /// Who answers what it asks over HTTP.
+    pub http: FarSide,
 }
 
 /// A plugin, and a folder for the libraries that its hosts load.

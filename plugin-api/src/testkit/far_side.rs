@@ -1,17 +1,24 @@
 //! The far side of HTTP requests on the bench: what it answers is scripted, what it was asked is kept.
 
+use std::any::Any;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::abi::{self, http};
 use crate::http::ErrorKind;
 
 /// Whom the handler's HTTP requests reach on the bench: whatever is scripted with [`Self::answer`]. A request that nothing
-/// was scripted for is refused, as one that the configuration does not allow.
+/// was scripted for is refused, as one that the configuration does not allow. Requests are answered one at a time, in the
+/// order in which they came.
 #[derive(Default)]
-pub struct FarSide(Mutex<Inner>);
+pub struct FarSide {
+    inner: Mutex<Inner>,
+    /// Of a script, until its test is told. By itself: a delivery that asks nothing never waits for another's script.
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+}
 
 #[derive(Default)]
 struct Inner {
@@ -26,7 +33,7 @@ struct Script {
 }
 
 /// A request that came.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
     /// Such as `POST`.
     pub method: String,
@@ -54,7 +61,8 @@ impl FarSide {
     }
 
     /// Answers each request of this method to this very URL by what is asked: by its body or its key, or another time
-    /// otherwise.
+    /// otherwise. It may assert: where it panics, so does the delivery that is under way, with the same words. It must not
+    /// ask this far side, which waits for it.
     ///
     /// ```
     /// use hookyard_plugin::testkit::{Answer, FarSide};
@@ -88,7 +96,7 @@ impl FarSide {
 
     /// Keeps the request and answers it; or a status and a sentence.
     pub(super) fn ask(&self, asked: Asked) -> Result<Answer, (abi::Status, String)> {
-        let mut inner = self.inner();
+        let inner = &mut *self.inner();
         let is_for = |script: &&mut Script| script.method == asked.method && script.url == asked.url;
         let Some(script) = inner.scripts.iter_mut().find(is_for) else {
             let Asked { method, url, .. } = asked;
@@ -96,22 +104,35 @@ impl FarSide {
                 format!("the bench's far side has no answer to {method} {url}: script one with `answer`");
             return Err((http::E_REFUSED, words));
         };
-        let answer = (script.answer)(&asked);
-        if answer.fails.is_none_or(ErrorKind::may_have_arrived) {
+        let answered = match catch_unwind(AssertUnwindSafe(|| (script.answer)(&asked))) {
+            Ok(answer) => answer.checked(),
+            Err(panic) => {
+                lock(&self.panic).get_or_insert(panic);
+                Err((ErrorKind::Host, "the bench's far side panicked".to_owned()))
+            }
+        };
+        if answered.as_ref().err().is_none_or(|(kind, _)| kind.may_have_arrived()) {
             inner.asked.push(asked);
         }
-        match answer.fails {
-            Some(kind) => {
-                Err((kind.status().unwrap_or(abi::E_IO), format!("the bench plays: {}", kind.word())))
-            }
-            None => Ok(answer),
+        answered.map_err(|(kind, words)| (kind.status().unwrap_or(abi::E_IO), words))
+    }
+
+    /// Panics where a script has: with what it said, in the test that wrote it.
+    pub(super) fn panic_as_scripted(&self) {
+        let panic = lock(&self.panic).take();
+        if let Some(panic) = panic {
+            resume_unwind(panic);
         }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        // A script that panics fails its test anyway.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics while it holds one: scripts are caught.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Asked {
@@ -158,6 +179,22 @@ impl Answer {
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
+    }
+
+    /// The answer, where it is one and hookyard would keep it; or why there is none.
+    fn checked(self) -> Result<Self, (ErrorKind, String)> {
+        if let Some(kind) = self.fails {
+            return Err((kind, format!("the bench plays: {}", kind.word())));
+        }
+        let header_bytes: usize = self.headers.iter().map(|(key, value)| key.len() + value.len()).sum();
+        let is_above = |words| Err((ErrorKind::AnswerTooLarge, format!("the bench's answer has {words}")));
+        if self.headers.len() > http::HEADERS_MAX || header_bytes > http::HEADER_BYTES_MAX {
+            is_above("too many or too long headers")
+        } else if self.body.len() > http::ANSWER_BODY_BYTES_MAX {
+            is_above("a body above 4 MiB")
+        } else {
+            Ok(self)
+        }
     }
 
     /// Status, headers and body, for the host.

@@ -15,9 +15,11 @@
 //! - [`TestEvent::remaining`] is a time limit: what is left gets less, and a handler that overstays it by two seconds is killed,
 //!   which is [`Said::TimedOut`]. It must not be zero.
 //! - The moments of a crash are before and after each thing that crosses the process (`step_begin`, `step_end`, `kv_get`,
-//!   `kv_put`), and one when the handler has returned and nobody heard of it. The process is gone then: no destructor runs, and
-//!   nothing is logged of the attempt. So [`Bench::crash_at_every_call`] counts less than it does in memory.
-//! - Nothing may be asked over HTTP, and [`Bench::far_side`] panics.
+//!   `kv_put`, an HTTP request), and one when the handler has returned and nobody heard of it. The process is gone then: no
+//!   destructor runs, and nothing is logged of the attempt. So [`Bench::crash_at_every_call`] counts less than it does in
+//!   memory.
+//! - A request over HTTP is held to the whole contract before [`Bench::far_side`] answers it, and its own timeout and the
+//!   attempt's deadline are real: a script that takes longer has answered nobody.
 //! - After a panic the process is replaced, and the handler made anew.
 //! - Attempts at one event are made one after the other, and eight at once of different events, as hookyard makes them.
 //! - Settings are first held against the library's schema, whose sentences are hookyard's.
@@ -268,16 +270,11 @@ impl Bench {
         }
     }
 
-    /// Whom the handler's HTTP requests reach: scripted here.
-    ///
-    /// # Panics
-    /// In a real process, where nothing may be asked: see [`is_in_process`].
+    /// Whom the handler's HTTP requests reach: scripted here, wherever the handler runs.
     pub fn far_side(&self) -> &FarSide {
         match &self.place {
             Place::Memory(here) => &here.state.far_side,
-            Place::Process(_) => panic!(
-                "HTTP requests are scripted in memory only: let this test return early where testkit::is_in_process()"
-            ),
+            Place::Process(there) => there.far_side(),
         }
     }
 
@@ -298,10 +295,12 @@ impl Bench {
     }
 
     fn attempt(&self, event: &TestEvent, crash_at: Option<usize>) -> Delivered {
-        match &self.place {
+        let delivered = match &self.place {
             Place::Memory(here) => ffi::handle(&here.state, here.instance, event, crash_at),
             Place::Process(there) => there.deliver(event, crash_at),
-        }
+        };
+        self.far_side().panic_as_scripted();
+        delivered
     }
 
     /// What is kept now; the process remembers it itself.

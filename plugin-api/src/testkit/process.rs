@@ -1,5 +1,6 @@
 //! The bench in a real process: `hookyard plugin testkit`, a child of the test, holds the plugin's library in a plugin host
-//! as the daemon does, with steps and pairs in memory. This is the kit's end of that conversation.
+//! as the daemon does, with steps and pairs in memory. This is the kit's end of that conversation: it asks, one thread
+//! hands on what is said, and another answers what the plugin asks over HTTP, by the test's script.
 //!
 //! What keeps a test from running so at all (no such program, no library) panics with what to do about it: a test that
 //! expects an error of the handler's must not take that for one.
@@ -11,29 +12,38 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use serde_json::Value;
 
-use super::wire::{Answer, Answered, Ask, Asked, Make, VERSION};
-use super::{Delivered, TestEvent};
+use super::wire::{Answer, Ask, FromKit, FromProgram, HttpAnswer, Make, VERSION};
+use super::{Asked, Delivered, FarSide, TestEvent};
 
 /// The program, where it is not on the `PATH`.
 const PROGRAM: &str = "HOOKYARD_BIN";
 /// The library, where it does not stand beside the test.
 const LIBRARY: &str = "HOOKYARD_LIBRARY";
+/// Requests that wait for the test's script: as many as a plugin can have under way.
+const REQUESTS_MAX: usize = 64;
 
 /// A plugin in a process.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
-    /// Closed to end the child.
-    stdin: Mutex<Option<ChildStdin>>,
-    waiting: Arc<Mutex<Waiting>>,
+    talk: Arc<Talk>,
     next: AtomicU64,
     reader: Option<JoinHandle<()>>,
+}
+
+/// The conversation.
+#[derive(Debug)]
+struct Talk {
+    /// Closed to end the child.
+    stdin: Mutex<Option<ChildStdin>>,
+    waiting: Mutex<Waiting>,
+    far_side: FarSide,
 }
 
 /// Who waits for the answer of that number; `None` once there will be no more.
@@ -57,6 +67,10 @@ impl Process {
             Answer::Delivered(delivered) => delivered,
             other => panic!("hookyard answered {other:?}"),
         }
+    }
+
+    pub(super) fn far_side(&self) -> &FarSide {
+        &self.talk.far_side
     }
 
     pub(super) fn make_unsure(&self, event_id: &str, step: &str) {
@@ -93,22 +107,26 @@ impl Process {
             )
         })?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take().expect("it was asked for"));
-        let waiting = Arc::new(Mutex::new(Some(HashMap::new())));
-        let readers = Arc::clone(&waiting);
-        let reader = thread::spawn(move || read(stdout, &readers));
-        Ok(Self { child, stdin: Mutex::new(stdin), waiting, next: AtomicU64::new(1), reader: Some(reader) })
+        let (stdin, waiting) = (Mutex::new(stdin), Mutex::new(Some(HashMap::new())));
+        let talk = Arc::new(Talk { stdin, waiting, far_side: FarSide::default() });
+        let (ask, requests) = sync_channel(REQUESTS_MAX);
+        let (hears, answers) = (Arc::clone(&talk), Arc::clone(&talk));
+        let reader = thread::spawn(move || hears.read(stdout, &ask));
+        // Nobody waits for its end: a script may take longer than its test.
+        thread::spawn(move || answers.answer(&requests));
+        Ok(Self { child, talk, next: AtomicU64::new(1), reader: Some(reader) })
     }
 
     /// Asks, and waits for the answer. Several threads may.
     fn ask(&self, ask: Ask) -> Answer {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (tell, hear) = channel();
-        match &mut *lock(&self.waiting) {
+        match &mut *lock(&self.talk.waiting) {
             Some(waiting) => drop(waiting.insert(number, tell)),
             // Nobody will tell.
             None => drop(tell),
         }
-        let asked = self.write(&Asked { number, ask });
+        let asked = self.talk.write(&FromKit::Ask { number, ask });
         match asked.ok().and_then(|()| hear.recv().ok()) {
             Some(Answer::Failed(why)) => panic!("{why}"),
             Some(answer) => answer,
@@ -118,12 +136,49 @@ impl Process {
             ),
         }
     }
+}
 
-    fn write(&self, asked: &Asked) -> std::io::Result<()> {
-        let line = serde_json::to_string(asked)? + "\n";
+impl Talk {
+    fn write(&self, said: &FromKit) -> std::io::Result<()> {
+        let line = serde_json::to_string(said)? + "\n";
         match &mut *lock(&self.stdin) {
             Some(stdin) => stdin.write_all(line.as_bytes()),
             None => Ok(()),
+        }
+    }
+
+    /// Hands each answer to who waits for it and each request on, until there are no more.
+    fn read(&self, stdout: ChildStdout, requests: &SyncSender<(u64, Asked)>) {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            match serde_json::from_str::<FromProgram>(&line) {
+                Ok(FromProgram::Answer { number, answer }) => {
+                    let tell = lock(&self.waiting).as_mut().and_then(|waiting| waiting.remove(&number));
+                    if let Some(tell) = tell {
+                        // Who asked may have panicked meanwhile.
+                        drop(tell.send(answer));
+                    }
+                }
+                // The other thread waits for as long as this one may ask it.
+                Ok(FromProgram::HttpAsk { number, asked }) => drop(requests.send((number, asked))),
+                Err(_) => eprintln!("hookyard: {line}"),
+            }
+        }
+        // Drops the senders: nobody waits for ever.
+        *lock(&self.waiting) = None;
+    }
+
+    /// Answers each request by the script, one after the other.
+    fn answer(&self, requests: &Receiver<(u64, Asked)>) {
+        for (number, asked) in requests {
+            let answer = match self.far_side.ask(asked) {
+                Ok(answer) => {
+                    let (status, headers, body) = answer.into_parts();
+                    HttpAnswer::Answered { status, headers, body }
+                }
+                Err((status, words)) => HttpAnswer::NoAnswer { status, words },
+            };
+            // A program that is gone has nobody left who asked.
+            drop(self.write(&FromKit::HttpAnswer { number, answer }));
         }
     }
 }
@@ -131,31 +186,13 @@ impl Process {
 impl Drop for Process {
     /// Waits until the handler was destroyed and the program has ended.
     fn drop(&mut self) {
-        drop(lock(&self.stdin).take());
+        drop(lock(&self.talk.stdin).take());
         // One that is gone already is what is wanted.
         drop(self.child.wait());
         if let Some(reader) = self.reader.take() {
             drop(reader.join());
         }
     }
-}
-
-/// Hands each answer to who waits for it, until there are no more.
-fn read(stdout: ChildStdout, waiting: &Mutex<Waiting>) {
-    for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-        match serde_json::from_str::<Answered>(&line) {
-            Ok(Answered { number, answer }) => {
-                let tell = lock(waiting).as_mut().and_then(|waiting| waiting.remove(&number));
-                if let Some(tell) = tell {
-                    // Who asked may have panicked meanwhile.
-                    drop(tell.send(answer));
-                }
-            }
-            Err(_) => eprintln!("hookyard: {line}"),
-        }
-    }
-    // Drops the senders: nobody waits for ever.
-    *lock(waiting) = None;
 }
 
 /// The library that the handler is in: named by the author, or the one of the handler's crate, which cargo puts beside the

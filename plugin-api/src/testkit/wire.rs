@@ -1,6 +1,8 @@
-//! What the test kit and the command `hookyard plugin testkit` say to each other: the kit asks on the program's standard
-//! input, one JSON value a line, and is answered on its standard output under the number of the question. The first question
-//! is [`Ask::Make`]; the program ends where its input does. Not for plugins: it changes with [`VERSION`].
+//! What the test kit and the command `hookyard plugin testkit` say to each other, one JSON value a line: the kit asks on the
+//! program's standard input, and is answered on its standard output under the number of the question. The first question
+//! is [`Ask::Make`]; the program ends where its input does. What the plugin asks over HTTP goes the other way: the program
+//! asks on its standard output, under a number of its own, and the kit answers on its standard input. Not for plugins: it
+//! changes with [`VERSION`].
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,27 +10,50 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Delivered, TestEvent};
+use super::{Asked, Delivered, TestEvent};
+use crate::abi::Status;
 
 /// Both sides must speak the same.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
-/// A question.
+/// What the kit says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Asked {
-    /// The kit's own; the answer carries it.
-    pub number: u64,
-    /// What is asked.
-    pub ask: Ask,
+#[serde(rename_all = "snake_case")]
+pub enum FromKit {
+    /// A question.
+    Ask {
+        /// The kit's own; the answer carries it.
+        number: u64,
+        /// What is asked.
+        ask: Ask,
+    },
+    /// What the test's script makes of a request.
+    HttpAnswer {
+        /// The request's.
+        number: u64,
+        /// What comes back to the plugin.
+        answer: HttpAnswer,
+    },
 }
 
-/// An answer.
+/// What the program says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Answered {
-    /// The question's.
-    pub number: u64,
-    /// What came of it.
-    pub answer: Answer,
+#[serde(rename_all = "snake_case")]
+pub enum FromProgram {
+    /// An answer.
+    Answer {
+        /// The question's.
+        number: u64,
+        /// What came of it.
+        answer: Answer,
+    },
+    /// A request of the plugin's.
+    HttpAsk {
+        /// The program's own; the answer carries it.
+        number: u64,
+        /// As the plugin wrote it.
+        asked: Asked,
+    },
 }
 
 /// What can be asked.
@@ -89,4 +114,26 @@ pub enum Answer {
     Pair(Option<(Vec<u8>, u64)>),
     /// It could not be done, which is no answer of the plugin's: a sentence for the test's author.
     Failed(String),
+}
+
+/// What comes back to the plugin over HTTP.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HttpAnswer {
+    /// An answer, whatever its status.
+    Answered {
+        /// Such as 200.
+        status: u16,
+        /// Names in lower case.
+        headers: Vec<(String, String)>,
+        /// The bytes.
+        body: Vec<u8>,
+    },
+    /// None.
+    NoAnswer {
+        /// Why, as the host says it.
+        status: Status,
+        /// A sentence for people.
+        words: String,
+    },
 }

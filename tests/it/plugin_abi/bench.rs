@@ -57,7 +57,7 @@ impl Bench {
             processes: 1,
             timeout: PATIENCE,
             confine: None,
-            http: hookyard::model::http_access::HttpAccess::default(),
+            http: hookyard::model::http_access::HttpAccess::default().into(),
         }
     }
 

@@ -91,7 +91,7 @@ fn asker() -> PathBuf {
 }
 
 async fn host(bench: &Bench, http: HttpAccess) -> Host {
-    bench.start(HostSpec { http, ..bench.spec(&asker()) }).await.unwrap()
+    bench.start(HostSpec { http: http.into(), ..bench.spec(&asker()) }).await.unwrap()
 }
 
 fn asking(asked: &Value) -> Event {
@@ -194,9 +194,9 @@ async fn what_is_not_listed_is_refused_with_the_line_to_write_and_never_sent() {
     assert!(far.receiver.requests().is_empty());
     assert_eq!(host.figures().http, [("refused".to_owned(), 4)].into());
     // A reload that changes what may be asked starts another host.
-    let spec = HostSpec { http: far.access(), ..bench.spec(&asker()) };
+    let spec = HostSpec { http: far.access().into(), ..bench.spec(&asker()) };
     assert!(!host.differs_from(&spec).await.unwrap());
-    assert!(host.differs_from(&HostSpec { http: HttpAccess::default(), ..spec }).await.unwrap());
+    assert!(host.differs_from(&HostSpec { http: HttpAccess::default().into(), ..spec }).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -245,7 +245,7 @@ async fn each_way_to_no_answer_has_its_own_code() {
     let (code, message) = failed(&public, &get(&far.url("/"))).await;
     assert!(code == "http_tls" && message.contains("no TLS connection to localhost"), "{code} {message}");
     let missing = HttpAccess { ca: Some("no/such.pem".into()), ..HttpAccess::default() };
-    let refused = bench.start(HostSpec { http: missing, ..bench.spec(&asker()) }).await.unwrap_err();
+    let refused = bench.start(HostSpec { http: missing.into(), ..bench.spec(&asker()) }).await.unwrap_err();
     assert_eq!(refused.to_string(), "the handler's `http` cannot be used");
 }
 
@@ -254,7 +254,8 @@ async fn a_request_ends_at_its_own_time_and_at_the_attempts_deadline() {
     let far = FarSide::serve(|_| Vec::new());
     let bench = Bench::new();
     let timeout = Duration::from_millis(700);
-    let host = bench.start(HostSpec { http: far.access(), timeout, ..bench.spec(&asker()) }).await.unwrap();
+    let host =
+        bench.start(HostSpec { http: far.access().into(), timeout, ..bench.spec(&asker()) }).await.unwrap();
     let pid = host.status().pid;
     let asked = json!({ "method": "GET", "url": far.url("/"), "timeout_ms": 100 });
     let (code, message) = failed(&host, &asked).await;
@@ -351,7 +352,7 @@ async fn a_plugin_without_a_network_of_its_own_still_asks_what_is_allowed() {
     let far = FarSide::serve(|_| status("200 OK", "", "well"));
     let bench = Bench::new();
     let confine = Some(Confinement { read: Some(Vec::new()), network: false, ..Confinement::default() });
-    let spec = HostSpec { http: far.access(), confine, ..bench.spec(&asker()) };
+    let spec = HostSpec { http: far.access().into(), confine, ..bench.spec(&asker()) };
     let host = bench.start(spec).await.unwrap();
     assert_eq!(answered(&host, &get(&far.url("/"))).await["start"], "well");
     assert_eq!(failed(&host, &get("https://api.example.com/")).await.0, "http_refused");
@@ -387,7 +388,7 @@ async fn http_2_is_spoken_where_the_far_side_offers_it() {
 async fn a_plugin_in_c_asks_by_the_header_alone() {
     let far = FarSide::serve(|_| status("200 OK", "X-Far: side\r\n", "from afar"));
     let bench = Bench::new();
-    let spec = HostSpec { http: far.access(), ..bench.spec(&bench.compile("http", &[])) };
+    let spec = HostSpec { http: far.access().into(), ..bench.spec(&bench.compile("http", &[])) };
     let host = bench.start(spec).await.unwrap();
     for (event_type, url, code, words) in [
         ("plain", far.url("/"), "answered", "from afar"),

@@ -2,8 +2,9 @@
 //! run here as a process of their own, because the switch is in the environment. They hold what differs from a bench in memory.
 #![expect(clippy::unwrap_used, reason = "helpers of tests: a panic is the test's failure")]
 
+use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::yard::profile_dir;
 
@@ -35,6 +36,27 @@ fn without_the_program_the_test_says_what_is_missing() {
     ] {
         let (passed, said) = within_a_process(Path::new(program), "the_event_arrives");
         assert!(!passed && said.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn a_kit_of_another_release_is_told_to_be_of_the_same() {
+    let make =
+        r#"{"ask":{"number":1,"ask":{"make":{"version":1,"library":"x","settings":{},"secrets":{}}}}}"#;
+    // As the first version began.
+    let first = r#"{"number":1,"ask":{"keep":null}}"#;
+    for line in [make, first] {
+        let mut program = Command::new(profile_dir().join("hookyard"))
+            .args(["plugin", "testkit"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        writeln!(program.stdin.take().unwrap(), "{line}").unwrap();
+        let output = program.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("use the same release of"), "{line}: {said}");
     }
 }
 

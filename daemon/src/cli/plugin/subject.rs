@@ -37,7 +37,7 @@ impl SubjectArgs {
         let secrets = self.secrets.into_iter().map(|(name, value)| (name, value.into())).collect();
         let settings = trial::settings_of(&self.settings).map_err(Failure::bad_data)?;
         let http = HttpAccess { allow: self.allow, ..HttpAccess::default() };
-        Ok((Subject { library: self.library, settings, secrets, http }, event))
+        Ok((Subject { library: self.library, settings, secrets, http: http.into() }, event))
     }
 }
 

@@ -1,64 +1,73 @@
 //! `hookyard plugin testkit`: what the SDK's test kit drives. It reads questions line by line from standard input and answers
-//! on standard output, each as soon as it can; it ends with its input, so a test that dies takes it along.
+//! on standard output, each as soon as it can; it ends with its input, so a test that dies takes it along. What the plugin asks
+//! over HTTP it asks the kit in turn.
 
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 
-use hookyard_plugin::testkit::wire::{Answer, Answered, Ask, Asked, Make, VERSION};
+use hookyard_plugin::testkit::wire::{Answer, Ask, FromKit, Make, VERSION};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::tried::log_only;
 use crate::cli::output::say;
 use crate::cli::{Common, Failure};
-use crate::model::http_access::HttpAccess;
 use crate::observe::with_causes;
 use crate::workshop::Subject;
+use crate::workshop::kit::Kit;
 use crate::workshop::testkit::{Testkit, TestkitError};
 
 /// What a test's author sees on standard error: what the plugin prints and warns of, also while it is made.
 const TOLD: &str = "off,hookyard::host::process=warn,hookyard::host::drive=warn";
-/// One question: an event of some megabytes, each byte as a number.
+/// One line: an event of some megabytes, each byte as a number.
 const LINE_BYTES_MAX: u64 = 256 * 1024 * 1024;
-/// Questions that were read and not yet begun.
-const QUESTIONS_MAX: usize = 64;
+/// Lines that were read and not yet looked at.
+const LINES_MAX: usize = 64;
 
 pub(super) async fn run(common: &Common) -> Result<(), Failure> {
     log_only(common, TOLD)?;
-    let (read, mut questions) = mpsc::channel(QUESTIONS_MAX);
+    let (read, mut lines) = mpsc::channel(LINES_MAX);
     // Reading blocks, and nobody waits for this thread at the end.
     std::thread::spawn(move || {
         let mut input = io::stdin().lock();
-        while let Some(asked) = question(&mut input).transpose() {
-            if read.blocking_send(asked).is_err() {
+        while let Some(said) = line(&mut input).transpose() {
+            if read.blocking_send(said).is_err() {
                 return;
             }
         }
     });
+    let kit = Arc::new(Kit::new(|line| say!("{line}")));
     let mut testkit: Option<Arc<Testkit>> = None;
     let mut deliveries = JoinSet::new();
-    while let Some(asked) = questions.recv().await {
-        let Asked { number, ask } = asked.map_err(Failure::bad_data)?;
+    while let Some(said) = lines.recv().await {
+        let (number, ask) = match said.map_err(Failure::bad_data)? {
+            FromKit::Ask { number, ask } => (number, ask),
+            FromKit::HttpAnswer { number, answer } => {
+                kit.hear(number, answer);
+                continue;
+            }
+        };
         match (ask, &testkit) {
-            (Ask::Make(make), None) => match made(make).await {
+            (Ask::Make(make), None) => match made(make, &kit).await {
                 Ok(made) => {
                     testkit = Some(Arc::new(made));
-                    tell(number, Answer::Did)?;
+                    kit.tell(number, Answer::Did);
                 }
-                Err(answer) => tell(number, answer)?,
+                Err(answer) => kit.tell(number, answer),
             },
             (Ask::Deliver { event, crash_at }, Some(testkit)) => {
-                let testkit = Arc::clone(testkit);
+                let (testkit, kit) = (Arc::clone(testkit), Arc::clone(&kit));
                 deliveries.spawn(async move {
                     let delivered = testkit.deliver(&event, crash_at).await;
-                    tell(number, delivered.map_or_else(|error| failed(&error), Answer::Delivered))
+                    kit.tell(number, delivered.map_or_else(|error| failed(&error), Answer::Delivered));
                 });
             }
-            (ask, Some(testkit)) => tell(number, answer(testkit, ask))?,
-            (_, None) => tell(number, Answer::Failed("no plugin was made".to_owned()))?,
+            (ask, Some(testkit)) => kit.tell(number, answer(testkit, ask)),
+            (_, None) => kit.tell(number, Answer::Failed("no plugin was made".to_owned())),
         }
         while deliveries.try_join_next().is_some() {}
     }
+    kit.end();
     deliveries.shutdown().await;
     if let Some(testkit) = testkit {
         testkit.stop().await;
@@ -66,20 +75,20 @@ pub(super) async fn run(common: &Common) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The next question; `None` at the end of the input.
-fn question(input: &mut impl BufRead) -> Result<Option<Asked>, String> {
+/// The next line; `None` at the end of the input.
+fn line(input: &mut impl BufRead) -> Result<Option<FromKit>, String> {
     let mut line = String::new();
     let read = input.take(LINE_BYTES_MAX).read_line(&mut line);
     match read.map_err(|error| format!("standard input cannot be read: {error}"))? {
         0 => Ok(None),
         _ => serde_json::from_str(&line)
             .map(Some)
-            .map_err(|error| format!("that is no question of the test kit's: {error}")),
+            .map_err(|error| format!("that is no line of the test kit's: {error}; use the same release of hookyard and of the test's hookyard-plugin")),
     }
 }
 
 /// The plugin, or what is answered instead.
-async fn made(make: Make) -> Result<Testkit, Answer> {
+async fn made(make: Make, kit: &Arc<Kit>) -> Result<Testkit, Answer> {
     if make.version != VERSION {
         return Err(Answer::Failed(format!(
             "this hookyard speaks the test kit's version {VERSION}, and the test's hookyard-plugin {}: use the same release of both",
@@ -87,8 +96,7 @@ async fn made(make: Make) -> Result<Testkit, Answer> {
         )));
     }
     let secrets = make.secrets.into_iter().map(|(name, value)| (name, value.into())).collect();
-    // Whom a test's plugin asks is scripted, and only in memory.
-    let http = HttpAccess::default();
+    let http = kit.far_side();
     let subject = Subject { library: make.library, settings: make.settings, secrets, http };
     Testkit::start(subject).await.map_err(|error| match error {
         TestkitError::Refused { why } => Answer::Refused(why),
@@ -118,10 +126,4 @@ fn answer(testkit: &Testkit, ask: Ask) -> Answer {
 
 fn failed(error: &TestkitError) -> Answer {
     Answer::Failed(with_causes(error))
-}
-
-fn tell(number: u64, answer: Answer) -> Result<(), Failure> {
-    let line = serde_json::to_string(&Answered { number, answer });
-    say!("{}", line.map_err(|error| Failure::internal(error.to_string()))?);
-    Ok(())
 }

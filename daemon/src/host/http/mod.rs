@@ -1,9 +1,11 @@
 //! HTTP requests for plugins (`hookyard.http/1`): one client for each handler, with its pool of connections, held to what the
-//! handler's configuration allows. `upcall` asks for each request of a plugin.
+//! handler's configuration allows; in a test of the plugin's, a script answers in the place of the network (`far_side`).
+//! `upcall` asks for each request of a plugin.
 //!
 //! A request ends with its answer, its own timeout, or its call: at the deadline, when `handle` returns, when the child dies.
 //! Nothing is kept, and nothing is made twice. Logs and metrics tell host, status and time, never a path, a header or a body.
 
+mod far_side;
 mod prepare;
 mod room;
 #[cfg(test)]
@@ -11,6 +13,8 @@ mod tests;
 mod trace;
 
 use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hookyard_egress::address::Guard;
@@ -33,7 +37,8 @@ use super::{HostError, HostSpec, report};
 use crate::model::clock::Stopwatch;
 use crate::model::http_access::HttpAccess;
 use crate::model::ids::HandlerName;
-use crate::model::limits::{DETAIL_BYTES_MAX, HTTP_ANSWERS_BYTES_MAX, HTTP_CONNECT_MAX, HTTP_IN_FLIGHT_MAX};
+use crate::model::limits::{HTTP_ANSWERS_BYTES_MAX, HTTP_CONNECT_MAX, HTTP_IN_FLIGHT_MAX};
+pub use far_side::{FarSide, NoAnswer, Script};
 use prepare::Prepared;
 pub(super) use room::Held;
 use room::Room;
@@ -46,28 +51,23 @@ const METHOD_BYTES_MAX: usize = 16;
 #[derive(Debug)]
 pub(super) struct Client {
     handler: HandlerName,
-    access: HttpAccess,
-    pool: Pool,
+    way: Way,
     places: Semaphore,
     room: Room,
 }
 
-/// Why there is no answer: for the plugin, and in words for people.
+/// To whoever answers.
 #[derive(Debug)]
-struct NoAnswer {
-    fault: HttpFault,
-    words: String,
+enum Way {
+    Network { access: HttpAccess, pool: Box<Pool> },
+    Script(Arc<dyn Script>),
 }
 
 impl Client {
     /// A client without a connection yet. Reads the file with the authorities, where one is named.
     pub(super) fn new(spec: &HostSpec) -> Result<Self, HostError> {
-        let (handler, access) = (spec.handler.clone(), spec.http.clone());
-        let tls = tls::believing(access.ca.as_deref()).map_err(HostError::Http)?.with_no_client_auth();
-        let guard = Guard::new(access.networks.clone());
-        let connector = Connector::new(guard, "`networks` of its `http`", HTTP_CONNECT_MAX).behind_a_list();
-        let places = Semaphore::new(HTTP_IN_FLIGHT_MAX);
-        Ok(Self { handler, access, pool: pool::pool(connector, tls), places, room: Room::new() })
+        let (handler, way) = (spec.handler.clone(), Way::to(&spec.http)?);
+        Ok(Self { handler, way, places: Semaphore::new(HTTP_IN_FLIGHT_MAX), room: Room::new() })
     }
 
     /// Makes a plugin's request, until its call is `over`. What the answer holds is given back once it has been passed on.
@@ -100,42 +100,72 @@ impl Client {
         &self,
         call: &CallName,
         over: &CancellationToken,
-        request: HttpRequest,
+        asked: HttpRequest,
         host: &mut String,
     ) -> Result<(HttpAnswer, Held), NoAnswer> {
         let _place = self.places.try_acquire().map_err(|_| busy())?;
         let held = self.room.begin().ok_or_else(full)?;
-        let prepared = prepare::prepare(request, &self.access, &self.handler, call)?;
-        host.clone_from(&prepared.host);
+        let Prepared { head, host: named, timeout: limit } =
+            prepare::prepare(&asked, self.way.access(), &self.handler, call)?;
+        host.clone_from(&named);
         tokio::select! {
             biased;
             () = over.cancelled() => Err(NoAnswer::new(HttpFault::Cancelled, "the attempt's time is over")),
-            answered = self.make(prepared, held) => answered,
+            answered = within(limit, &named, self.way.answer(head, asked, &named, held)) => answered,
         }
-    }
-
-    async fn make(&self, prepared: Prepared, held: Held) -> Result<(HttpAnswer, Held), NoAnswer> {
-        let Prepared { request, host, timeout: limit } = prepared;
-        let Some(limit) = limit else { return self.answer(request, &host, held).await };
-        let late = |_| NoAnswer::new(HttpFault::Timeout, format!("{host} did not answer within {limit:?}"));
-        timeout(limit, self.answer(request, &host, held)).await.map_err(late)?
-    }
-
-    async fn answer(
-        &self,
-        request: Request<Full<Bytes>>,
-        host: &str,
-        held: Held,
-    ) -> Result<(HttpAnswer, Held), NoAnswer> {
-        let response = self.pool.request(request).await.map_err(|error| failed(&error, host))?;
-        read(response, host, held).await
     }
 }
 
-impl NoAnswer {
-    fn new(fault: HttpFault, words: impl AsRef<str>) -> Self {
-        Self { fault, words: report::clean(words.as_ref(), DETAIL_BYTES_MAX) }
+impl Way {
+    fn to(far_side: &FarSide) -> Result<Self, HostError> {
+        let access = match far_side {
+            FarSide::Network(access) => access.clone(),
+            FarSide::Script(script) => return Ok(Self::Script(Arc::clone(script))),
+        };
+        let tls = tls::believing(access.ca.as_deref()).map_err(HostError::Http)?.with_no_client_auth();
+        let guard = Guard::new(access.networks.clone());
+        let connector = Connector::new(guard, "`networks` of its `http`", HTTP_CONNECT_MAX).behind_a_list();
+        Ok(Self::Network { access, pool: Box::new(pool::pool(connector, tls)) })
     }
+
+    /// What may be asked; `None` where that is the script's to say.
+    fn access(&self) -> Option<&HttpAccess> {
+        match self {
+            Self::Network { access, .. } => Some(access),
+            Self::Script(_) => None,
+        }
+    }
+
+    /// The answer to what was asked, which `head` says as it is sent.
+    async fn answer(
+        &self,
+        head: Request<()>,
+        asked: HttpRequest,
+        host: &str,
+        mut held: Held,
+    ) -> Result<(HttpAnswer, Held), NoAnswer> {
+        match self {
+            Self::Network { pool, .. } => {
+                let request = head.map(|()| Full::new(Bytes::from(asked.body.0)));
+                let response = pool.request(request).await.map_err(|error| failed(&error, host))?;
+                read(response, host, held).await
+            }
+            Self::Script(script) => {
+                let answer = script.answer(asked).await?;
+                if held.grow(answer.body.0.len()) { Ok((answer, held)) } else { Err(no_room(host)) }
+            }
+        }
+    }
+}
+
+async fn within<T>(
+    limit: Option<Duration>,
+    host: &str,
+    answering: impl Future<Output = Result<T, NoAnswer>>,
+) -> Result<T, NoAnswer> {
+    let Some(limit) = limit else { return answering.await };
+    let late = |_| NoAnswer::new(HttpFault::Timeout, format!("{host} did not answer within {limit:?}"));
+    timeout(limit, answering).await.map_err(late)?
 }
 
 /// What the plugin is told. A refusal is the operator's to mend, so the log tells it too.
@@ -187,6 +217,14 @@ fn head_too_large(host: &str) -> NoAnswer {
     NoAnswer::new(HttpFault::AnswerTooLarge, words)
 }
 
+fn no_room(host: &str) -> NoAnswer {
+    let words = format!(
+        "the answers of the handler's requests under way are above {HTTP_ANSWERS_BYTES_MAX} bytes together, and that of \
+         {host} was not kept"
+    );
+    NoAnswer::new(HttpFault::AnswerTooLarge, words)
+}
+
 async fn read(
     response: Response<Incoming>,
     host: &str,
@@ -218,11 +256,7 @@ async fn read(
             return Err(too_large());
         }
         if !held.grow(data.len()) {
-            let words = format!(
-                "the answers of the handler's requests under way are above {HTTP_ANSWERS_BYTES_MAX} bytes together, and that of \
-                 {host} was not kept"
-            );
-            return Err(NoAnswer::new(HttpFault::AnswerTooLarge, words));
+            return Err(no_room(host));
         }
         body.extend_from_slice(&data);
     }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use hookyard_plugin_host::protocol::{
     HTTP_BODY_BYTES_MAX, HTTP_HEADER_BYTES_MAX, HTTP_HEADERS_MAX, HTTP_URL_BYTES_MAX, HttpFault, HttpRequest,
 };
@@ -10,7 +9,6 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
-use http_body_util::Full;
 use url::{Position, Url};
 
 use super::NoAnswer;
@@ -38,25 +36,26 @@ const OURS: [HeaderName; 10] = [
 /// A request that may be made.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    pub(super) request: Request<Full<Bytes>>,
+    /// All but its body.
+    pub(super) head: Request<()>,
     /// Whom it goes to, for people.
     pub(super) host: String,
     /// `None`: until the call is over.
     pub(super) timeout: Option<Duration>,
 }
 
-/// The request, if it keeps the contract and the handler's `allow` lists where it goes.
+/// The request, if it keeps the contract and the handler's `allow` lists where it goes; without one it may go anywhere.
 pub(super) fn prepare(
-    asked: HttpRequest,
-    access: &HttpAccess,
+    asked: &HttpRequest,
+    access: Option<&HttpAccess>,
     handler: &HandlerName,
     call: &CallName,
 ) -> Result<Prepared, NoAnswer> {
-    within_limits(&asked)?;
+    within_limits(asked)?;
     let method = method(&asked.method)?;
     let url = url(&asked.url)?;
     let host = url.host_str().unwrap_or_default().to_owned();
-    if !access.allows(&url) {
+    if access.is_some_and(|access| !access.allows(&url)) {
         let origin = url.origin().ascii_serialization();
         let words = format!(
             "{origin} is not allowed: if it is meant, write it into `allow` of [handler.{handler}.http] \
@@ -65,18 +64,18 @@ pub(super) fn prepare(
         return Err(NoAnswer::new(HttpFault::Refused, words));
     }
     let uri: Uri = url[..Position::AfterQuery].parse().map_err(|_| invalid("the URL cannot be sent"))?;
-    let mut headers = headers(asked.headers)?;
+    let mut headers = headers(&asked.headers)?;
     headers.entry(USER_AGENT).or_insert(WHO);
     if !headers.contains_key(TRACEPARENT) {
         let parent = call.trace.parent(&call.delivery, call.attempt);
         headers.insert(TRACEPARENT, HeaderValue::from_str(&parent).expect("it is hex digits and hyphens"));
     }
-    let mut request = Request::new(Full::new(Bytes::from(asked.body.0)));
-    *request.method_mut() = method;
-    *request.uri_mut() = uri;
-    *request.headers_mut() = headers;
+    let mut head = Request::new(());
+    *head.method_mut() = method;
+    *head.uri_mut() = uri;
+    *head.headers_mut() = headers;
     let timeout = (asked.timeout_ms > 0).then(|| Duration::from_millis(asked.timeout_ms));
-    Ok(Prepared { request, host, timeout })
+    Ok(Prepared { head, host, timeout })
 }
 
 /// The plugin host has looked already; a plugin that writes to its socket itself goes past that.
@@ -110,7 +109,7 @@ fn url(text: &str) -> Result<Url, NoAnswer> {
     Ok(url)
 }
 
-fn headers(asked: Vec<(String, String)>) -> Result<HeaderMap, NoAnswer> {
+fn headers(asked: &[(String, String)]) -> Result<HeaderMap, NoAnswer> {
     let mut headers = HeaderMap::with_capacity(asked.len() + 2);
     for (name, value) in asked {
         let read = HeaderName::from_bytes(name.as_bytes());
@@ -147,25 +146,25 @@ mod tests {
         }
     }
 
-    fn prepared(asked: HttpRequest) -> Result<Prepared, NoAnswer> {
+    fn prepared(asked: &HttpRequest) -> Result<Prepared, NoAnswer> {
         let access = HttpAccess { allow: vec!["api.example.com".parse().unwrap()], ..HttpAccess::default() };
         let event = EventId::from_parts(1, 2);
         let handler = HandlerName::new("h");
         let delivery = DeliveryId { event, handler: handler.clone() };
         let call = CallName { delivery, attempt: 1, trace: Trace::of_event(event) };
-        prepare(asked, &access, &handler, &call)
+        prepare(asked, Some(&access), &handler, &call)
     }
 
     #[test]
     fn what_is_allowed_is_sent_as_it_was_asked_with_our_own_two_headers() {
         let asked = HttpRequest { timeout_ms: 250, ..asked("https://API.example.com/v1/../v2?a=b#c") };
-        let prepared = prepared(asked).unwrap();
-        assert_eq!(prepared.request.uri(), "https://api.example.com/v2?a=b");
+        let prepared = prepared(&asked).unwrap();
+        assert_eq!(prepared.head.uri(), "https://api.example.com/v2?a=b");
         assert_eq!(
             (prepared.host.as_str(), prepared.timeout),
             ("api.example.com", Some(Duration::from_millis(250)))
         );
-        let headers = prepared.request.headers();
+        let headers = prepared.head.headers();
         assert_eq!(headers.get_all("x-one").iter().collect::<Vec<_>>(), ["1", "2"]);
         assert_eq!(headers["user-agent"], WHO);
         assert!(headers["traceparent"].to_str().unwrap().starts_with("00-"));
@@ -175,14 +174,14 @@ mod tests {
     fn what_the_plugin_says_of_itself_and_its_trace_stays() {
         let mut asked = asked("https://api.example.com/");
         asked.headers = vec![("user-agent".into(), "shop".into()), ("traceparent".into(), "mine".into())];
-        let prepared = prepared(asked).unwrap();
-        assert_eq!(prepared.request.headers()["user-agent"], "shop");
-        assert_eq!(prepared.request.headers()["traceparent"], "mine");
+        let prepared = prepared(&asked).unwrap();
+        assert_eq!(prepared.head.headers()["user-agent"], "shop");
+        assert_eq!(prepared.head.headers()["traceparent"], "mine");
     }
 
     #[test]
     fn what_is_not_listed_is_refused_with_the_line_to_write() {
-        let refused = prepared(asked("https://other.example.com:8443/secret?token=x")).unwrap_err();
+        let refused = prepared(&asked("https://other.example.com:8443/secret?token=x")).unwrap_err();
         assert_eq!(refused.fault, HttpFault::Refused);
         assert!(
             refused
@@ -203,7 +202,7 @@ mod tests {
             ("ftp://api.example.com/", "neither https: nor http:"),
             ("https://user:pw@api.example.com/", "holds credentials"),
         ] {
-            let refused = prepared(asked(url)).unwrap_err();
+            let refused = prepared(&asked(url)).unwrap_err();
             assert!(
                 refused.fault == HttpFault::Invalid && refused.words.contains(words),
                 "{url}: {refused:?}"
@@ -217,7 +216,7 @@ mod tests {
         ] {
             let mut asked = asked("https://api.example.com/");
             asked.headers.push((name.to_owned(), value.to_owned()));
-            let refused = prepared(asked).unwrap_err();
+            let refused = prepared(&asked).unwrap_err();
             assert!(
                 refused.fault == HttpFault::Invalid && refused.words.contains(words),
                 "{name}: {refused:?}"
@@ -225,10 +224,10 @@ mod tests {
         }
         for method in ["CONNECT", "TRACE", "", "G T"] {
             let asked = HttpRequest { method: method.to_owned(), ..asked("https://api.example.com/") };
-            assert_eq!(prepared(asked).unwrap_err().fault, HttpFault::Invalid, "{method}");
+            assert_eq!(prepared(&asked).unwrap_err().fault, HttpFault::Invalid, "{method}");
         }
         let asked =
             HttpRequest { body: Blob(vec![0; HTTP_BODY_BYTES_MAX + 1]), ..asked("https://api.example.com/") };
-        assert_eq!(prepared(asked).unwrap_err().fault, HttpFault::TooLarge);
+        assert_eq!(prepared(&asked).unwrap_err().fault, HttpFault::TooLarge);
     }
 }

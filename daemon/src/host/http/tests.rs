@@ -21,8 +21,11 @@ const LARGEST: usize = HTTP_ANSWERS_BYTES_MAX / HTTP_ANSWER_BODY_BYTES_MAX;
 
 /// A client that may ask this address, and nothing else.
 fn client(address: SocketAddr) -> Arc<Client> {
-    let http =
-        HttpAccess { allow: vec![format!("http://{address}").parse().unwrap()], ..HttpAccess::default() };
+    let allow = vec![format!("http://{address}").parse().unwrap()];
+    client_of(HttpAccess { allow, ..HttpAccess::default() }.into())
+}
+
+fn client_of(http: FarSide) -> Arc<Client> {
     let spec = HostSpec {
         handler: HandlerName::new("h"),
         library: "unused".into(),
@@ -41,13 +44,17 @@ fn client(address: SocketAddr) -> Arc<Client> {
 }
 
 async fn ask(client: &Client, address: SocketAddr) -> (Reply, Option<Held>) {
+    ask_for(client, &format!("http://{address}/")).await
+}
+
+async fn ask_for(client: &Client, url: &str) -> (Reply, Option<Held>) {
     let event = EventId::from_parts(1, 2);
     let delivery = DeliveryId { event, handler: HandlerName::new("h") };
     let call = CallName { delivery, attempt: 1, trace: Trace::of_event(event) };
     let request = HttpRequest {
         method: "GET".to_owned(),
-        url: format!("http://{address}/"),
-        headers: Vec::new(),
+        url: url.to_owned(),
+        headers: vec![("X-One".to_owned(), "1".to_owned())],
         body: Blob::default(),
         timeout_ms: 0,
     };
@@ -180,4 +187,40 @@ async fn an_answer_that_finds_no_room_is_not_kept_and_the_others_are() {
     assert!(refused[0].1.contains("above 67108864 bytes together"), "{refused:?}");
     drop((kept, another));
     assert_eq!(client.room.left(), HTTP_ANSWERS_BYTES_MAX, "what was not kept is given back");
+}
+
+/// Answers with what it was asked, made as long as the largest answer.
+#[derive(Debug)]
+struct Echo;
+
+#[async_trait::async_trait]
+impl Script for Echo {
+    async fn answer(&self, asked: HttpRequest) -> Result<HttpAnswer, NoAnswer> {
+        let mut body = asked.url.into_bytes();
+        body.resize(HTTP_ANSWER_BODY_BYTES_MAX, b' ');
+        Ok(HttpAnswer { status: 200, headers: asked.headers, body: Blob(body) })
+    }
+}
+
+#[tokio::test]
+async fn a_script_stands_in_the_place_of_the_network_alone() {
+    let client = client_of(FarSide::Script(Arc::new(Echo)));
+    for (url, words) in
+        [("ftp://host/", "neither https: nor http:"), ("https://a@host/", "holds credentials")]
+    {
+        let (fault, said) = no_answer(ask_for(&client, url).await.0);
+        assert!(fault == HttpFault::Invalid && said.contains(words), "{said}");
+    }
+    let url = "https://HOST.example/a/../b?c#d";
+    let mut held = Vec::new();
+    for _ in 0..LARGEST {
+        let (reply, room) = ask_for(&client, url).await;
+        let Reply::Http(answer) = reply else { panic!("the script answers") };
+        assert_eq!(answer.headers, [("X-One".to_owned(), "1".to_owned())], "as the plugin wrote them");
+        assert_eq!(answer.body.0.trim_ascii_end(), url.as_bytes());
+        held.push(room.expect("an answer holds its room"));
+    }
+    assert_eq!(no_answer(ask_for(&client, url).await.0).0, HttpFault::Busy);
+    held.pop();
+    assert!(matches!(ask_for(&client, url).await.0, Reply::Http(_)));
 }

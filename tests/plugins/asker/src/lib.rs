@@ -1,5 +1,6 @@
 //! A plugin that asks over HTTP what each event says (`hookyard.http/1`), and tells what came of it: done with the answer, or
-//! the failure that `?` makes. `tests/it/plugin_abi/http.rs` drives it.
+//! the failure that `?` makes. `tests/it/plugin_abi/http.rs` drives it, and `tests/scripted.rs` as an author's
+//! tests do.
 
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ struct Asked {
     /// So often, one after the other.
     #[serde(default = "once")]
     times: usize,
+    /// Within a step of this name, whose key is sent.
+    step: Option<String>,
     /// So many at once, from threads of its own.
     #[serde(default)]
     at_once: usize,
@@ -56,17 +59,22 @@ impl Handler for Asker {
         if asked.at_once > 0 {
             return at_once(&asked, cx);
         }
-        let mut answer = ask(&asked, cx)?;
+        if let Some(name) = &asked.step {
+            let keyed = |key: &str| ask(cx, &asked, &[("Idempotency-Key".to_owned(), key.to_owned())]);
+            let answer: Value = cx.step(name, |step| keyed(step.key()))?;
+            return Ok(Outcome::done().with_result(answer));
+        }
+        let mut answer = ask(cx, &asked, &asked.headers)?;
         for _ in 1..asked.times {
-            answer = ask(&asked, cx)?;
+            answer = ask(cx, &asked, &asked.headers)?;
         }
         Ok(Outcome::done().with_result(answer))
     }
 }
 
-fn ask(asked: &Asked, cx: &Cx<'_>) -> Result<Value, Failure> {
+fn ask(cx: &Cx<'_>, asked: &Asked, headers: &[(String, String)]) -> Result<Value, Failure> {
     let mut request = cx.http()?.request(&asked.method, &asked.url).body(vec![b'x'; asked.body_bytes]);
-    for (name, value) in &asked.headers {
+    for (name, value) in headers {
         request = request.header(name, value);
     }
     if let Some(millis) = asked.timeout_ms {
@@ -86,7 +94,7 @@ fn ask(asked: &Asked, cx: &Cx<'_>) -> Result<Value, Failure> {
 /// How each ended, by its status or its code.
 fn at_once(asked: &Asked, cx: &Cx<'_>) -> Result<Outcome, Failure> {
     let ends: Vec<String> = std::thread::scope(|scope| {
-        let one = || match ask(asked, cx) {
+        let one = || match ask(cx, asked, &asked.headers) {
             Ok(answer) => answer["status"].to_string(),
             Err(failure) => failure.code().to_owned(),
         };
