@@ -96,9 +96,9 @@ impl HandlerLoop {
             not_given_back: Arc::new(Once::new()),
         };
         let tasks = TaskTracker::new();
-        let mut wait = Duration::ZERO;
+        let mut wait_until = UnixMillis(0);
         while let Some(asked) = shutdown.run_until_cancelled(self.room(&worker.pace)).await {
-            let leased = match self.lease(asked, wait, &shutdown).await {
+            let leased = match self.lease(asked, wait_until, &shutdown).await {
                 Ok(leased) => leased,
                 Err(error) => {
                     error!(handler = %self.name, %error, "dispatch waits: the store did not answer");
@@ -107,7 +107,11 @@ impl HandlerLoop {
                 }
             };
             // What is there is taken first; then the store says when there is more.
-            wait = if leased.deliveries.len() == asked { Duration::ZERO } else { self.nap(leased.next_due) };
+            wait_until = if leased.deliveries.len() == asked {
+                UnixMillis(0)
+            } else {
+                self.look_again(leased.next_due)
+            };
             for delivery in leased.deliveries {
                 let place = worker.pace.hold();
                 let under_way = UnderWay::begin(&self.lane.under_way, delivery.event.id);
@@ -127,17 +131,18 @@ impl HandlerLoop {
     async fn lease(
         &self,
         max: usize,
-        wait: Duration,
-        until: &CancellationToken,
+        wait_until: UnixMillis,
+        shutdown: &CancellationToken,
     ) -> Result<Leased, StoreError> {
         let lease = AHEAD_WAIT_MAX + self.timeout + CALL_GRACE_MAX + SETTLE_MAX;
         let except = self.lane.events_under_way();
-        let (handler, until) = (self.name.clone(), until.clone());
-        self.store.lease(LeaseRequest { handler, max, lease, except, wait, until }).await
+        let (handler, cancel) = (self.name.clone(), shutdown.clone());
+        self.store.lease(LeaseRequest { handler, max, lease, except, wait_until, cancel }).await
     }
 
-    /// Until the next delivery is due, but not for long: which deliveries are under way is said anew with each lease.
-    fn nap(&self, next_due: Option<UnixMillis>) -> Duration {
-        next_due.map_or(IDLE_POLL, |due| due.since(self.clock.now()).min(IDLE_POLL))
+    /// When the next delivery is due, but soon: which deliveries are under way is said anew with each lease.
+    fn look_again(&self, next_due: Option<UnixMillis>) -> UnixMillis {
+        let soon = self.clock.now().plus(IDLE_POLL);
+        next_due.map_or(soon, |due| due.min(soon))
     }
 }

@@ -1,6 +1,6 @@
 //! How often each rule took an event, and when last: what tells an operator of a rule that never matches.
 //!
-//! Counted by the route loop after the decisions are on disk, in memory; `app` writes it beside the store now and then, so a
+//! Counted by `route` once a decision is on disk, in memory; `app` writes it beside the store now and then, so a
 //! kill costs the counts of the last minute and nothing else.
 
 use std::collections::BTreeMap;

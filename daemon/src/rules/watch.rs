@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use smol_str::SmolStr;
+
 use super::hash::BuildQuick;
 use super::path::{Path, Step};
 
@@ -35,9 +37,11 @@ pub(super) enum WatchedStep {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Node {
     number: usize,
-    names: HashMap<Box<str>, u32, BuildQuick>,
-    /// The signs of all names: most keys of an event are told by theirs to be none of these.
+    /// A short name stands in the table itself.
+    names: HashMap<SmolStr, u32, BuildQuick>,
+    /// The signs of all names, and their lengths: most keys of an event are told by theirs to be none of these.
     name_signs: u64,
+    name_lengths: u64,
     children: Vec<Node>,
     each: Option<Box<Node>>,
 }
@@ -117,8 +121,10 @@ impl Node {
         self.number
     }
 
+    // Asked for every key of every object that is looked into.
+    #[inline]
     pub(super) fn child_number(&self, key: &str) -> Option<u32> {
-        if self.name_signs & sign(key) == 0 {
+        if self.name_signs & sign(key) == 0 || self.name_lengths & length_bit(key) == 0 {
             return None;
         }
         self.names.get(key).copied()
@@ -163,9 +169,10 @@ impl Node {
             Step::Each => (WatchedStep::Each, self.each.get_or_insert_with(|| Box::new(grown()))),
             Step::Key(key) => {
                 self.name_signs |= sign(key);
+                self.name_lengths |= length_bit(key);
                 let next =
                     u32::try_from(self.children.len()).expect("a configuration file is smaller than 4 GB");
-                let number = *self.names.entry(key.clone()).or_insert(next);
+                let number = *self.names.entry(SmolStr::new(key)).or_insert(next);
                 if number == next {
                     self.children.push(grown());
                 }
@@ -176,10 +183,17 @@ impl Node {
 }
 
 /// One bit for a key, by its length and its ends.
+#[inline]
 fn sign(key: &str) -> u64 {
     let end = |byte: Option<&u8>| byte.map_or(0, |byte| usize::from(*byte));
     let bytes = key.as_bytes();
     1 << ((bytes.len() + 5 * end(bytes.first()) + 11 * end(bytes.last())) % 64)
+}
+
+/// One bit for the length of a key.
+#[inline]
+fn length_bit(key: &str) -> u64 {
+    1 << (key.len() % 64)
 }
 
 #[cfg(test)]

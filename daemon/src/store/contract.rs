@@ -65,6 +65,7 @@ contract! {
         a_lease_waits_for_what_becomes_due,
         a_lease_that_waits_hears_of_what_is_due_later,
         a_lease_waits_no_longer_than_it_may,
+        a_lease_does_not_wait_beyond_what_is_due_later,
         who_has_deliveries_waiting_is_told_by_name,
         what_is_given_back_was_never_taken,
         leases_of_a_dead_process_are_taken_back,

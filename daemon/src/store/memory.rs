@@ -171,13 +171,15 @@ impl Store for MemoryStore {
     async fn lease(&self, request: LeaseRequest) -> Result<Leased, StoreError> {
         let mut bell = self.wakes.on_deliveries();
         let leased = self.open()?.take_due(&request, self.clock.now());
-        if !leased.deliveries.is_empty() || request.wait.is_zero() {
+        let wait = request.wait_until.since(self.clock.now());
+        let is_due_before = leased.next_due.is_some_and(|due| due < request.wait_until);
+        if !leased.deliveries.is_empty() || wait.is_zero() || is_due_before {
             return Ok(leased);
         }
         tokio::select! {
             _ = bell.changed() => {}
-            () = tokio::time::sleep(request.wait) => {}
-            () = request.until.cancelled() => {}
+            () = tokio::time::sleep(wait) => {}
+            () = request.cancel.cancelled() => {}
         }
         Ok(self.open()?.take_due(&request, self.clock.now()))
     }

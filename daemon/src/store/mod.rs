@@ -197,10 +197,10 @@ pub struct LeaseRequest {
     /// says, and no part of `next_due`. At most as many as the handler holds at once, and those
     /// whose outcome is on its way to disk.
     pub except: BTreeSet<EventId>,
-    /// How long it may wait where nothing is due; zero not to wait.
-    pub wait: Duration,
+    /// Until when it may wait where nothing is due before; a time that is past not to wait.
+    pub wait_until: UnixMillis,
     /// Once it is cancelled the lease waits no longer. What it brings then is held all the same.
-    pub until: CancellationToken,
+    pub cancel: CancellationToken,
 }
 
 impl LeaseRequest {
@@ -211,8 +211,8 @@ impl LeaseRequest {
             max,
             lease,
             except: BTreeSet::new(),
-            wait: Duration::ZERO,
-            until: CancellationToken::new(),
+            wait_until: UnixMillis(0),
+            cancel: CancellationToken::new(),
         }
     }
 }
@@ -221,7 +221,8 @@ impl LeaseRequest {
 #[derive(Debug, Clone, Default)]
 pub struct Leased {
     pub deliveries: Vec<LeasedDelivery>,
-    /// When the handler's next delivery is due that was neither taken nor excepted; `None` where there is none.
+    /// When the handler's next delivery is due that was neither taken nor excepted, or when to look again; `None` where there
+    /// is none.
     pub next_due: Option<UnixMillis>,
 }
 

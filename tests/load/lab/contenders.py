@@ -156,7 +156,8 @@ def idle(bench: Bench, events: int) -> dict:
             started = daemon.start()
             time.sleep(1)
             resident = daemon.process.resident_bytes()
-            return {**started, "resident_bytes": resident, "to_plugin_us": daemon.to_plugin(events)}
+            answers, to_plugin = daemon.empty_answers(events), daemon.to_plugin(events)
+            return {**started, "resident_bytes": resident, "empty_answer_us": answers, "to_plugin_us": to_plugin}
         finally:
             daemon.stop()
 

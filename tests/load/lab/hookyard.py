@@ -152,6 +152,19 @@ class Hookyard:
         self.settle()
         return spread([self.called(id) - at for id, at in sent.items()])
 
+    def empty_answers(self, count: int) -> dict[str, float]:
+        """How long a 404 takes, one at a time, in microseconds: what an idle machine itself takes to wake up twice."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        taken = []
+        for _ in range(count):
+            begun = time.perf_counter()
+            connection.request("GET", "/")
+            connection.getresponse().read()
+            taken.append((time.perf_counter() - begun) * 1e6)
+            time.sleep(PAUSE_SECONDS)
+        connection.close()
+        return spread(taken)
+
     def called(self, event: str) -> int:
         """When the plugin was called for it, in microseconds since 1970: its message ends in that."""
         first = self.get(f"/v1/events/{event}")["deliveries"][0]["tries"][0]

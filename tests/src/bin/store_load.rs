@@ -23,12 +23,12 @@ use hookyard::model::clock::{Clock, SystemClock, UnixMillis};
 use hookyard::model::delivery::{DeadReason, DeliveryState};
 use hookyard::model::event::Envelope;
 use hookyard::model::ids::{
-    HandlerName, IdempotencyKey, PluginId, RuleName, SnapshotHash, SourceName, StepId,
+    EventId, HandlerName, IdempotencyKey, PluginId, RuleName, SnapshotHash, SourceName, StepId,
 };
 use hookyard::model::memory::{Expect, KvPut, StepState};
 use hookyard::model::verdict::{Assignment, Decision, Verdict};
 use hookyard::store::sled::{SledOptions, SledStore};
-use hookyard::store::{LeaseRequest, LeasedDelivery, Settled, Settlement, Store, StoreError};
+use hookyard::store::{Foresight, LeaseRequest, LeasedDelivery, Settled, Settlement, Store, StoreError};
 use sha2::{Digest, Sha256};
 
 const APPENDERS: u64 = 12;
@@ -68,6 +68,10 @@ async fn main() -> ExitCode {
 
 /// Works until the store fails; says why.
 async fn run(store: Arc<SledStore>, seed: u64) -> String {
+    // One life in two routes events as they come, the other one later.
+    if seed % 2 == 1 {
+        store.foresee(Arc::new(Foreseen));
+    }
     let mut loops = tokio::task::JoinSet::new();
     for number in 0..APPENDERS {
         loops.spawn(append(store.clone(), Dice::new(seed * 100 + number), format!("{seed}-{number}")));
@@ -129,6 +133,20 @@ fn envelope(key: &str, body: Bytes) -> Envelope {
     }
 }
 
+/// Decides as [`route`] does, on events as they come.
+#[derive(Debug)]
+struct Foreseen;
+
+impl Foresight for Foreseen {
+    fn decide(&self, envelope: &Envelope) -> Decision {
+        decision(envelope.body.len())
+    }
+
+    fn decided(&self, event: EventId, decision: &Decision) {
+        say(&format!("routed {event} {}", handlers_of(decision).join(" ")));
+    }
+}
+
 async fn route(store: Arc<SledStore>) -> Result<(), StoreError> {
     let mut bell = store.wakes().on_events();
     loop {
@@ -171,11 +189,9 @@ fn handlers_of(decision: &Decision) -> Vec<String> {
 
 async fn dispatch(store: Arc<SledStore>, mut dice: Dice, handler: &'static str) -> Result<(), StoreError> {
     loop {
-        let request = LeaseRequest::at_once(HandlerName::new(handler), 8, LEASE);
-        let leased = store.lease(request).await?.deliveries;
-        if leased.is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let at_once = LeaseRequest::at_once(HandlerName::new(handler), 8, LEASE);
+        let wait_until = SystemClock.now().plus(LEASE);
+        let leased = store.lease(LeaseRequest { wait_until, ..at_once }).await?.deliveries;
         let mut working = tokio::task::JoinSet::new();
         for held in leased {
             let (store, dice) = (store.clone(), Dice::new(dice.next()));

@@ -66,10 +66,11 @@ impl Bench {
         self.store.lease(LeaseRequest::at_once(handler, max, LEASE)).await.unwrap()
     }
 
-    /// Waits for what becomes due, for longer than any test takes.
-    pub(crate) async fn lease_patiently(&self, handler: &str, until: &CancellationToken) -> Leased {
+    /// Waits for what becomes due, as long as a lease stands.
+    pub(crate) async fn lease_patiently(&self, handler: &str, cancel: &CancellationToken) -> Leased {
         let at_once = LeaseRequest::at_once(HandlerName::new(handler), 10, LEASE);
-        let request = LeaseRequest { wait: Duration::from_secs(600), until: until.clone(), ..at_once };
+        let wait_until = self.now().plus(LEASE);
+        let request = LeaseRequest { wait_until, cancel: cancel.clone(), ..at_once };
         self.store.lease(request).await.unwrap()
     }
 

@@ -17,7 +17,7 @@ use crate::model::memory::Expect;
 use crate::model::retention::Retention;
 use crate::model::verdict::{Decision, Verdict};
 use crate::store::sled::SledStore;
-use crate::store::{Counts, DeliveryQuery, EventQuery, LeaseRequest, LeasedDelivery, Store};
+use crate::store::{Counts, DeliveryQuery, EventQuery, Foresight, LeaseRequest, LeasedDelivery, Store};
 
 const HANDLERS: [&str; 3] = ["a", "ab", "sumo"];
 
@@ -30,6 +30,10 @@ enum Command {
     /// Routes up to `max` of those that wait.
     Route {
         max: usize,
+        how: u8,
+    },
+    /// From here on each event is stored with this decision.
+    Foresee {
         how: u8,
     },
     /// Routes unrouted events again, whichever of the first there are.
@@ -94,6 +98,7 @@ fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         6 => (0_u8..12, bytes).prop_map(|(key, bytes)| Command::Append { key, bytes }),
         4 => (0_usize..5, any::<u8>()).prop_map(|(max, how)| Command::Route { max, how }),
+        1 => any::<u8>().prop_map(|how| Command::Foresee { how }),
         2 => any::<u8>().prop_map(|how| Command::Reroute { how }),
         6 => (0_usize..3, 0_usize..4, 0_u64..20, prop_oneof![Just(0), any::<u8>()])
             .prop_map(|(handler, max, seconds, except)| Command::Lease { handler, max, seconds, except }),
@@ -122,6 +127,19 @@ struct Side {
     /// Events in the order in which they were new.
     events: Vec<EventId>,
     held: Vec<LeasedDelivery>,
+    foreseen: Option<u8>,
+}
+
+/// Decides the same on every event.
+#[derive(Debug)]
+struct Always(u8);
+
+impl Foresight for Always {
+    fn decide(&self, _: &Envelope) -> Decision {
+        decided(self.0)
+    }
+
+    fn decided(&self, _: EventId, _: &Decision) {}
 }
 
 /// An answer without ids of its own.
@@ -129,7 +147,14 @@ type Plain = String;
 
 impl Side {
     fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, events: Vec::new(), held: Vec::new() }
+        Self { store, events: Vec::new(), held: Vec::new(), foreseen: None }
+    }
+
+    /// Said anew to a store that was opened again.
+    fn foresee(&self) {
+        if let Some(how) = self.foreseen {
+            self.store.foresee(Arc::new(Always(how)));
+        }
     }
 
     fn number(&self, id: EventId) -> usize {
@@ -165,6 +190,11 @@ impl Side {
                 let decisions = waiting.iter().map(|event| (event.id, decided(*how))).collect();
                 self.store.route(decisions).await.unwrap();
                 format!("{plain:?}")
+            }
+            Command::Foresee { how } => {
+                self.foreseen = Some(*how);
+                self.foresee();
+                String::new()
             }
             Command::Reroute { how } => {
                 let decisions = self.events.iter().take(5).map(|id| (*id, decided(*how))).collect();
@@ -331,6 +361,7 @@ async fn run_both(commands: &[Command]) -> Result<(), TestCaseError> {
                 sled = Arc::new(SledStore::open(&options(&dir), bench.clock.clone()).unwrap());
                 prop_assert_eq!(sled.step_key(&engine.step(0, 0)), key, "the store key outlives the process");
                 engine.store = sled.clone();
+                engine.foresee();
             }
             other => {
                 let now = crate::model::clock::Clock::now(&*bench.clock);

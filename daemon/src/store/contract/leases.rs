@@ -189,8 +189,8 @@ pub(super) async fn handlers_never_see_each_others_deliveries(bench: &Bench) {
 }
 
 pub(super) async fn a_lease_waits_for_what_becomes_due(bench: &Bench) {
-    let until = CancellationToken::new();
-    let (leased, event) = tokio::join!(bench.lease_patiently("sumo", &until), bench.routed("a", &["sumo"]));
+    let cancel = CancellationToken::new();
+    let (leased, event) = tokio::join!(bench.lease_patiently("sumo", &cancel), bench.routed("a", &["sumo"]));
     let [held] = leased.deliveries.try_into().unwrap();
     assert_eq!((held.delivery.id, held.delivery.attempts), (delivery_id(event, "sumo"), 1));
     assert_eq!(held.event.envelope.provider_id, "evt_a");
@@ -204,21 +204,31 @@ pub(super) async fn a_lease_that_waits_hears_of_what_is_due_later(bench: &Bench)
     bench.routed("a", &["sumo"]).await;
     let held = bench.lease_one("sumo").await;
     let due = bench.now().plus(Duration::from_secs(5));
-    let until = CancellationToken::new();
+    let cancel = CancellationToken::new();
     let settle = bench.settle(&held, DeliveryState::Pending { due });
-    let (leased, _) = tokio::join!(bench.lease_patiently("sumo", &until), settle);
+    let (leased, _) = tokio::join!(bench.lease_patiently("sumo", &cancel), settle);
     assert_eq!((leased.deliveries.len(), leased.next_due), (0, Some(due)));
 }
 
 pub(super) async fn a_lease_waits_no_longer_than_it_may(bench: &Bench) {
-    let until = CancellationToken::new();
+    let cancel = CancellationToken::new();
     let at_once = LeaseRequest::at_once(HandlerName::new("sumo"), 10, LEASE);
-    let briefly = LeaseRequest { wait: Duration::from_millis(1), ..at_once };
+    let wait_until = bench.now().plus(Duration::from_millis(1));
+    let briefly = LeaseRequest { wait_until, ..at_once };
     assert!(bench.store.lease(briefly).await.unwrap().deliveries.is_empty());
-    let (leased, ()) = tokio::join!(bench.lease_patiently("sumo", &until), async { until.cancel() });
+    let (leased, ()) = tokio::join!(bench.lease_patiently("sumo", &cancel), async { cancel.cancel() });
     assert!(leased.deliveries.is_empty());
     bench.routed("a", &["sumo"]).await;
     assert_eq!(bench.lease("sumo", 10).await.deliveries.len(), 1, "nobody waits any more");
+}
+
+pub(super) async fn a_lease_does_not_wait_beyond_what_is_due_later(bench: &Bench) {
+    bench.routed("a", &["sumo"]).await;
+    let held = bench.lease_one("sumo").await;
+    let due = bench.now().plus(Duration::from_millis(100));
+    bench.settle(&held, DeliveryState::Pending { due }).await;
+    let leased = bench.lease_patiently("sumo", &CancellationToken::new()).await;
+    assert_eq!((leased.deliveries.len(), leased.next_due), (0, Some(due)));
 }
 
 pub(super) async fn who_has_deliveries_waiting_is_told_by_name(bench: &Bench) {

@@ -29,8 +29,10 @@ pub(super) fn batches(decisions: Batch) -> Result<Vec<(usize, Batch)>, StoreErro
 
 /// About what storing it writes.
 pub(super) fn decision_bytes(decision: &Decision) -> usize {
-    match &decision.verdict {
-        Verdict::Deliver(to) => SMALL_BYTES / 2 + to.len() * MOVE_BYTES / 2,
-        Verdict::Unrouted { reason } | Verdict::Dropped { reason, .. } => SMALL_BYTES / 2 + reason.len(),
-    }
+    let shadows: usize = decision.shadows.iter().map(|rule| rule.as_str().len()).sum();
+    let rest = match &decision.verdict {
+        Verdict::Deliver(to) => to.len() * MOVE_BYTES / 2,
+        Verdict::Unrouted { reason } | Verdict::Dropped { reason, .. } => reason.len(),
+    };
+    SMALL_BYTES / 2 + shadows + rest
 }

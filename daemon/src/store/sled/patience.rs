@@ -2,7 +2,8 @@
 //!
 //! Asked only after that commit, it would take another one, and two wake-ups more. The writer holds those that wait, and
 //! ends one when something of its handler's is due or will be, granted or not: its caller then hears when to look again. One
-//! ends too when its caller has waited long enough. Memory only: a kill takes nothing.
+//! ends too when its caller has waited long enough, and takes nothing then: what it excepts was said when it began to wait.
+//! Memory only: a kill takes nothing.
 
 use tokio::sync::oneshot;
 
@@ -11,13 +12,12 @@ use super::commands::{self, Taken};
 use super::fault::Fault;
 use super::round::Round;
 use super::writer::{Job, Reply};
+use crate::model::clock::UnixMillis;
 use crate::model::limits::{COMMIT_BYTES_MAX, LEASE_MAX};
 use crate::store::{LeaseRequest, StoreError};
 
 /// About what one delivery's lease writes.
 const LEASE_BYTES: usize = 512;
-/// About what any lease writes at the most.
-pub(super) const LEASE_BYTES_MAX: usize = LEASE_MAX * LEASE_BYTES;
 
 /// A lease on its way through the writer.
 #[derive(Debug)]
@@ -59,8 +59,12 @@ impl Lease {
 impl Patience {
     /// Takes what is due. Where that is nothing, the lease waits, if it may.
     pub(super) fn ask(&mut self, round: &mut Round, lease: Lease) -> Result<Option<Reply>, ::sled::Error> {
+        let until = lease.request.wait_until;
         match lease.take(round)? {
-            Ok((none, _)) if none.is_empty() && !lease.request.wait.is_zero() => {
+            // What is due before could have been put there since its caller looked: nobody would ring for it again.
+            Ok((none, next_due))
+                if none.is_empty() && round.now < until && next_due.is_none_or(|due| due >= until) =>
+            {
                 self.0.push(lease);
                 Ok(None)
             }
@@ -68,12 +72,10 @@ impl Patience {
         }
     }
 
-    /// The lease waits no longer: it takes what is due by now. Nothing happens where it was ended before.
-    pub(super) fn end(&mut self, round: &mut Round, ticket: u64) -> Result<Option<Reply>, ::sled::Error> {
-        let Some(place) = self.0.iter().position(|lease| lease.ticket == ticket) else { return Ok(None) };
-        let lease = self.0.swap_remove(place);
-        let taken = lease.take(round)?;
-        Ok(Some(lease.reply(taken)))
+    /// The lease waits no longer; its caller is to look again. Nothing happens where it was ended before.
+    pub(super) fn end(&mut self, ticket: u64, now: UnixMillis) -> Option<Reply> {
+        let place = self.0.iter().position(|lease| lease.ticket == ticket)?;
+        Some(self.0.swap_remove(place).reply(Ok((Vec::new(), Some(now)))))
     }
 
     /// Ends the leases for whose handlers the round has changed something. One that the round has no room for hears that
@@ -94,18 +96,63 @@ impl Patience {
 /// Asks the writer for a lease, and waits as long as the request may.
 pub(super) async fn lease(store: &SledStore, request: LeaseRequest) -> Result<Taken, StoreError> {
     store.shared.engine().await?;
-    let (wait, until) = (request.wait, request.until.clone());
+    let (wait, cancel) = (request.wait_until.since(store.clock.now()), request.cancel.clone());
     let (answer, answered) = oneshot::channel();
     let ticket = store.next_ticket();
     store.send(Job::Lease(Lease { ticket, request, answer })).await?;
     let mut answered = std::pin::pin!(store.answered(answered));
-    if !wait.is_zero() {
-        tokio::select! {
-            taken = &mut answered => return taken,
-            () = tokio::time::sleep(wait) => {}
-            () = until.cancelled() => {}
-        }
-        store.send(Job::EndLease { ticket }).await?;
+    if wait.is_zero() {
+        return answered.await;
     }
-    answered.await
+    tokio::select! {
+        taken = &mut answered => return taken,
+        () = tokio::time::sleep(wait) => {}
+        () = cancel.cancelled() => {}
+    }
+    let ended = async {
+        // Where the writer is gone, it may have granted the lease before it went.
+        let _gone = store.send(Job::EndLease { ticket }).await;
+        answered.await
+    };
+    // A writer that hangs would be waited for at a stop too.
+    tokio::select! {
+        biased;
+        taken = ended => taken,
+        refused = store.shared.refusal() => Err(refused),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::super::round::Standing;
+    use super::super::rows::Rows;
+    use super::*;
+    use crate::model::ids::HandlerName;
+    use crate::model::limits::CHUNK_BYTES_MAX;
+
+    #[test]
+    fn a_lease_that_its_round_has_no_room_for_hears_that_something_is_due() {
+        let rows = Rows { front: Arc::default(), tree: None, horizon: Arc::default(), heads: Arc::default() };
+        let mut round = Round::new(rows, Standing::default(), UnixMillis(1000));
+        let handler = HandlerName::new("sumo");
+        let at_once = LeaseRequest::at_once(handler.clone(), LEASE_MAX, Duration::from_secs(9));
+        let request = LeaseRequest { wait_until: UnixMillis(9000), ..at_once };
+        let (answer, mut answered) = oneshot::channel();
+        let mut patience = Patience::default();
+        assert!(patience.ask(&mut round, Lease { ticket: 1, request, answer }).unwrap().is_none());
+        assert!(patience.grant(&mut round).unwrap().is_empty(), "nothing rang");
+        for number in 0..COMMIT_BYTES_MAX / CHUNK_BYTES_MAX {
+            round.put(number.to_be_bytes().to_vec(), vec![0; CHUNK_BYTES_MAX]).unwrap();
+        }
+        round.ring(&handler);
+        let before = round.bytes();
+        let [reply] = patience.grant(&mut round).unwrap().try_into().ok().unwrap();
+        reply();
+        let (taken, next_due) = answered.try_recv().unwrap().unwrap();
+        assert_eq!((taken.len(), next_due, round.bytes()), (0, Some(UnixMillis(1000)), before));
+        assert!(patience.end(1, UnixMillis(1000)).is_none(), "it was ended");
+    }
 }

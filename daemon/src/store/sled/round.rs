@@ -326,6 +326,8 @@ mod tests {
     #[test]
     fn what_comes_and_goes_within_a_round_is_written_only_where_it_stood_before() {
         let mut round = round(&[("a1", "old")]);
+        let tree = round.rows.tree.clone().unwrap();
+        round.rows.horizon.survey(&tree).unwrap();
         let (stored, fresh) = (b"a1".to_vec(), keys::of_event(keys::INBOX, EventId::from_bytes([7; 16])));
         for key in [&stored, &fresh] {
             round.put(key.clone(), b"new".to_vec()).unwrap();

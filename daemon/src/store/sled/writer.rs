@@ -33,7 +33,7 @@ use super::horizon::Horizon;
 use super::journal::{self, AppendError, Backlog, Journal};
 use super::load::{Loaded, Loading};
 use super::open::{OpenError, Opened, blob_files};
-use super::patience::{LEASE_BYTES_MAX, Lease, Patience};
+use super::patience::{Lease, Patience};
 use super::round::{Round, Shortage, Standing};
 use super::rows::Rows;
 use super::shared::{Shared, Worker};
@@ -294,7 +294,7 @@ impl Writer {
                 work(round).map(Some)
             }
             Job::Lease(lease) => self.patience.ask(round, lease),
-            Job::EndLease { ticket } => self.patience.end(round, ticket),
+            Job::EndLease { ticket } => Ok(self.patience.end(ticket, round.now)),
             Job::AppendLarge { .. } | Job::Loaded(_) | Job::Close { .. } => Ok(None),
         }
     }
@@ -336,7 +336,7 @@ impl Writer {
     }
 
     fn ring(&self, rings: Standing) {
-        if rings.rings_events {
+        if rings.rings_events && (self.engine.is_none() || rings.totals.counts.to_route > 0) {
             self.shared.wakes.events_changed();
         }
         if rings.rings_deliveries {
@@ -377,7 +377,7 @@ fn fits(job: &Job, round: &Round) -> bool {
     let bytes = match job {
         Job::Write { bytes, .. } => *bytes,
         Job::Lease(lease) => lease.bytes(),
-        Job::EndLease { .. } => LEASE_BYTES_MAX,
+        Job::EndLease { .. } => 0,
         Job::AppendLarge { .. } | Job::Loaded(_) | Job::Close { .. } => return false,
     };
     round.is_empty() || round.bytes() + bytes <= COMMIT_BYTES_MAX

@@ -10,13 +10,16 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::Place;
-use crate::model::ids::{HandlerName, PluginId};
-use crate::model::limits::WRITER_QUEUE_MAX;
+use crate::model::clock::UnixMillis;
+use crate::model::event::Envelope;
+use crate::model::ids::{EventId, HandlerName, PluginId, SnapshotHash};
+use crate::model::limits::{CHUNK_BYTES_MAX, WRITER_QUEUE_MAX};
+use crate::model::verdict::Decision;
 use crate::store::contract::bench::{LEASE, body, deliver, envelope, with_body};
 use crate::store::contract::foresight::Seer;
 use crate::store::sled::SledStore;
 use crate::store::sled::writer::{Durability, SyncFile};
-use crate::store::{Health, LeaseRequest, Store, StoreError};
+use crate::store::{Counts, Foresight, Health, LeaseRequest, Store, StoreError};
 
 fn open(place: &Place, sync: SyncFile) -> Arc<SledStore> {
     Arc::new(
@@ -123,7 +126,7 @@ async fn a_lease_that_waits_is_granted_in_the_commit_that_makes_something_due() 
     let store = open(&place, sync);
     let event = store.append(envelope("a")).await.unwrap().event();
     let at_once = LeaseRequest::at_once(HandlerName::new("sumo"), 9, LEASE);
-    let patient = LeaseRequest { wait: Duration::from_secs(600), ..at_once.clone() };
+    let patient = LeaseRequest { wait_until: UnixMillis(u64::MAX / 2), ..at_once };
     let other = LeaseRequest { handler: HandlerName::new("other"), ..patient.clone() };
     let others = tokio::spawn({
         let store = store.clone();
@@ -149,11 +152,37 @@ async fn an_event_its_delivery_and_the_lease_that_waits_are_one_commit() {
     let store = open(&place, sync);
     store.foresee(Arc::new(Seer::default()));
     let at_once = LeaseRequest::at_once(HandlerName::new("sumo"), 9, LEASE);
-    let patient = LeaseRequest { wait: Duration::from_secs(600), ..at_once };
+    let patient = LeaseRequest { wait_until: UnixMillis(u64::MAX / 2), ..at_once };
     let (leased, appended) = tokio::join!(store.lease(patient), store.append(envelope("a")));
     let [held] = leased.unwrap().deliveries.try_into().unwrap();
     assert_eq!(held.delivery.id.event, appended.unwrap().event());
     assert_eq!(count.load(Ordering::SeqCst), 1);
+    store.close().await.unwrap();
+}
+
+/// Its decisions are too large for a row.
+#[derive(Debug)]
+struct Longwinded;
+
+impl Foresight for Longwinded {
+    fn decide(&self, _: &Envelope) -> Decision {
+        Decision { snapshot: SnapshotHash::new(&"s".repeat(CHUNK_BYTES_MAX)), ..deliver(&["sumo"]) }
+    }
+
+    fn decided(&self, event: EventId, _: &Decision) {
+        panic!("{event} cannot have been routed");
+    }
+}
+
+#[tokio::test]
+async fn an_event_stands_though_what_is_foreseen_of_it_cannot_be_stored() {
+    let place = Place::new();
+    let store = open(&place, counted().0);
+    store.foresee(Arc::new(Longwinded));
+    let event = store.append(envelope("a")).await.unwrap().event();
+    assert_eq!(store.to_route(9).await.unwrap()[0].id, event);
+    assert_eq!(store.counts().await.unwrap(), Counts { events: 1, to_route: 1, ..Counts::default() });
+    assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());
     store.close().await.unwrap();
 }
 
