@@ -32,7 +32,8 @@ SECTIONS = {
         """Events of 1 KB, each put off by its handler for twenty days, so that the index of due deliveries is as long as the
 store holds events. *Accepts* by 64 connections for at most {seconds:g} s; a *point read* is one event with its attempts by the
 operator API; the *due scan* is the way of a fresh event to its plugin on an idle daemon, which looks through that index;
-*status* counts what waits. Then the daemon is stopped and started again, with nothing of its store in the page cache.""",
+*status* counts what waits. Then the daemon is stopped and started again, with nothing of its store in the page cache: sled reads its whole log, which
+is as long as the store is large; the door does not wait for it. sled also holds some memory for each row.""",
         "events",
         [
             ("accepts_per_second", "accepts a second"),
@@ -71,7 +72,7 @@ operator API; the *due scan* is the way of a fresh event to its plugin on an idl
     ),
     "connections": (
         "Idle connections",
-        "Connections that had one answer and stay open beside the 64 that post.",
+        "Connections that had one answer and stay open beside the 64 that post. Each keeps its buffers.",
         "idle_connections",
         [
             ("accepts_per_second", "accepts a second"),

@@ -24,6 +24,7 @@ ENVIRONMENT = {
 }
 CHECKOUT = json.loads((ROOT / "tests/fixtures/01_checkout_completed_sumo_paid.json").read_text())
 PAUSE_SECONDS = 0.01
+RULES_PER_FILE = 1_000
 
 
 @dataclass
@@ -68,7 +69,7 @@ class Hookyard:
     def start(self) -> dict[str, float]:
         """Starts it and waits until it is ready. Says how long its door took, in seconds."""
         self.port, self.admin_port = free_port(), free_port()
-        (self.folder / "hookyard.toml").write_text(self.config())
+        self.write_config()
         command = [self.programs / "hookyard", "serve", "--dev", "--log", self.setup.log, "-c", "hookyard.toml"]
         begun = time.monotonic()
         self.process = Process(command, self.folder / "daemon.log", cwd=self.folder, env=ENVIRONMENT)
@@ -190,6 +191,16 @@ class Hookyard:
     def disk_bytes(self) -> int:
         return sum(path.stat().st_blocks * 512 for path in (self.folder / "store").rglob("*") if path.is_file())
 
+    def write_config(self) -> None:
+        """The main file, and the rules in as many files as hold them: a file has a limit."""
+        (self.folder / "hookyard.toml").write_text(self.config())
+        folder = self.folder / "rules"
+        folder.mkdir(exist_ok=True)
+        rules = self.rules()
+        for number, first in enumerate(range(0, len(rules), RULES_PER_FILE)):
+            lines = [line for one in rules[first : first + RULES_PER_FILE] for line in one]
+            (folder / f"{number:03}.toml").write_text("\n".join([*lines, ""]))
+
     def config(self) -> str:
         setup = self.setup
         lines = [
@@ -211,18 +222,21 @@ class Hookyard:
         return "\n".join([*lines, ""])
 
     def handlers(self) -> list[str]:
-        """The plugins, the handlers and the rules."""
+        """The plugins and the handlers."""
         setup, library = self.setup, self.programs / "libhookyard_test_done.so"
         lines = ["[plugin.done]", f'path = "{library}"']
         for number in range(setup.handlers):
             settings = f"settings = {{ later = {str(setup.later).lower()} }}"
             lines += [f"[handler.done-{number}]", 'plugin = "done"', f"concurrency = {setup.concurrency}", settings]
-        for number in range(setup.rules - 1):
-            condition = f'type = "checkout.session.completed", metadata.sumo_campaign_id = "camp_{number}_of_nobody"'
-            lines += rule(f"nobody's {number}", condition)
-        if setup.dispatch:
-            lines += rule("every event", 'type = { glob = "*" }')
         return lines
+
+    def rules(self) -> list[list[str]]:
+        """Each rule's lines, in the order in which they are asked."""
+        condition = 'type = "checkout.session.completed", metadata.sumo_campaign_id = "camp_{}_of_nobody"'
+        rules = [rule(f"nobody's {number}", condition.format(number)) for number in range(self.setup.rules - 1)]
+        if self.setup.dispatch:
+            rules.append(rule("every event", 'type = { glob = "*" }'))
+        return rules
 
 
 def asked(port: int, path: str, headers: dict[str, str] = {}) -> int | None:
