@@ -24,6 +24,8 @@ const LEASE_BYTES: usize = 512;
 pub(super) struct Lease {
     ticket: u64,
     request: LeaseRequest,
+    /// Whether its caller ends it in time. The round's clock may be behind the caller's, and does not tell.
+    waits: bool,
     answer: oneshot::Sender<Result<Taken, StoreError>>,
 }
 
@@ -63,7 +65,7 @@ impl Patience {
         match lease.take(round)? {
             // What is due before could have been put there since its caller looked: nobody would ring for it again.
             Ok((none, next_due))
-                if none.is_empty() && round.now < until && next_due.is_none_or(|due| due >= until) =>
+                if none.is_empty() && lease.waits && next_due.is_none_or(|due| due >= until) =>
             {
                 self.0.push(lease);
                 Ok(None)
@@ -99,7 +101,7 @@ pub(super) async fn lease(store: &SledStore, request: LeaseRequest) -> Result<Ta
     let (wait, cancel) = (request.wait_until.since(store.clock.now()), request.cancel.clone());
     let (answer, answered) = oneshot::channel();
     let ticket = store.next_ticket();
-    store.send(Job::Lease(Lease { ticket, request, answer })).await?;
+    store.send(Job::Lease(Lease { ticket, request, waits: !wait.is_zero(), answer })).await?;
     let mut answered = std::pin::pin!(store.answered(answered));
     if wait.is_zero() {
         return answered.await;
@@ -134,6 +136,16 @@ mod tests {
     use crate::model::limits::CHUNK_BYTES_MAX;
 
     #[test]
+    fn a_lease_that_nobody_will_end_never_waits_though_its_round_began_before_its_time() {
+        let rows = Rows { front: Arc::default(), tree: None, horizon: Arc::default(), heads: Arc::default() };
+        let mut round = Round::new(rows, Standing::default(), UnixMillis(1000));
+        let at_once = LeaseRequest::at_once(HandlerName::new("sumo"), 1, Duration::from_secs(9));
+        let request = LeaseRequest { wait_until: UnixMillis(1001), ..at_once };
+        let lease = Lease { ticket: 1, request, waits: false, answer: oneshot::channel().0 };
+        assert!(Patience::default().ask(&mut round, lease).unwrap().is_some());
+    }
+
+    #[test]
     fn a_lease_that_its_round_has_no_room_for_hears_that_something_is_due() {
         let rows = Rows { front: Arc::default(), tree: None, horizon: Arc::default(), heads: Arc::default() };
         let mut round = Round::new(rows, Standing::default(), UnixMillis(1000));
@@ -142,7 +154,9 @@ mod tests {
         let request = LeaseRequest { wait_until: UnixMillis(9000), ..at_once };
         let (answer, mut answered) = oneshot::channel();
         let mut patience = Patience::default();
-        assert!(patience.ask(&mut round, Lease { ticket: 1, request, answer }).unwrap().is_none());
+        assert!(
+            patience.ask(&mut round, Lease { ticket: 1, request, waits: true, answer }).unwrap().is_none()
+        );
         assert!(patience.grant(&mut round).unwrap().is_empty(), "nothing rang");
         for number in 0..COMMIT_BYTES_MAX / CHUNK_BYTES_MAX {
             round.put(number.to_be_bytes().to_vec(), vec![0; CHUNK_BYTES_MAX]).unwrap();
