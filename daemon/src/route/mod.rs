@@ -1,4 +1,4 @@
-//! Routing: stored events → rules → deliveries.
+//! Routing: events → rules → deliveries.
 //!
 //! The store asks for the decision on each event before it stores it ([`Foresight`]), so that one commit makes both durable,
 //! and whoever waits for the deliveries has them at once. What came while nobody could be asked (a large event, one that
@@ -30,7 +30,7 @@ pub struct RoutingTable {
     pub rules: Arc<RuleSet>,
 }
 
-/// Routes events as the store takes them.
+/// What decides, for the store as it takes an event, and for the loop.
 #[derive(Debug)]
 struct Router {
     tables: Arc<ArcSwap<RoutingTable>>,
@@ -48,8 +48,8 @@ impl Foresight for Router {
     }
 }
 
-/// Routes until `shutdown`, each batch by the table that stands in `tables` when it begins; what is then still marked is
-/// routed after the next start.
+/// Routes until `shutdown`, each event by the table that stands in `tables` when it is asked for; what is then still marked
+/// is routed after the next start.
 pub async fn run(
     store: Arc<dyn Store>,
     tables: Arc<ArcSwap<RoutingTable>>,
@@ -57,10 +57,11 @@ pub async fn run(
     shutdown: CancellationToken,
 ) {
     let mut bell = store.wakes().on_events();
-    store.foresee(Arc::new(Router { tables: Arc::clone(&tables), tally: Arc::clone(&tally) }));
+    let router = Arc::new(Router { tables, tally });
+    store.foresee(Arc::clone(&router) as Arc<dyn Foresight>);
     while !shutdown.is_cancelled() {
         bell.borrow_and_update();
-        match route_batch(&*store, &tables.load_full(), &tally).await {
+        match route_batch(&*store, &router).await {
             Ok(0) => {}
             Ok(_) => continue,
             Err(error) => error!(%error, "routing waits: the store did not answer"),
@@ -74,19 +75,15 @@ pub async fn run(
 }
 
 /// Routes up to [`ROUTE_BATCH_MAX`] events and says how many there were.
-async fn route_batch(store: &dyn Store, table: &RoutingTable, tally: &Tally) -> Result<usize, StoreError> {
+async fn route_batch(store: &dyn Store, router: &Router) -> Result<usize, StoreError> {
     let events = store.to_route(ROUTE_BATCH_MAX).await?;
     if events.is_empty() {
         return Ok(0);
     }
     let decisions: Vec<(EventId, Decision)> =
-        events.iter().map(|event| (event.id, table.decide(&event.envelope))).collect();
-    for (id, decision) in &decisions {
-        tell(*id, decision);
-    }
-    let verdicts: Vec<Verdict> = decisions.iter().map(|(_, decision)| decision.verdict.clone()).collect();
-    store.route(decisions).await?;
-    verdicts.iter().for_each(|verdict| tally.count(verdict));
+        events.iter().map(|event| (event.id, router.decide(&event.envelope))).collect();
+    store.route(decisions.clone()).await?;
+    decisions.iter().for_each(|(id, decision)| router.decided(*id, decision));
     Ok(events.len())
 }
 

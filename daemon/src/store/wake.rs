@@ -1,7 +1,8 @@
 //! Wake-ups: "there is something to do", without saying what.
 //!
-//! A store gives them after each commit; `route` and `dispatch` wait for them. A wake-up carries no data and a lost one
-//! is only a delay, because each loop also looks by itself after [`crate::model::limits::IDLE_POLL`].
+//! A store gives them after each commit. `route` waits for the first; `retain` gives way to whoever either is for. A lease
+//! that waits is the engine's to end, by the second or otherwise. A wake-up carries no data and a lost one is only a delay,
+//! because each loop also looks by itself after [`crate::model::limits::IDLE_POLL`].
 
 use tokio::sync::watch;
 

@@ -70,13 +70,6 @@ fn route(round: &mut Round, decided: &(EventId, Decision)) -> Result<bool, Fault
     if round.is_loading() {
         return Ok(false);
     }
-    round.begin();
-    match commands::route(round, std::slice::from_ref(decided)) {
-        Ok(()) => Ok(true),
-        Err(Fault::Refused(_)) => {
-            round.rollback();
-            Ok(false)
-        }
-        Err(engine) => Err(engine),
-    }
+    let routed = round.run(|round| commands::route(round, std::slice::from_ref(decided)))?;
+    Ok(routed.is_ok())
 }

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::SledStore;
 use super::events;
 use super::fault::Fault;
+use super::patience::Patience;
 use super::round::Round;
 use super::rows::Rows;
 use super::writer::{Job, Reply};
@@ -132,21 +133,16 @@ pub(super) fn job<T: Send + 'static>(
     command: impl FnOnce(&mut Round) -> Result<T, Fault> + Send + 'static,
 ) -> (Job, Answer<T>) {
     let (answer, answered) = oneshot::channel();
-    let work = Box::new(move |round: &mut Round| {
-        let result = match command(round) {
-            Ok(value) => Ok(value),
-            Err(Fault::Refused(why)) => {
-                round.rollback();
-                Err(why)
-            }
-            Err(Fault::Engine(error)) => return Err(error),
-        };
-        let reply: Reply = Box::new(move || {
-            let _caller_left = answer.send(result);
-        });
-        Ok(reply)
-    });
+    let work =
+        Box::new(move |round: &mut Round, _: &mut Patience| Ok(Some(reply(answer, round.run(command)?))));
     (Job::Write { bytes, work }, answered)
+}
+
+/// Answers the caller, if it is still there.
+pub(super) fn reply<T: Send + 'static>(answer: oneshot::Sender<T>, value: T) -> Reply {
+    Box::new(move || {
+        let _caller_left = answer.send(value);
+    })
 }
 
 /// A reader panicked, or its runtime is gone.

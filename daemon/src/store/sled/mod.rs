@@ -14,10 +14,10 @@
 //! | errors are sticky, a failed sync proves nothing | `writer.rs`: final; a commit that hangs is found out     |
 //! | slow: 60 us of one core for each event          | `journal/`: a commit is durable before sled has it       |
 //!
-//! Reading order: `keys` and `codec` (rows), `events` (chunks), `front`, `horizon`, `heads` and `rows` (what stands), `round` (one commit),
-//! `commands` and `deliveries` (what changes), `aside` (rows that cannot be read), `prune` (what is too old), `journal/`
-//! (durable), `writer` (the thread), `reads`, `begin`, `open`, `load`, `leftovers`, `provisional`, `compact`, then `derived`,
-//! `verify` and `repair` (what `doctor` asks).
+//! Reading order: `keys` and `codec` (rows), `events` (chunks), `front`, `horizon`, `heads` and `rows` (what stands), `round`
+//! (one commit), `commands` and `deliveries` (what changes), `arrival` and `patience` (an event with its routing, a lease that
+//! waits), `aside` (rows that cannot be read), `prune` (what is too old), `journal/` (durable), `writer` (the thread), `reads`,
+//! `begin`, `open`, `load`, `leftovers`, `provisional`, `compact`, then `derived`, `verify` and `repair` (what `doctor` asks).
 
 mod arrival;
 mod aside;

@@ -7,21 +7,18 @@
 
 use tokio::sync::oneshot;
 
-use super::SledStore;
+use super::calls::reply;
 use super::commands::{self, Taken};
-use super::fault::Fault;
 use super::round::Round;
 use super::writer::{Job, Reply};
+use super::{MOVE_BYTES, SledStore};
 use crate::model::clock::UnixMillis;
 use crate::model::limits::{COMMIT_BYTES_MAX, LEASE_MAX};
 use crate::store::{LeaseRequest, StoreError};
 
-/// About what one delivery's lease writes.
-const LEASE_BYTES: usize = 512;
-
 /// A lease on its way through the writer.
 #[derive(Debug)]
-pub(super) struct Lease {
+struct Lease {
     ticket: u64,
     request: LeaseRequest,
     /// Whether its caller ends it in time. The round's clock may be behind the caller's, and does not tell.
@@ -35,32 +32,18 @@ pub(super) struct Patience(Vec<Lease>);
 
 impl Lease {
     /// About what it will write.
-    pub(super) fn bytes(&self) -> usize {
-        self.request.max.min(LEASE_MAX) * LEASE_BYTES
+    fn bytes(&self) -> usize {
+        self.request.max.min(LEASE_MAX) * MOVE_BYTES / 2
     }
 
     fn take(&self, round: &mut Round) -> Result<Result<Taken, StoreError>, ::sled::Error> {
-        round.begin();
-        match commands::lease(round, &self.request) {
-            Ok(taken) => Ok(Ok(taken)),
-            Err(Fault::Refused(why)) => {
-                round.rollback();
-                Ok(Err(why))
-            }
-            Err(Fault::Engine(error)) => Err(error),
-        }
-    }
-
-    fn reply(self, taken: Result<Taken, StoreError>) -> Reply {
-        Box::new(move || {
-            let _caller_left = self.answer.send(taken);
-        })
+        round.run(|round| commands::lease(round, &self.request))
     }
 }
 
 impl Patience {
     /// Takes what is due. Where that is nothing, the lease waits, if it may.
-    pub(super) fn ask(&mut self, round: &mut Round, lease: Lease) -> Result<Option<Reply>, ::sled::Error> {
+    fn ask(&mut self, round: &mut Round, lease: Lease) -> Result<Option<Reply>, ::sled::Error> {
         let until = lease.request.wait_until;
         match lease.take(round)? {
             // What is due before could have been put there since its caller looked: nobody would ring for it again.
@@ -70,14 +53,14 @@ impl Patience {
                 self.0.push(lease);
                 Ok(None)
             }
-            taken => Ok(Some(lease.reply(taken))),
+            taken => Ok(Some(reply(lease.answer, taken))),
         }
     }
 
     /// The lease waits no longer; its caller is to look again. Nothing happens where it was ended before.
-    pub(super) fn end(&mut self, ticket: u64, now: UnixMillis) -> Option<Reply> {
+    fn end(&mut self, ticket: u64, now: UnixMillis) -> Option<Reply> {
         let place = self.0.iter().position(|lease| lease.ticket == ticket)?;
-        Some(self.0.swap_remove(place).reply(Ok((Vec::new(), Some(now)))))
+        Some(reply(self.0.swap_remove(place).answer, Ok((Vec::new(), Some(now)))))
     }
 
     /// Ends the leases for whose handlers the round has changed something. One that the round has no room for hears that
@@ -86,12 +69,12 @@ impl Patience {
         let rung = std::mem::take(&mut round.rung);
         let ends = |lease: &mut Lease| rung.contains(&lease.request.handler);
         let ended: Vec<Lease> = self.0.extract_if(.., ends).collect();
-        let reply = |lease: Lease| {
+        let end = |lease: Lease| {
             let fits = round.bytes() + lease.bytes() <= COMMIT_BYTES_MAX;
             let taken = if fits { lease.take(round)? } else { Ok((Vec::new(), Some(round.now))) };
-            Ok(lease.reply(taken))
+            Ok(reply(lease.answer, taken))
         };
-        ended.into_iter().map(reply).collect()
+        ended.into_iter().map(end).collect()
     }
 }
 
@@ -101,7 +84,10 @@ pub(super) async fn lease(store: &SledStore, request: LeaseRequest) -> Result<Ta
     let (wait, cancel) = (request.wait_until.since(store.clock.now()), request.cancel.clone());
     let (answer, answered) = oneshot::channel();
     let ticket = store.next_ticket();
-    store.send(Job::Lease(Lease { ticket, request, waits: !wait.is_zero(), answer })).await?;
+    let lease = Lease { ticket, request, waits: !wait.is_zero(), answer };
+    let bytes = lease.bytes();
+    let work = Box::new(move |round: &mut Round, patience: &mut Patience| patience.ask(round, lease));
+    store.send(Job::Write { bytes, work }).await?;
     let mut answered = std::pin::pin!(store.answered(answered));
     if wait.is_zero() {
         return answered.await;
@@ -113,7 +99,9 @@ pub(super) async fn lease(store: &SledStore, request: LeaseRequest) -> Result<Ta
     }
     let ended = async {
         // Where the writer is gone, it may have granted the lease before it went.
-        let _gone = store.send(Job::EndLease { ticket }).await;
+        let work =
+            Box::new(move |round: &mut Round, patience: &mut Patience| Ok(patience.end(ticket, round.now)));
+        let _gone = store.send(Job::Write { bytes: 0, work }).await;
         answered.await
     };
     // A writer that hangs would be waited for at a stop too.
@@ -135,10 +123,14 @@ mod tests {
     use crate::model::ids::HandlerName;
     use crate::model::limits::CHUNK_BYTES_MAX;
 
+    fn round() -> Round {
+        let rows = Rows { front: Arc::default(), tree: None, horizon: Arc::default(), heads: Arc::default() };
+        Round::new(rows, Standing::default(), UnixMillis(1000))
+    }
+
     #[test]
     fn a_lease_that_nobody_will_end_never_waits_though_its_round_began_before_its_time() {
-        let rows = Rows { front: Arc::default(), tree: None, horizon: Arc::default(), heads: Arc::default() };
-        let mut round = Round::new(rows, Standing::default(), UnixMillis(1000));
+        let mut round = round();
         let at_once = LeaseRequest::at_once(HandlerName::new("sumo"), 1, Duration::from_secs(9));
         let request = LeaseRequest { wait_until: UnixMillis(1001), ..at_once };
         let lease = Lease { ticket: 1, request, waits: false, answer: oneshot::channel().0 };
@@ -147,8 +139,7 @@ mod tests {
 
     #[test]
     fn a_lease_that_its_round_has_no_room_for_hears_that_something_is_due() {
-        let rows = Rows { front: Arc::default(), tree: None, horizon: Arc::default(), heads: Arc::default() };
-        let mut round = Round::new(rows, Standing::default(), UnixMillis(1000));
+        let mut round = round();
         let handler = HandlerName::new("sumo");
         let at_once = LeaseRequest::at_once(handler.clone(), LEASE_MAX, Duration::from_secs(9));
         let request = LeaseRequest { wait_until: UnixMillis(9000), ..at_once };

@@ -96,13 +96,30 @@ impl Round {
         }
     }
 
+    /// Runs a command, and takes back what it wrote where it is refused. An error is sled's own. Within another command: that
+    /// one must not be refused any more.
+    pub(super) fn run<T>(
+        &mut self,
+        command: impl FnOnce(&mut Self) -> Result<T, Fault>,
+    ) -> Result<Result<T, StoreError>, ::sled::Error> {
+        self.begin();
+        match command(self) {
+            Ok(value) => Ok(Ok(value)),
+            Err(Fault::Refused(why)) => {
+                self.rollback();
+                Ok(Err(why))
+            }
+            Err(Fault::Engine(error)) => Err(error),
+        }
+    }
+
     /// Marks the place that [`Self::rollback`] returns to.
-    pub(super) fn begin(&mut self) {
+    fn begin(&mut self) {
         self.begun = Savepoint { undo: Vec::new(), bytes: self.bytes, standing: self.standing };
     }
 
     /// Takes back everything since [`Self::begin`].
-    pub(super) fn rollback(&mut self) {
+    fn rollback(&mut self) {
         let begun = std::mem::take(&mut self.begun);
         for (key, before) in begun.undo.into_iter().rev() {
             match before {

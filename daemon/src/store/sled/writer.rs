@@ -1,7 +1,7 @@
 //! The one thread that changes the store, and the only place that decides that something is on disk.
 //!
 //! ```text
-//!  callers ─► bounded queue ─► round: run each job ─► one frame of the journal ─► fdatasync ─► answer all ─► ring
+//!  callers ─► bounded queue ─► round: run each job, grant ─► one frame of the journal ─► fdatasync ─► answer all ─► ring
 //! ```
 //! While one round is on its way to disk the next one's jobs queue up: that is the whole batching, there is no timer.
 //! A caller is answered after the sync that covers its change; a kill before that loses nothing that was promised.
@@ -33,7 +33,7 @@ use super::horizon::Horizon;
 use super::journal::{self, AppendError, Backlog, Journal};
 use super::load::{Loaded, Loading};
 use super::open::{OpenError, Opened, blob_files};
-use super::patience::{Lease, Patience};
+use super::patience::Patience;
 use super::round::{Round, Shortage, Standing};
 use super::rows::Rows;
 use super::shared::{Shared, Worker};
@@ -48,8 +48,9 @@ use crate::store::{Health, StoreError};
 
 /// Answers one caller. Run only when the round that it belongs to is on disk.
 pub(super) type Reply = Box<dyn FnOnce() + Send>;
-/// Runs one command. An error is sled's own, and final.
-pub(super) type Work = Box<dyn FnOnce(&mut Round) -> Result<Reply, ::sled::Error> + Send>;
+/// Runs one command. There is no reply yet where it waits. An error is sled's own, and final.
+pub(super) type Work =
+    Box<dyn FnOnce(&mut Round, &mut Patience) -> Result<Option<Reply>, ::sled::Error> + Send>;
 /// What makes everything written so far durable.
 pub(super) type SyncFile = Box<dyn FnMut(&File) -> io::Result<()> + Send>;
 
@@ -59,11 +60,6 @@ pub(super) enum Job {
     Write {
         bytes: usize,
         work: Work,
-    },
-    Lease(Lease),
-    /// Its caller has waited long enough.
-    EndLease {
-        ticket: u64,
     },
     /// An event that takes several rounds.
     AppendLarge {
@@ -270,11 +266,18 @@ impl Writer {
         let mut replies: Vec<Reply> = Vec::new();
         let mut next = Some(first);
         while let Some(job) = next.take() {
-            if !fits(&job, &round) {
-                self.carried = Some(job);
-                break;
+            match job {
+                Job::Write { bytes, work }
+                    if round.is_empty() || round.bytes() + bytes <= COMMIT_BYTES_MAX =>
+                {
+                    let reply = work(&mut round, &mut self.patience);
+                    replies.extend(reply.map_err(|error| sled_failed(&error))?);
+                }
+                later => {
+                    self.carried = Some(later);
+                    break;
+                }
             }
-            replies.extend(self.run_job(job, &mut round).map_err(|error| sled_failed(&error))?);
             if replies.len() < COMMIT_COMMANDS_MAX {
                 next = self.jobs.try_recv().ok();
             }
@@ -284,19 +287,6 @@ impl Writer {
         replies.into_iter().for_each(|reply| reply());
         self.ring(rings);
         Ok(())
-    }
-
-    /// Runs a job that belongs into a round. A lease that waits has no reply yet.
-    fn run_job(&mut self, job: Job, round: &mut Round) -> Result<Option<Reply>, ::sled::Error> {
-        match job {
-            Job::Write { work, .. } => {
-                round.begin();
-                work(round).map(Some)
-            }
-            Job::Lease(lease) => self.patience.ask(round, lease),
-            Job::EndLease { ticket } => Ok(self.patience.end(ticket, round.now)),
-            Job::AppendLarge { .. } | Job::Loaded(_) | Job::Close { .. } => Ok(None),
-        }
     }
 
     /// Makes the round durable. When it returns, a power cut takes nothing of it away.
@@ -370,17 +360,6 @@ impl Writer {
             }
         }
     }
-}
-
-/// Whether the job can be run in this round too. Those that are no part of a round never do.
-fn fits(job: &Job, round: &Round) -> bool {
-    let bytes = match job {
-        Job::Write { bytes, .. } => *bytes,
-        Job::Lease(lease) => lease.bytes(),
-        Job::EndLease { .. } => 0,
-        Job::AppendLarge { .. } | Job::Loaded(_) | Job::Close { .. } => return false,
-    };
-    round.is_empty() || round.bytes() + bytes <= COMMIT_BYTES_MAX
 }
 
 impl From<AppendError> for End {
