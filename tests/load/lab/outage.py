@@ -63,7 +63,10 @@ class Pair(Hookyard):
                 f'retry = {{ first = "{first}ms", factor = 3.0, max = "{most}ms", attempts = 1000, jitter = 0.2 }}',
                 f'settings = {{ down = "{name}.down", calls = "{name}.calls", work_ms = {plan.work_ms} }}',
             ]
-        return lines + rule("every event", 'type = { glob = "*" }', '"well", "ill"')
+        return lines
+
+    def rules(self) -> list[list[str]]:
+        return [rule("every event", 'type = { glob = "*" }', '"well", "ill"')]
 
     def take_down(self, how: str) -> None:
         (self.folder / "ill.next").write_text(how)
