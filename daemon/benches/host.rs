@@ -58,18 +58,18 @@ pub(crate) fn round_trip(criterion: &mut Criterion) {
     }
 }
 
-fn event(size_kb: usize) -> Event {
+fn event(size_kb: usize) -> Arc<Event> {
     let id = EventId::from_parts(1_796_000_000_000, 1);
-    Event { id, envelope: envelope("evt_1", size_kb * 1024) }
+    Arc::new(Event { id, envelope: envelope("evt_1", size_kb * 1024) })
 }
 
 /// How long so many calls take, by so many tasks of the runtime, as dispatch makes them.
 #[expect(clippy::disallowed_methods, reason = "a bench measures")]
-async fn took(host: &Arc<Host>, event: &Event, tasks: u64, calls: u64) -> Duration {
+async fn took(host: &Arc<Host>, event: &Arc<Event>, tasks: u64, calls: u64) -> Duration {
     let start = Instant::now();
     let mut running = JoinSet::new();
     for task in 0..tasks {
-        let (host, event, rule) = (Arc::clone(host), event.clone(), RuleName::new("a rule"));
+        let (host, event, rule) = (Arc::clone(host), Arc::clone(event), RuleName::new("a rule"));
         running.spawn(async move {
             for _ in 0..calls / tasks + u64::from(task < calls % tasks) {
                 let report = host.call(&event, 1, &rule, Company::Others).await;

@@ -145,7 +145,7 @@ impl Attempts for Sides {
 
     async fn attempt(
         &self,
-        event: &Event,
+        event: &Arc<Event>,
         attempt: u32,
         rule: &RuleName,
         company: Company,
@@ -214,7 +214,7 @@ mod tests {
     impl Attempts for Says {
         async fn ready(&self) {}
 
-        async fn attempt(&self, _: &Event, _: u32, _: &RuleName, _: Company) -> Option<Report> {
+        async fn attempt(&self, _: &Arc<Event>, _: u32, _: &RuleName, _: Company) -> Option<Report> {
             let (log, outcome) = (vec![self.0.to_owned()], self.1.clone());
             Some(Report { outcome, log, duration: Duration::ZERO })
         }
@@ -226,7 +226,7 @@ mod tests {
         Sides::new(Arc::new(old), Arc::new(new), trial, ATTEMPTS)
     }
 
-    fn event(millis: u64, number: u128) -> Event {
+    fn event(millis: u64, number: u128) -> Arc<Event> {
         let envelope = Envelope {
             source: SourceName::new("stripe"),
             idempotency_key: IdempotencyKey::new("key"),
@@ -239,17 +239,17 @@ mod tests {
             body: Bytes::new(),
             received: UnixMillis(millis),
         };
-        Event { id: EventId::from_parts(millis, number), envelope }
+        Arc::new(Event { id: EventId::from_parts(millis, number), envelope })
     }
 
     /// Who made the attempt, and what came of it.
-    async fn made(sides: &Sides, event: &Event, attempt: u32) -> (String, Outcome) {
+    async fn made(sides: &Sides, event: &Arc<Event>, attempt: u32) -> (String, Outcome) {
         let report = sides.attempt(event, attempt, &RuleName::new("a rule"), Company::Others).await.unwrap();
         (report.log.concat(), report.outcome)
     }
 
     /// Events that came once the trial had begun, by whether they are in the share.
-    fn events(in_share: bool) -> impl Iterator<Item = Event> {
+    fn events(in_share: bool) -> impl Iterator<Item = Arc<Event>> {
         let share = Share::of(0.5).unwrap();
         (0..).map(|number| event(BEGAN.0 + 1, number)).filter(move |event| share.takes(event.id) == in_share)
     }

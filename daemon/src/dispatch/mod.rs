@@ -49,8 +49,13 @@ pub trait Attempts: Send + Sync + fmt::Debug + 'static {
     async fn ready(&self);
 
     /// Makes one attempt. Never fails: whatever went wrong is the outcome. `None` where nothing was begun.
-    async fn attempt(&self, event: &Event, attempt: u32, rule: &RuleName, company: Company)
-    -> Option<Report>;
+    async fn attempt(
+        &self,
+        event: &Arc<Event>,
+        attempt: u32,
+        rule: &RuleName,
+        company: Company,
+    ) -> Option<Report>;
 }
 
 #[async_trait]
@@ -61,7 +66,7 @@ impl Attempts for Host {
 
     async fn attempt(
         &self,
-        event: &Event,
+        event: &Arc<Event>,
         attempt: u32,
         rule: &RuleName,
         company: Company,

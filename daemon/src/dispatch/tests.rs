@@ -39,7 +39,7 @@ impl Attempts for Script {
         down.wait_for(|down| !down).await.expect("the sender lives in self");
     }
 
-    async fn attempt(&self, _: &Event, _: u32, _: &RuleName, company: Company) -> Option<Report> {
+    async fn attempt(&self, _: &Arc<Event>, _: u32, _: &RuleName, company: Company) -> Option<Report> {
         if *self.down.borrow() {
             return None;
         }

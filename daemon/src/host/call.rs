@@ -25,7 +25,7 @@ use crate::observe::with_causes;
 /// What is to be done.
 #[derive(Debug)]
 pub(super) struct Job {
-    pub(super) event: Event,
+    pub(super) event: Arc<Event>,
     pub(super) attempt: u32,
     pub(super) rule: RuleName,
     pub(super) company: Company,

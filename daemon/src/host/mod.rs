@@ -306,12 +306,12 @@ impl Host {
     /// open, it did not come up, or none of its workers was free in time.
     pub async fn call(
         &self,
-        event: &Event,
+        event: &Arc<Event>,
         attempt: u32,
         rule: &RuleName,
         company: Company,
     ) -> Option<Report> {
-        let job = call::Job { event: event.clone(), attempt, rule: rule.clone(), company };
+        let job = call::Job { event: Arc::clone(event), attempt, rule: rule.clone(), company };
         // A task of its own: a caller that goes away must not leave a hung plugin unwatched.
         match tokio::spawn(call::call(Arc::clone(&self.shared), job)).await {
             Ok(report) => report,

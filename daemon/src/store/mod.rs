@@ -232,7 +232,7 @@ pub struct LeasedDelivery {
     /// In state `Leased`; `attempts` counts this one.
     pub delivery: Delivery,
     pub token: LeaseToken,
-    pub event: Event,
+    pub event: Arc<Event>,
 }
 
 /// The end of an attempt.

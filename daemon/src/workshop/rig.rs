@@ -141,7 +141,7 @@ pub(super) async fn attempt(host: &Host, event: &Event, number: u32) -> Report {
 
 /// One attempt at the event, which this rule took.
 pub(super) async fn attempt_by(host: &Host, event: &Event, number: u32, rule: &RuleName) -> Report {
-    let report = host.call(event, number, rule, Company::Others).await;
+    let report = host.call(&Arc::new(event.clone()), number, rule, Company::Others).await;
     report.unwrap_or_else(|| Report {
         outcome: Outcome::Crashed { what: "the plugin did not come up again after it died".to_owned() },
         log: Vec::new(),

@@ -136,7 +136,7 @@ pub(super) async fn call(host: &Host, event_type: &str) -> Report {
 
 /// Calls with an event of this type, as this attempt at the event of that name.
 pub(super) async fn call_as(host: &Host, event_type: &str, name: &str, attempt: u32) -> Report {
-    let (event, rule) = (event(event_type, name), RuleName::new("a rule"));
+    let (event, rule) = (Arc::new(event(event_type, name)), RuleName::new("a rule"));
     let report = host.call(&event, attempt, &rule, Company::Others);
     let report = tokio::time::timeout(PATIENCE * 2, report).await.expect("a call always ends");
     report.expect("the plugin was asked")

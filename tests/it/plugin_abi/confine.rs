@@ -17,7 +17,7 @@ use crate::disk::say;
 async fn reach(host: &Host, what: &str, path: &Path) -> String {
     let mut event = event(&format!("reach.{what}"), what);
     event.envelope.body = Bytes::from(path.to_str().unwrap().to_owned());
-    let report = host.call(&event, 1, &RuleName::new("a rule"), Company::Others).await.unwrap();
+    let report = host.call(&event.into(), 1, &RuleName::new("a rule"), Company::Others).await.unwrap();
     match report.outcome {
         Outcome::Done(_) => "done".to_owned(),
         Outcome::Reject(detail) => detail.message,

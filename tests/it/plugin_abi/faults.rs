@@ -62,7 +62,7 @@ async fn a_plugin_that_keeps_dying_is_asked_no_more_until_one_call_was_answered(
     assert!(why.contains("died more than 5 times within 60s and events wait"), "{why}");
     assert!(why.contains("SIGSEGV"), "{why}");
     let (event, rule) = (super::bench::event("well", "well"), RuleName::new("a rule"));
-    assert_eq!(host.call(&event, 1, &rule, Company::Others).await, None, "no attempt");
+    assert_eq!(host.call(&event.into(), 1, &rule, Company::Others).await, None, "no attempt");
 
     host.ready().await;
     assert!(host.status().up && host.status().circuit_open, "it is tried");
@@ -87,7 +87,7 @@ async fn a_suspect_is_alone_in_the_process() {
     let suspect = {
         let host = Arc::clone(&host);
         let event = super::bench::event("segfault", "segfault");
-        tokio::spawn(async move { host.call(&event, 2, &RuleName::new("a rule"), Company::Nobody).await })
+        tokio::spawn(async move { host.call(&event.into(), 2, &RuleName::new("a rule"), Company::Nobody).await })
     };
     until("the suspect waits", || host.status().calls_in_flight == 3).await;
     let behind = {

@@ -101,7 +101,7 @@ fn asking(asked: &Value) -> Event {
 }
 
 async fn report(host: &Host, event: &Event) -> Report {
-    host.call(event, 1, &RuleName::new("a rule"), Company::Others).await.unwrap()
+    host.call(&event.clone().into(), 1, &RuleName::new("a rule"), Company::Others).await.unwrap()
 }
 
 /// The plugin's result, where it is done.

@@ -198,7 +198,7 @@ async fn a_call_that_hangs_keeps_its_worker_until_it_returns_and_the_others_go_o
     for number in 0..20 {
         assert_eq!(call_as(&host, "well", &number.to_string(), 1).await.outcome.word(), "done");
     }
-    let suspect = host.call(&event("well", "suspect"), 2, &RuleName::new("a rule"), Company::Nobody).await;
+    let suspect = host.call(&event("well", "suspect").into(), 2, &RuleName::new("a rule"), Company::Nobody).await;
     assert_eq!(suspect.unwrap().outcome.word(), "done", "nobody waits for what hangs");
     assert!(!hung.is_finished(), "its delivery is still under way");
     let status = host.status();
@@ -216,7 +216,7 @@ async fn where_every_worker_hangs_calls_are_not_begun() {
     let hung = [begin(&host, "wait"), begin(&host, "wait")];
     until("both hang", || host.status().hanging == 2).await;
     let (event, rule) = (event("well", "well"), RuleName::new("a rule"));
-    assert_eq!(host.call(&event, 1, &rule, Company::Others).await, None, "no attempt is spent");
+    assert_eq!(host.call(&event.into(), 1, &rule, Company::Others).await, None, "no attempt is spent");
     bench.go();
     for hung in hung {
         assert_eq!(hung.await.unwrap().outcome.word(), "done");

@@ -262,7 +262,7 @@ pub(super) async fn pruning_meets_work_under_way(bench: &Bench) {
         for number in 0..100 {
             bench.routed(&number.to_string(), &["sumo"]).await;
             let held = bench.lease_one("sumo").await;
-            assert_eq!(bench.store.event(held.event.id).await.unwrap().as_ref(), Some(&held.event));
+            assert_eq!(bench.store.event(held.event.id).await.unwrap().as_ref(), Some(&*held.event));
             bench.settle(&held, DeliveryState::Delivered { at: bench.now() }).await;
         }
     };

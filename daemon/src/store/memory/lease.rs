@@ -1,5 +1,6 @@
 //! Leases in the plain model.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::State;
@@ -28,7 +29,7 @@ impl State {
                 self.record(&id, interrupted(before.attempts, now));
             }
             let Some(delivery) = before.lease(now, now.plus(request.lease), token) else { continue };
-            let event = self.events[&id.event].clone();
+            let event = Arc::new(self.events[&id.event].clone());
             self.deliveries.insert(id, delivery.clone());
             leased.deliveries.push(LeasedDelivery { delivery, token, event });
         }

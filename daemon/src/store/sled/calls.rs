@@ -3,6 +3,7 @@
 //! A change goes to the writer as a job and is answered when it is on disk. A look goes to the blocking pool, for sled may
 //! wait for the disk. Where the writer drops a job unanswered it is on its way out, and its last word is the answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -78,9 +79,9 @@ impl SledStore {
         &self,
         taken: Vec<(Delivery, LeaseToken)>,
     ) -> Result<Vec<LeasedDelivery>, StoreError> {
-        let recent: Vec<Option<Event>> =
+        let recent: Vec<Option<Arc<Event>>> =
             taken.iter().map(|(delivery, _)| self.recent.get(delivery.id.event)).collect();
-        let found: Vec<Result<Event, String>> = if recent.iter().all(Option::is_some) {
+        let found: Vec<Result<Arc<Event>, String>> = if recent.iter().all(Option::is_some) {
             recent.into_iter().flatten().map(Ok).collect()
         } else {
             let ids: Vec<EventId> = taken.iter().map(|(delivery, _)| delivery.id.event).collect();
@@ -119,9 +120,9 @@ impl SledStore {
 }
 
 /// The event, or why it cannot be read; a failure of sled itself is passed on.
-fn event_or_why(rows: &Rows, id: EventId) -> Result<Result<Event, String>, Fault> {
+fn event_or_why(rows: &Rows, id: EventId) -> Result<Result<Arc<Event>, String>, Fault> {
     match events::read_event(rows, id, true) {
-        Ok(found) => Ok(found.ok_or_else(|| "the event is missing".to_owned())),
+        Ok(found) => Ok(found.map(Arc::new).ok_or_else(|| "the event is missing".to_owned())),
         Err(Fault::Refused(why)) => Ok(Err(why.to_string())),
         Err(engine) => Err(engine),
     }

@@ -4,7 +4,7 @@
 //! it (its mark, its delivery) is not seen before. What is not here is read from the rows. A crash costs nothing.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::model::event::Event;
 use crate::model::ids::EventId;
@@ -20,7 +20,7 @@ pub(super) struct Recent(Mutex<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     /// Ids grow, so the first is the oldest.
-    events: BTreeMap<EventId, Event>,
+    events: BTreeMap<EventId, Arc<Event>>,
     bytes: usize,
 }
 
@@ -28,7 +28,7 @@ impl Recent {
     pub(super) fn put(&self, event: Event) {
         let mut inner = self.lock();
         inner.bytes += bytes(&event);
-        inner.events.insert(event.id, event);
+        inner.events.insert(event.id, Arc::new(event));
         while inner.bytes > RECENT_EVENTS_BYTES_MAX
             && let Some((_, oldest)) = inner.events.pop_first()
         {
@@ -39,13 +39,13 @@ impl Recent {
     /// An event that is here is another now.
     pub(super) fn replace(&self, event: Event) {
         let mut inner = self.lock();
-        if let Some(before) = inner.events.get(&event.id).map(bytes) {
+        if let Some(before) = inner.events.get(&event.id).map(|event| bytes(event)) {
             inner.bytes = inner.bytes - before + bytes(&event);
-            inner.events.insert(event.id, event);
+            inner.events.insert(event.id, Arc::new(event));
         }
     }
 
-    pub(super) fn get(&self, id: EventId) -> Option<Event> {
+    pub(super) fn get(&self, id: EventId) -> Option<Arc<Event>> {
         self.lock().events.get(&id).cloned()
     }
 
