@@ -155,8 +155,7 @@ fn tell(delivery: &Delivery, outcome: &Outcome, next: &DeliveryState, now: UnixM
     }
 }
 
-/// A number in `0.0..=1.0` that spreads retries.
+/// A number in `0.0..1.0` that spreads retries.
 fn spread() -> f64 {
-    // Without randomness every wait is the schedule's own: still right, only less spread.
-    getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX))
+    rand::random()
 }

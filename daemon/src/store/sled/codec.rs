@@ -25,6 +25,9 @@ use crate::model::memory::KvValue;
 use crate::model::verdict::{Assignment, Decision, Verdict};
 use crate::store::Counts;
 
+/// Most rows fit, so that few are moved while they are written.
+const USUAL_BYTES: usize = 256;
+
 const V1: u8 = 1;
 const V2: u8 = 2;
 
@@ -353,7 +356,9 @@ pub(super) fn pack<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
 }
 
 fn pack_as<T: Serialize + ?Sized>(version: u8, value: &T) -> Vec<u8> {
-    postcard::to_extend(value, vec![version]).expect("writing plain data into a Vec cannot fail")
+    let mut row = Vec::with_capacity(USUAL_BYTES);
+    row.push(version);
+    postcard::to_extend(value, row).expect("writing plain data into a Vec cannot fail")
 }
 
 pub(super) fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {

@@ -98,7 +98,7 @@ pub(super) fn append(round: &mut Round, prepared: &Prepared) -> Result<Appended,
         Known::Slot(slot) => slot,
     };
     round.refuse_if_full()?;
-    let id = round.next_id()?;
+    let id = round.next_id();
     put_tail(round, prepared, id)?;
     make_visible(round, prepared, id, slot)?;
     Ok(Appended::New(id))
@@ -239,7 +239,7 @@ pub(super) fn lease(round: &mut Round, request: &LeaseRequest) -> Result<Taken, 
                 return Ok((taken, Some(due)));
             }
             let before = row.delivery.clone();
-            let token = deliveries::fresh_token()?;
+            let token = deliveries::fresh_token();
             let Some(held) = before.lease(round.now, until, token) else { continue };
             if matches!(before.state, DeliveryState::Leased { .. }) {
                 put_attempt(round, &mut row, &interrupted(before.attempts, round.now))?;

@@ -83,12 +83,8 @@ pub(super) fn put_attempt(
 }
 
 /// A token that no lease before it had.
-pub(super) fn fresh_token() -> Result<LeaseToken, StoreError> {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).map_err(|error| StoreError::Failed {
-        why: format!("the system gives no random bytes for a lease token: {error}"),
-    })?;
-    Ok(LeaseToken(u64::from_be_bytes(bytes)))
+pub(super) fn fresh_token() -> LeaseToken {
+    LeaseToken(rand::random())
 }
 
 /// One fewer. A store whose totals are wrong goes on; `doctor` tells of them.

@@ -55,6 +55,8 @@ pub(super) const REPAIRING: &[u8] = b"mrepairing";
 pub(super) const JOURNAL: &[u8] = b"mjournal";
 
 const ID_BYTES: usize = 16;
+/// What a key takes that names an event, a moment and a handler with a name of usual length.
+const USUAL_BYTES: usize = 64;
 /// Half of a SHA-256.
 pub(super) const HASH_BYTES: usize = 16;
 
@@ -70,8 +72,7 @@ pub(super) const OF_EVENTS: [u8; 12] = [
 
 /// A row of a table that holds one for each event (`i`, `u`, `x`, `g`, `t`), or what all rows of an event begin with.
 pub(super) fn of_event(table: u8, id: EventId) -> Vec<u8> {
-    let mut key = Vec::with_capacity(1 + ID_BYTES + 2);
-    key.push(table);
+    let mut key = begun(table);
     key.extend_from_slice(&id.to_bytes());
     key
 }
@@ -104,7 +105,7 @@ pub(super) fn idempotency_hash(source: &SourceName, key: &IdempotencyKey) -> Key
 
 /// The row of an idempotency key in table `k` or `p`: `slot` is 0 but for keys that share the first half of a hash.
 pub(super) fn idempotency(table: u8, row: [u8; HASH_BYTES], slot: u8) -> Vec<u8> {
-    let mut key = vec![table];
+    let mut key = begun(table);
     key.extend_from_slice(&row);
     key.push(slot);
     key
@@ -136,7 +137,7 @@ pub(super) fn aside(key: &[u8]) -> Vec<u8> {
 
 /// What every row of a handler in table `q` begins with.
 pub(super) fn due_prefix(handler: &HandlerName) -> Vec<u8> {
-    let mut key = vec![DUE];
+    let mut key = begun(DUE);
     push_name(&mut key, handler.as_str());
     key
 }
@@ -158,7 +159,7 @@ pub(super) fn due(id: &DeliveryId, at: UnixMillis) -> Vec<u8> {
 
 /// How many deliveries wait for a handler.
 pub(super) fn waiting(handler: &HandlerName) -> Vec<u8> {
-    let mut key = vec![WAITING];
+    let mut key = begun(WAITING);
     push_name(&mut key, handler.as_str());
     key
 }
@@ -199,7 +200,7 @@ pub(super) fn step(step: &StepId) -> Vec<u8> {
 
 /// A key-value pair's row.
 pub(super) fn pair(plugin: &PluginId, name: &[u8]) -> Vec<u8> {
-    let mut key = vec![PAIRS];
+    let mut key = begun(PAIRS);
     push_name(&mut key, plugin.as_str());
     key.extend_from_slice(name);
     key
@@ -267,6 +268,13 @@ pub(super) fn after(prefix: &[u8]) -> Vec<u8> {
         }
     }
     vec![u8::MAX; prefix.len() + 1]
+}
+
+/// A key of that table, with room for what most keys become.
+fn begun(table: u8) -> Vec<u8> {
+    let mut key = Vec::with_capacity(USUAL_BYTES);
+    key.push(table);
+    key
 }
 
 fn push_name(key: &mut Vec<u8>, name: &str) {

@@ -30,7 +30,7 @@ pub(super) fn append(round: &mut Round, prepared: &Prepared) -> Result<Appended,
         Known::Slot(slot) => slot,
     };
     round.refuse_if_full()?;
-    let id = round.next_id()?;
+    let id = round.next_id();
     commands::put_tail(round, prepared, id)?;
     round.put(keys::chunk(&keys::of_event(keys::EVENTS, id), 0), prepared.record.chunk(0))?;
     let entry = codec::encode_key_entry(id, prepared.received, prepared.hash.rest);

@@ -227,12 +227,8 @@ impl Round {
     }
 
     /// A fresh event id: of this moment, and above every id given before.
-    pub(super) fn next_id(&mut self) -> Result<EventId, Fault> {
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|error| StoreError::Failed {
-            why: format!("the system gives no random bytes for an event id: {error}"),
-        })?;
-        let fresh = EventId::from_parts(self.now.0, u128::from_be_bytes(random));
+    pub(super) fn next_id(&mut self) -> EventId {
+        let fresh = EventId::from_parts(self.now.0, rand::random());
         let id = match self.standing.last_id {
             Some(last) if fresh <= last => {
                 last.next().unwrap_or_else(|| EventId::from_parts(last.millis().saturating_add(1), 0))
@@ -240,7 +236,7 @@ impl Round {
             Some(_) | None => fresh,
         };
         self.standing.last_id = Some(id);
-        Ok(id)
+        id
     }
 
     /// Something is to be delivered to this handler, now or later.
@@ -375,12 +371,12 @@ mod tests {
     #[test]
     fn ids_grow_though_the_clock_steps_back() {
         let mut round = round(&[]);
-        let first = round.next_id().unwrap();
+        let first = round.next_id();
         round.now = UnixMillis(10);
-        let second = round.next_id().unwrap();
+        let second = round.next_id();
         assert_eq!(first.next(), Some(second));
         round.standing.last_id = Some(EventId::from_parts(2000, u128::MAX));
-        let third = round.next_id().unwrap();
+        let third = round.next_id();
         assert_eq!(third.millis(), 2001);
         assert!(third > EventId::from_parts(2000, u128::MAX));
     }

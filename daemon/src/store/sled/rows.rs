@@ -201,7 +201,7 @@ mod tests {
         made.add_segment(1, Arc::new(file));
         let places = front.iter().map(|(key, value)| {
             let span = value.map(|value| Span { segment: 1, offset: u32::from(value), bytes: 1 });
-            (key.clone().into_boxed_slice(), span)
+            (key, span)
         });
         made.insert(1, places, |_| true);
         Rows {

@@ -187,10 +187,10 @@ impl Journal {
         let (segment, offset) = (self.segment.number, self.offset);
         let commit =
             Commit { seq, segment, offset, bytes: frame.len(), rows: rows.len(), age: Stopwatch::start() };
-        let places = rows.into_keys().zip(spans).map(|(key, span)| {
-            let place = span.map(|(at, bytes)| place(segment, offset, at, bytes));
-            (key.into_boxed_slice(), place)
-        });
+        let places = rows
+            .keys()
+            .zip(spans)
+            .map(|(key, span)| (key, span.map(|(at, bytes)| place(segment, offset, at, bytes))));
         self.front.insert(seq, places, stored);
         self.backlog.push(commit, events);
         self.offset += commit.bytes as u64;

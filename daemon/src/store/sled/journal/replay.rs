@@ -197,7 +197,7 @@ impl Behind {
                     offset: u32::try_from(at + value.start).unwrap_or(u32::MAX),
                     bytes: u16::try_from(value.len()).unwrap_or(u16::MAX),
                 });
-                (key.into(), place)
+                (key, place)
             });
             // Whether sled has a key is not known yet: every removal is kept until it is applied.
             front.insert(frame.seq, places, |_| true);

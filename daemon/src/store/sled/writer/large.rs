@@ -37,7 +37,7 @@ impl Writer {
             return Ok(Appended::Duplicate(id));
         }
         round.refuse_if_full()?;
-        let id = round.next_id()?;
+        let id = round.next_id();
         let mark = keys::of_event(keys::STAGED, id);
         let prefix = keys::of_event(keys::EVENTS, id);
         round.put(mark.clone(), Vec::new())?;
