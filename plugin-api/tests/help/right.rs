@@ -1,6 +1,4 @@
-//! A `handle` that returns nothing. No trait of ours is in play: the compiler itself names the type that is expected.
-
-//~ `Result<Outcome, Failure>`
+//! What is right: the mistakes beside it say nothing unless this compiles.
 
 use hookyard_plugin::{CreateError, Cx, Event, Failure, Handler, Host, Outcome};
 
@@ -14,6 +12,10 @@ impl Handler for Greeter {
     }
 
     fn handle(&self, _: &Event<'_>, _: &Cx<'_>) -> Result<Outcome, Failure> {
-        println!("done");
+        Ok(Outcome::done())
     }
 }
+
+hookyard_plugin::export!(Greeter, id = "com.example.greeter");
+
+fn main() {}

@@ -1,8 +1,5 @@
 //! Settings that cannot be read.
 
-//~ `Settings` cannot be the settings of a handler
-//~ derive it: `#[derive(serde::Deserialize)]`
-
 use hookyard_plugin::{CreateError, Cx, Event, Failure, Handler, Host, Outcome};
 
 struct Settings;
@@ -20,3 +17,5 @@ impl Handler for Greeter {
         Ok(Outcome::done())
     }
 }
+
+fn main() {}

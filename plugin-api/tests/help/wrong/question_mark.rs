@@ -1,7 +1,5 @@
 //! `?` on what is no error.
 
-//~ this is no `std::error::Error`: say what it means, as in `.map_err(|why| Failure::retry("code", why))?`
-
 use hookyard_plugin::{Cx, Failure, Outcome};
 
 fn charge() -> Result<(), String> {
@@ -12,3 +10,5 @@ pub fn handle(_: &Cx<'_>) -> Result<Outcome, Failure> {
     charge()?;
     Ok(Outcome::done())
 }
+
+fn main() {}
