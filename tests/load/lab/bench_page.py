@@ -55,7 +55,7 @@ NOTES = """
 ## What is measured
 
 - **hookyard**: the daemon as shipped, one source, one rule, and a handler (`tests/plugins/done`) that is done at once, in a
-  host process of its own, 32 calls at once (`concurrency`); events are routed, delivered and settled while more come in.
+  host process of its own, 64 calls at once (`concurrency`); events are routed, delivered and settled while more come in.
   In the second row no rule takes the events: they are stored and looked at, and nothing is delivered.
 - **(a)** `hookyard-baseline log`: submitters in one process; one thread appends the bytes that the store writes for an
   event to a preallocated file, as many as are waiting (at most 256, and 256 KB), then one `fdatasync`, then the answers.

@@ -37,7 +37,7 @@ class Setup:
     handlers: int = 1
     #: Calls of a handler at once. The default of 8 is for handlers that talk to others; for one that is done at once, on
     #: cores that are all busy, it would be the limit: a call is two turns of the scheduler.
-    concurrency: int = 32
+    concurrency: int = 64
     #: Rules; the last takes the events, the others look at them.
     rules: int = 1
     #: Whether the handler puts every event off, so that it stays due.
