@@ -198,7 +198,8 @@ async fn a_call_that_hangs_keeps_its_worker_until_it_returns_and_the_others_go_o
     for number in 0..20 {
         assert_eq!(call_as(&host, "well", &number.to_string(), 1).await.outcome.word(), "done");
     }
-    let suspect = host.call(&event("well", "suspect").into(), 2, &RuleName::new("a rule"), Company::Nobody).await;
+    let suspect =
+        host.call(&event("well", "suspect").into(), 2, &RuleName::new("a rule"), Company::Nobody).await;
     assert_eq!(suspect.unwrap().outcome.word(), "done", "nobody waits for what hangs");
     assert!(!hung.is_finished(), "its delivery is still under way");
     let status = host.status();

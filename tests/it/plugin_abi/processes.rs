@@ -87,7 +87,9 @@ async fn a_suspect_is_alone_in_its_process_and_the_other_goes_on() {
     let suspect = {
         let host = Arc::clone(&host);
         let event = event("segfault", "segfault");
-        tokio::spawn(async move { host.call(&event.into(), 2, &RuleName::new("a rule"), Company::Nobody).await })
+        tokio::spawn(
+            async move { host.call(&event.into(), 2, &RuleName::new("a rule"), Company::Nobody).await },
+        )
     };
     until("the suspect waits", || host.status().calls_in_flight == 3).await;
     for number in 0..3 {
