@@ -67,7 +67,7 @@ pub enum Literal {
 }
 
 /// A side of a number. `eq` on a length is `Le` and `Ge`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Bound {
     Lt,
     Le,

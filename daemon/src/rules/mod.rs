@@ -9,7 +9,7 @@
 //!  TOML with spans ─► parse ─► Condition + Watch (the trie of the paths that any rule looks at)
 //!  Conditions ─► index (each rule under its rarest keys)
 //!  body bytes ─► extract (one pass, only watched paths) ─► Found ─► index ─► the few rules that may match
-//!                                                            └────► plan, evaluate: in file order ─► Verdict
+//!                                                            └────► brief, evaluate: in file order ─► Verdict
 //! ```
 //!
 //! The semantics in short: two-valued logic; a test on a missing, null or otherwise typed value is false; `not` is the
@@ -18,8 +18,9 @@
 
 mod alias;
 mod analysis;
+mod ask;
+mod brief;
 mod condition;
-mod effect;
 mod evaluate;
 mod explain;
 mod extract;
@@ -33,7 +34,6 @@ mod parse;
 mod path;
 mod pattern;
 mod place;
-mod plan;
 mod ruleset;
 mod sample;
 mod scope;

@@ -7,13 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::analysis::{Finding, findings};
+use super::brief::{Briefs, Effect};
 use super::condition::Condition;
-use super::effect::{Effect, Effects};
 use super::evaluate::holds;
 use super::extract::{Found, extract};
 use super::index::{Index, Merged};
 use super::path::Path;
-use super::plan::Plans;
 use super::sample::Sample;
 use super::watch::Watch;
 use crate::model::clock::UnixMillis;
@@ -28,8 +27,7 @@ pub struct RuleSet {
     watch: Watch,
     livemodes: BTreeMap<SourceName, Livemode>,
     index: Index,
-    plans: Plans,
-    effects: Effects,
+    briefs: Briefs,
 }
 
 /// Which rules are asked one by one, as numbers in [`RuleSet::rules`]. All others cost no more than a look-up together.
@@ -120,9 +118,8 @@ impl RuleSet {
     ) -> Self {
         watch.number_in_order();
         let index = Index::new(&rules, &watch);
-        let plans = Plans::new(&rules, &watch);
-        let effects = Effects::new(&rules);
-        Self { rules, fallback, watch, livemodes, index, plans, effects }
+        let briefs = Briefs::new(&rules, &watch);
+        Self { rules, fallback, watch, livemodes, index, briefs }
     }
 
     /// The rules in file order, those with `enabled = false` included.
@@ -150,7 +147,7 @@ impl RuleSet {
 
     /// The rules that may match an event of `source`, as numbers in order.
     pub(super) fn candidates_of(&self, source: &SourceName, root: &Found<'_>) -> Merged<'_> {
-        self.index.open(&self.watch, root, source).candidates().0
+        self.index.open(&self.briefs, &self.watch, root, source).candidates().0
     }
 
     /// The paths that the rules look at.
@@ -179,15 +176,15 @@ impl RuleSet {
             Ok(root) => root,
             Err(obstacle) => return unrouted(obstacle),
         };
-        let (candidates, values) = self.index.open(&self.watch, &root, source).candidates();
+        let (candidates, values) = self.index.open(&self.briefs, &self.watch, &root, source).candidates();
         self.first_match(candidates.filter(|number| {
-            self.plans
+            self.briefs
                 .matches(*number, &values)
                 .unwrap_or_else(|| self.rules[*number as usize].matches(source, received, &root))
         }))
     }
 
-    /// As [`Self::decide`], with every rule asked in turn: what the index and the plans must agree with.
+    /// As [`Self::decide`], with every rule asked in turn: what the index and the briefs must agree with.
     pub fn decide_one_by_one(
         &self,
         source: &SourceName,
@@ -233,7 +230,7 @@ impl RuleSet {
     pub(super) fn first_match(&self, matching: impl Iterator<Item = u32>) -> Ruling {
         let (mut assignments, mut shadows) = (Vec::new(), Vec::new());
         for number in matching {
-            let (Effect { rule, shadow, continues, .. }, action) = self.effects.of(number);
+            let (rule, Effect { action, shadow, continues }) = self.briefs.effect(number);
             if *shadow {
                 shadows.extend((shadows.len() < SHADOWS_MAX).then(|| rule.clone()));
                 continue;

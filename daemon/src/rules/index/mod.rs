@@ -9,7 +9,8 @@
 //! double, cost a question and never change a verdict. What must hold is the other direction: a rule that matches is
 //! always proposed, which `tests/index.rs` holds against the evaluator alone.
 //!
-//! What an event touches is kept small and flat, because at many rules the time goes into the memory's latency.
+//! What an event touches is kept small and flat, because at many rules the time goes into the memory's latency; and a
+//! rule's brief is fetched as soon as a list opens it, while the event's other values are looked up.
 
 mod access;
 mod census;
@@ -32,6 +33,7 @@ use place::Place;
 use ranges::{Ranges, Span};
 use table::Table;
 
+use super::brief::Briefs;
 use super::extract::Found;
 use super::hash::BuildQuick;
 use super::ruleset::Rule;
@@ -89,11 +91,12 @@ impl Index {
     /// What an event opens, of which the rules that may match are a part.
     pub(super) fn open<'index, 'found>(
         &'index self,
+        briefs: &'index Briefs,
         watch: &Watch,
         root: &'found Found<'found>,
         source: &SourceName,
     ) -> Opened<'index, 'found> {
-        Opened::new(self, watch, root, source)
+        Opened::new(self, briefs, watch, root, source)
     }
 
     /// The rules that every event opens: nothing in them can be looked up.

@@ -8,6 +8,7 @@ use super::list::List;
 use super::merge::{Begun, Merged};
 use super::place::Place;
 use crate::model::ids::SourceName;
+use crate::rules::brief::Briefs;
 use crate::rules::evaluate::length_of;
 use crate::rules::extract::Found;
 use crate::rules::watch::{Node, Watch};
@@ -16,6 +17,7 @@ use crate::rules::watch::{Node, Watch};
 #[derive(Debug)]
 pub(in crate::rules) struct Opened<'index, 'found> {
     index: &'index Index,
+    briefs: &'index Briefs,
     lists: Vec<Reverse<Begun>>,
     values: Values<'found>,
 }
@@ -30,12 +32,14 @@ const VALUES_FORESEEN: usize = 16;
 impl<'index, 'found> Opened<'index, 'found> {
     pub(super) fn new(
         index: &'index Index,
+        briefs: &'index Briefs,
         watch: &Watch,
         root: &'found Found<'found>,
         source: &SourceName,
     ) -> Self {
         let values = Values(Vec::with_capacity(VALUES_FORESEEN));
-        let mut opened = Self { index, lists: Vec::with_capacity(VALUES_FORESEEN), values };
+        let lists = Vec::with_capacity(VALUES_FORESEEN);
+        let mut opened = Self { index, briefs, lists, values };
         opened.list(index.always);
         opened.visit(watch.root(), root, true);
         let source_place = index.places.len() - 1;
@@ -147,7 +151,10 @@ impl<'index, 'found> Opened<'index, 'found> {
     }
 
     fn list(&mut self, list: List) {
-        self.lists.extend(list.split(&self.index.shared).map(Reverse));
+        if let Some(begun) = list.split(&self.index.shared) {
+            self.briefs.fetch(begun.0);
+            self.lists.push(Reverse(begun));
+        }
     }
 }
 
