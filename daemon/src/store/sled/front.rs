@@ -43,8 +43,8 @@ pub(super) struct Span {
 #[derive(Debug, Default)]
 pub(super) struct Front(RwLock<Inner>);
 
-/// Mostly in place: where each key that is passed on the way to another stood elsewhere, looks were a tenth of the
-/// writer's work.
+/// Mostly in place: a look passes many keys on its way, and while each stood elsewhere in memory, looks were a quarter of
+/// the writer's work.
 type Key = SmallVec<[u8; 40]>;
 
 #[derive(Debug, Default)]
