@@ -298,7 +298,7 @@ impl Writer {
         let bytes = round.bytes();
         self.space.wrote(bytes);
         let stored = |key: &[u8]| self.horizon.may_hold(key);
-        self.journal.append(round.into_rows(), bytes, standing.totals.appended, &mut self.sync, stored)?;
+        self.journal.append(&round.into_rows(), bytes, standing.totals.appended, &mut self.sync, stored)?;
         if !self.noted && (standing.totals.appended > 0 || self.engine.is_none()) {
             self.note(1)?;
             self.noted = true;

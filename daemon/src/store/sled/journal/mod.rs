@@ -159,7 +159,7 @@ impl Journal {
     /// were, with these; 0 where that is not known. `stored`: whether sled may have a key.
     pub(super) fn append(
         &mut self,
-        rows: BTreeMap<Vec<u8>, Write>,
+        rows: &BTreeMap<Vec<u8>, Write>,
         bytes: usize,
         events: u64,
         sync: &mut dyn FnMut(&File) -> io::Result<()>,
@@ -215,7 +215,7 @@ impl Journal {
 
     /// Writes the empty commit that tells of an orderly end.
     pub(super) fn close(&mut self, sync: &mut dyn FnMut(&File) -> io::Result<()>) -> Result<(), AppendError> {
-        self.append(BTreeMap::new(), 0, 0, sync, |_| true)
+        self.append(&BTreeMap::new(), 0, 0, sync, |_| true)
     }
 
     /// The threads behind end when nothing is behind; soon, in any case.
