@@ -1,5 +1,7 @@
 //! An id that is no reverse domain name.
 
+//~ a plugin's id is a reverse domain name in lower case, such as com.example.sumo
+
 use hookyard_plugin::{CreateError, Cx, Event, Failure, Handler, Host, Outcome};
 
 struct Greeter;

@@ -1,5 +1,7 @@
 //! A `handle` that returns nothing. No trait of ours is in play: the compiler itself names the type that is expected.
 
+//~ `Result<Outcome, Failure>`
+
 use hookyard_plugin::{CreateError, Cx, Event, Failure, Handler, Host, Outcome};
 
 struct Greeter;

@@ -1,5 +1,7 @@
 //! `?` on what is no error.
 
+//~ this is no `std::error::Error`: say what it means, as in `.map_err(|why| Failure::retry("code", why))?`
+
 use hookyard_plugin::{Cx, Failure, Outcome};
 
 fn charge() -> Result<(), String> {

@@ -1,5 +1,8 @@
 //! Settings that cannot be read.
 
+//~ `Settings` cannot be the settings of a handler
+//~ derive it: `#[derive(serde::Deserialize)]`
+
 use hookyard_plugin::{CreateError, Cx, Event, Failure, Handler, Host, Outcome};
 
 struct Settings;

@@ -1,5 +1,8 @@
 //! A step that returns what cannot be kept.
 
+//~ `Response` cannot be the result of a step
+//~ return what a retry needs to go on
+
 use hookyard_plugin::{Cx, Failure, Outcome};
 
 pub struct Response;
