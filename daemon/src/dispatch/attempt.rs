@@ -157,5 +157,5 @@ fn tell(delivery: &Delivery, outcome: &Outcome, next: &DeliveryState, now: UnixM
 
 /// A number in `0.0..1.0` that spreads retries.
 fn spread() -> f64 {
-    rand::random()
+    fastrand::f64()
 }

@@ -93,9 +93,9 @@ pub const JOURNAL_RETRY: Duration = Duration::from_secs(1);
 pub const APPLY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Where that much is behind, it waits no longer: a few seconds of the highest rate.
 pub const APPLY_PRESSED_BYTES: u64 = 256 * 1024 * 1024;
-/// One batch of sled's: half its segment of 512 KB, so that it spans no several of them; and some milliseconds of its lock
-/// over the whole process, which whoever looks into sled waits for. Each batch takes a sync, and wakes all seven threads of
-/// sled's pool for the one that writes: at half of this they took a tenth of the daemon's time.
+/// One batch of sled's: with what sled writes beside, two or three of its segments of 512 KB, and some milliseconds of its
+/// lock over the whole process, which whoever looks into sled waits for. Each batch takes a sync, and wakes all seven threads
+/// of sled's pool for the one that writes: at half of this they took a tenth of the daemon's time.
 pub const SLED_BATCH_BYTES_MAX: usize = 256 * 1024;
 /// How long the writer waits for the next segment of the journal: making one takes a tenth of a second, of a disk that is
 /// busy some seconds.

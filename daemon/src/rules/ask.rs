@@ -152,7 +152,7 @@ impl<'set> Asker<'set> {
     }
 }
 
-/// Nothing for an integer beyond 2^63, which hardly a rule asks for.
+/// Nothing for an integer outside 64 signed bits, which hardly a rule asks for.
 fn number(number: Number) -> Option<With> {
     match number {
         Number::Integer(integer) => i64::try_from(integer).ok().map(With::Integer),

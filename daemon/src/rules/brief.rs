@@ -1,4 +1,5 @@
-//! What a verdict needs of each rule, in one cache line: the test that tells it from others, its name, and what it does.
+//! What a verdict needs of each rule, most of it in one cache line: the test that tells it from others, its name, and what
+//! it does.
 //!
 //! Built and asked by [`super::RuleSet`] beside the rules themselves, which are many times as large: with many rules an
 //! event's time goes into the memory that it touches. Of a plain rule, which sees every event and asks only tests of usual
@@ -53,7 +54,7 @@ pub(super) struct Effect {
 
 impl Briefs {
     pub(super) fn new(rules: &[Rule], watch: &Watch) -> Self {
-        let mut writer = Writer {
+        let mut briefer = Briefer {
             asker: Asker::new(watch.root()),
             asked: HashSet::default(),
             rests: Vec::new(),
@@ -61,8 +62,8 @@ impl Briefs {
             effects: Vec::new(),
             known_effects: HashMap::default(),
         };
-        let briefs = rules.iter().map(|rule| writer.brief(rule)).collect();
-        Self { briefs, rests: writer.rests, effects: writer.effects }
+        let briefs = rules.iter().map(|rule| briefer.brief(rule)).collect();
+        Self { briefs, rests: briefer.rests, effects: briefer.effects }
     }
 
     /// Whether rule `number` matches; `None` where its brief does not tell.
@@ -101,7 +102,7 @@ impl Briefs {
 }
 
 /// Writes the briefs of one rule set.
-struct Writer<'set> {
+struct Briefer<'set> {
     asker: Asker<'set>,
     /// Hashes of the tests that earlier rules ask.
     asked: HashSet<u64, BuildQuick>,
@@ -111,7 +112,7 @@ struct Writer<'set> {
     known_effects: HashMap<(&'set Action, bool, bool), u32, BuildQuick>,
 }
 
-impl<'set> Writer<'set> {
+impl<'set> Briefer<'set> {
     fn brief(&mut self, rule: &'set Rule) -> Brief {
         let mut asks = self.asks(rule).unwrap_or_default();
         let rest = if asks.len() > 1 { self.rest(asks.split_off(1)) } else { 0 };

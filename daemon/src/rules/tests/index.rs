@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
 use super::properties::{Draft, compile, draft, event};
 use crate::model::clock::UnixMillis;
 use crate::model::ids::{HandlerName, RuleName, SourceName};
 use crate::model::verdict::Verdict;
-use crate::rules::{Action, Fallback, Finding, Path, Rule, RuleSet, Sample, Step, Watch, Window};
+use crate::rules::{
+    Action, Bound, Check, Fallback, Finding, Literal, Number, Path, Rule, RuleSet, Sample, Step, Watch,
+    Window,
+};
 
 /// A rule before its condition is compiled.
 #[derive(Debug, Clone)]
@@ -35,6 +39,52 @@ fn rule() -> impl Strategy<Value = RuleDraft> {
     (flags, active, sources, draft()).prop_map(|(flags, active, sources, when)| {
         let ((enabled, drops, continues), shadow, sampled) = flags;
         RuleDraft { enabled, shadow, active, sampled, sources, when, drops, continues: continues && !drops }
+    })
+}
+
+/// Tests that plain rules share with each other, of all kinds that a brief keeps, and of one that it cannot say.
+fn shared() -> impl Strategy<Value = Draft> {
+    let test = |key: &str, check| Draft::Test(vec![Step::Key(key.into())], check);
+    let number = |it: i128| Literal::Number(Number::Integer(it));
+    let float = |it: f64| Check::In(vec![Literal::Number(Number::Float(it))]);
+    let among = Check::In(vec![Literal::String("x".into()), number(1), Literal::Bool(true)]);
+    prop::sample::select(vec![
+        test("a", Check::Present),
+        test("a", among.clone()),
+        Draft::Not(Box::new(test("b", among))),
+        test("b", Check::In(vec![number(u64::MAX.into()), number(0)])),
+        test("c", float(-0.0)),
+        Draft::Not(Box::new(test("c", float(0.0)))),
+        test("c", Check::Order(Bound::Ge, Number::Integer(0))),
+    ])
+}
+
+/// An event that such tests often hold for.
+fn event_of_shared() -> impl Strategy<Value = Value> {
+    let values = vec![json!("x"), json!(1), json!(true), json!(0), json!(u64::MAX), json!(-0.0), Value::Null];
+    prop::collection::btree_map(
+        prop::sample::select(vec!["a", "b", "c"]),
+        prop::sample::select(values),
+        0..=3,
+    )
+    .prop_map(|fields| json!(fields))
+}
+
+/// A rule that its brief can decide.
+fn plain_rule() -> impl Strategy<Value = RuleDraft> {
+    let when = prop::collection::vec(shared(), 1..=4).prop_map(Draft::All);
+    (when, any::<bool>()).prop_map(|(when, continues)| {
+        let (sources, active) = (Vec::new(), None);
+        RuleDraft {
+            enabled: true,
+            shadow: false,
+            active,
+            sampled: false,
+            sources,
+            when,
+            drops: false,
+            continues,
+        }
     })
 }
 
@@ -113,6 +163,22 @@ proptest! {
                     "{} from {}", body, source
                 );
             }
+        }
+    }
+
+    #[test]
+    fn rules_that_share_their_tests_are_decided_each_by_its_own(
+        drafts in prop::collection::vec(plain_rule(), 1..24),
+        events in prop::collection::vec(event_of_shared(), 1..8),
+    ) {
+        let (set, source) = (rule_set(&drafts, Fallback::Unrouted), SourceName::new("stripe"));
+        for event in events {
+            let body = event.to_string();
+            prop_assert_eq!(
+                set.decide(&source, None, UnixMillis(1), body.as_bytes()),
+                set.decide_one_by_one(&source, None, UnixMillis(1), body.as_bytes()),
+                "{}", body
+            );
         }
     }
 }

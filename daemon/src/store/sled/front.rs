@@ -43,8 +43,8 @@ pub(super) struct Span {
 #[derive(Debug, Default)]
 pub(super) struct Front(RwLock<Inner>);
 
-/// Mostly in place: a look passes many keys on its way, and while each stood elsewhere in memory, looks were a quarter of
-/// the writer's work.
+/// In place, but for those of handlers with long names: a look passes many keys on its way, and while each stood elsewhere
+/// in memory, looks were a quarter of the writer's work.
 type Key = SmallVec<[u8; 40]>;
 
 #[derive(Debug, Default)]

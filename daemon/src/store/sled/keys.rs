@@ -55,7 +55,7 @@ pub(super) const REPAIRING: &[u8] = b"mrepairing";
 pub(super) const JOURNAL: &[u8] = b"mjournal";
 
 const ID_BYTES: usize = 16;
-/// What a key takes that names an event, a moment and a handler with a name of usual length.
+/// More than a key takes that names an event, a moment and a handler with a name of usual length.
 const USUAL_BYTES: usize = 64;
 /// Half of a SHA-256.
 pub(super) const HASH_BYTES: usize = 16;

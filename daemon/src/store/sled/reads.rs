@@ -128,7 +128,7 @@ pub(super) fn to_route_at_once(rows: &Rows, recent: &Recent, max: usize) -> Opti
     if rows.horizon.may_hold_within(&inbox) || marks.iter().any(|(_, there)| !there) {
         return None;
     }
-    marks.iter().map(|(mark, _)| recent.get(keys::mark_in(mark)?).map(Arc::unwrap_or_clone)).collect()
+    marks.iter().map(|(mark, _)| recent.get(keys::mark_in(mark)?).map(|event| Event::clone(&event))).collect()
 }
 
 /// One page of events.

@@ -226,7 +226,7 @@ impl Round {
         }
     }
 
-    /// A fresh event id: of this moment, and above every id given before.
+    /// A fresh event id: of this moment, and above every id given before. A system that gives no randomness ends the store.
     pub(super) fn next_id(&mut self) -> EventId {
         let fresh = EventId::from_parts(self.now.0, rand::random());
         let id = match self.standing.last_id {

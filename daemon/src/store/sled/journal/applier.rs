@@ -3,8 +3,8 @@
 //! For each task: read the commits' frames, keep the rows that no later commit has written over, write them to sled, sync;
 //! then the rows leave the front. The journal's position is written with the next task, after the rows that it speaks for
 //! are on disk; only then are their segments used again. A kill anywhere in between repeats work and loses nothing. Each
-//! batch that sled gets is small and synced at once, because sled, cut off in the middle of more than that, may not open
-//! again.
+//! batch that sled gets is bounded and synced before the next, because sled, cut off in the middle of what it takes row by
+//! row, may not open again.
 
 use std::collections::BTreeMap;
 use std::io;
