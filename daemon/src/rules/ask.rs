@@ -118,8 +118,7 @@ impl<'set> Asker<'set> {
 
     fn test(&mut self, test: &'set Test, negated: bool, asks: &mut Vec<Ask>) -> Option<()> {
         let node = self.root.descend(test.at.steps()).filter(|_| test.at.is_single())?;
-        let place = u32::try_from(node.number()).expect("a configuration file is smaller than 4 GB");
-        let ask = |next, (what, with)| Ask { with, place, what, negated, next };
+        let ask = |next, (what, with)| Ask { with, place: node.place(), what, negated, next };
         let only = match &test.check {
             Check::In(literals) => {
                 let (last, others) = literals.split_last()?;

@@ -158,7 +158,7 @@ impl<'set> Briefer<'set> {
 
 /// Whether nothing but its condition decides.
 fn is_plain(rule: &Rule) -> bool {
-    rule.enabled && rule.sources.is_empty() && rule.active.is_none() && rule.sample.is_none()
+    rule.is_unlimited() && rule.sources.is_empty()
 }
 
 fn number(length: usize) -> u32 {

@@ -278,6 +278,11 @@ impl Rule {
         self.enabled && (self.sources.is_empty() || self.sources.contains(source))
     }
 
+    /// Whether it is enabled, and neither a time nor a sample keeps it from events that its condition holds for.
+    pub(super) fn is_unlimited(&self) -> bool {
+        self.enabled && self.active.is_none() && self.sample.is_none()
+    }
+
     /// Whether it matches an event of `source`.
     pub fn matches(&self, source: &SourceName, received: UnixMillis, root: &Found<'_>) -> bool {
         self.sees(source)

@@ -121,6 +121,11 @@ impl Node {
         self.number
     }
 
+    /// Its number, as indexes and asks keep it.
+    pub(super) fn place(&self) -> u32 {
+        u32::try_from(self.number).expect("a configuration file is smaller than 4 GB")
+    }
+
     // Asked for every key of every object that is looked into.
     #[inline]
     pub(super) fn child_number(&self, key: &str) -> Option<u32> {

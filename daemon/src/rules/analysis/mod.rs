@@ -106,7 +106,7 @@ fn takers(set: &RuleSet, number: usize, way: &Clause<'_>) -> Option<Vec<usize>> 
 
 /// Whether it ends the search for every event that its condition holds for.
 fn takes_always(rule: &Rule) -> bool {
-    rule.enabled && !rule.continues && !rule.shadow && rule.active.is_none() && rule.sample.is_none()
+    rule.is_unlimited() && !rule.continues && !rule.shadow
 }
 
 fn sees_all_of(other: &Rule, rule: &Rule) -> bool {

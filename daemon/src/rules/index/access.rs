@@ -108,7 +108,7 @@ impl Seeker<'_> {
 
     fn test(self, test: &Test) -> Need {
         let Some(node) = self.base.descend(test.at.steps()) else { return Need::Nothing };
-        let place = place_of(node);
+        let place = node.place();
         match &test.check {
             Check::In(literals) => {
                 any(literals.iter().map(|literal| Entry { place, at: equal(place, literal) }))
@@ -141,7 +141,7 @@ impl Seeker<'_> {
         if kinds.contains(&Kind::Missing) && (self.in_element || !test.at.is_single()) {
             return Need::Nothing;
         }
-        let place = place_of(node);
+        let place = node.place();
         let at = |kind: &Kind| match kind {
             Kind::Missing => key(place, Facet::Absent, b""),
             kind => key(place, Facet::Kind, &[*kind as u8]),
@@ -160,12 +160,8 @@ impl Seeker<'_> {
             }
             _ => return None,
         };
-        Some(Entry { place: place_of(node), at: At::Span(measure, low, high) })
+        Some(Entry { place: node.place(), at: At::Span(measure, low, high) })
     }
-}
-
-fn place_of(node: &Node) -> u32 {
-    u32::try_from(node.number()).expect("a configuration file is smaller than 4 GB")
 }
 
 /// All of these.
