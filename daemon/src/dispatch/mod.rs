@@ -7,7 +7,8 @@
 //! how many of those there are is bounded too. While a handler's host is down nothing is leased for it, and what it was
 //! not asked is given back: no attempt is spent. A delivery that the host died with is alone the next time. While a canary
 //! runs, `canary` has two libraries under one loop. A crash between lease and settle costs one attempt:
-//! [`Store::take_back_leases`] finds it at the next start. Where nothing is due the lease waits in the store: dispatch never talks to routing.
+//! [`Store::take_back_leases`] finds it at the next start. Where nothing is due the lease waits in the store: dispatch never
+//! talks to routing.
 
 mod attempt;
 pub mod canary;

@@ -93,13 +93,14 @@ impl Front {
                 btree_map::Entry::Vacant(vacant) => {
                     vacant.insert(Entry { seq, since: seq, place });
                 }
+                btree_map::Entry::Occupied(before)
+                    if place.is_none() && before.get().since > *begun && !stored(key.as_ref()) =>
+                {
+                    before.remove();
+                }
                 btree_map::Entry::Occupied(mut before) => {
                     let since = before.get().since;
-                    if place.is_none() && since > *begun && !stored(key.as_ref()) {
-                        before.remove();
-                    } else {
-                        before.insert(Entry { seq, since, place });
-                    }
+                    before.insert(Entry { seq, since, place });
                 }
             }
         }

@@ -40,7 +40,7 @@ use self::frame::{BLOCK_BYTES, Encoder, overhead_bytes};
 use self::keeper::Keeper;
 use self::segment::{Ours, Segment};
 use super::engine::Engine;
-use super::front::{Front, Span};
+use super::front::{Front, Place, Span};
 use super::horizon::Horizon;
 use super::round::Write;
 use super::shared::Shared;
@@ -172,26 +172,22 @@ impl Journal {
         if self.offset + most as u64 > self.segment.bytes {
             self.switch()?;
         }
+        let (segment, offset) = (self.segment.number, self.offset);
         self.encoder.begin();
-        let spans: Vec<Option<(usize, usize)>> = rows
+        let places: Vec<Place> = rows
             .iter()
             .map(|(key, value)| {
                 let at = self.encoder.row(key, value.as_deref());
-                value.as_ref().map(|value| (at, value.len()))
+                value.as_ref().map(|value| span(segment, offset, at, value.len()))
             })
             .collect();
         let seq = self.next_seq;
-        let frame = self.encoder.finish(self.id, self.segment.number, seq);
-        self.segment.file.write_all_at(frame, self.offset).map_err(AppendError::Write)?;
+        let frame = self.encoder.finish(self.id, segment, seq);
+        self.segment.file.write_all_at(frame, offset).map_err(AppendError::Write)?;
         sync(&self.segment.file).map_err(AppendError::Sync)?;
-        let (segment, offset) = (self.segment.number, self.offset);
         let commit =
             Commit { seq, segment, offset, bytes: frame.len(), rows: rows.len(), age: Stopwatch::start() };
-        let places = rows
-            .keys()
-            .zip(spans)
-            .map(|(key, span)| (key, span.map(|(at, bytes)| place(segment, offset, at, bytes))));
-        self.front.insert(seq, places, stored);
+        self.front.insert(seq, rows.keys().zip(places), stored);
         self.backlog.push(commit, events);
         self.offset += commit.bytes as u64;
         self.next_seq += 1;
@@ -238,7 +234,7 @@ impl Journal {
 }
 
 /// Where a value stands that begins `at` bytes into the frame at `offset`.
-fn place(segment: u32, offset: u64, at: usize, bytes: usize) -> Span {
+fn span(segment: u32, offset: u64, at: usize, bytes: usize) -> Span {
     Span {
         segment,
         offset: u32::try_from(offset).expect("a segment is below 4 GiB")
